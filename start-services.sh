@@ -1,0 +1,370 @@
+#!/usr/bin/env bash
+set -euo pipefail
+
+usage() {
+    cat <<'END'
+Usage: ./start-services.sh [--demo [--once]] [--stop] [--help]
+
+Builds and starts the whole shop on this machine: PostgreSQL, RabbitMQ and the six services, each a process of its own.
+Stays in the foreground until Ctrl-C, which stops everything it started. The data stays in .shop/.
+
+  --demo   afterwards walks through register, log in, add a product, place an order, and shows each hop of the trace
+  --once   with --demo: stops afterwards, with status 0 only if every step did what it should
+  --stop   stops a shop that runs in another terminal, or what a killed run has left
+  --help   this text
+
+Environment (all optional):
+  DATABASE_URL      a PostgreSQL in which the databases users, inventory and orders exist or may be created
+                    (postgres://user:password@host:port/postgres); otherwise an own one is started
+  AMQP_URL          a RabbitMQ; otherwise the one that answers at amqp://guest:guest@localhost:5672/, otherwise an own one
+  RATE_LIMIT=off    switches the gateway's rate limits off, for load tests
+  RUST_LOG, LOG_FORMAT, OTEL_*    reach the services unchanged (--demo receives the spans itself)
+  ADMIN_EMAIL       the first admin, when .shop/admin.env is made (admin@shop.example)
+  SHOP_DIR          where data, logs and credentials are kept (.shop)
+  SHOP_PORT_OFFSET  added to every port, and no foreign RabbitMQ is looked for: with it and a SHOP_DIR of its own,
+                    a second shop runs beside the first (0; up to 14000)
+  SHOP_BIN_DIR      binaries to run instead of building them
+
+Ports: 8080 gateway; 50051 orders, 50052 users, 50054 producer, 50055 inventory; 9080 and 9051-9055 health and metrics;
+5432 and 5672 for an own PostgreSQL and RabbitMQ, or the next free ones.
+END
+}
+
+default_amqp_url=amqp://guest:guest@localhost:5672/
+
+root=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
+source "$root/deploy/local/processes.sh"
+source "$root/deploy/local/ports.sh"
+source "$root/deploy/local/packages.sh"
+source "$root/deploy/local/supervise.sh"
+source "$root/deploy/local/postgres.sh"
+source "$root/deploy/local/amqp.sh"
+source "$root/deploy/local/rabbitmq.sh"
+
+# In the order in which they start; each is stopped before those that it calls.
+services=(user-service inventory-service producer-service order-service consumer-service api-gateway)
+declare -A listen_ports=([api-gateway]=8080 [order-service]=50051 [user-service]=50052 [producer-service]=50054 [inventory-service]=50055)
+declare -A admin_ports=([api-gateway]=9080 [order-service]=9051 [user-service]=9052 [consumer-service]=9053 [producer-service]=9054 [inventory-service]=9055)
+declare -A databases=([user-service]=users [inventory-service]=inventory [order-service]=orders)
+
+main() {
+    read_arguments "$@"
+    make_directories
+    if [[ $mode == stop ]]; then
+        stop_the_other
+        return
+    fi
+    take_lock
+    trap 'finish $?' EXIT
+    trap 'exit 130' INT
+    trap 'exit 143' TERM
+    trap 'exit 129' HUP
+    trap 'exit 141' PIPE
+    stop_leftovers
+    check_ports
+    install_missing
+    choose_backends
+    build
+    start_backends
+    prepare_databases
+    prepare_admin
+    start_services
+    announce
+    [[ $mode != demo* ]] || run_demo
+    supervise_while true
+}
+
+read_arguments() {
+    local argument
+    mode=serve
+    for argument; do
+        case $mode$argument in
+            serve--demo) mode=demo ;;
+            serve--once) mode=once ;;
+            demo--once | once--demo) mode='demo-once' ;;
+            serve--stop) mode=stop ;;
+            *--help | *-h) usage && exit 0 ;;
+            *) fail "unknown argument $argument (see --help)" ;;
+        esac
+    done
+    [[ $mode != once ]] || fail "--once belongs to --demo (see --help)"
+    offset=${SHOP_PORT_OFFSET:-0}
+    [[ $offset =~ ^[0-9]{1,5}$ && $offset -le 14000 ]] || fail "SHOP_PORT_OFFSET must be a number from 0 to 14000"
+}
+
+make_directories() {
+    shop_dir=${SHOP_DIR:-$root/.shop}
+    mkdir -p "$shop_dir" || fail "cannot create $shop_dir"
+    shop_dir=$(cd "$shop_dir" && pwd)
+    use_directories "$shop_dir/run" "$shop_dir/logs"
+}
+
+# One shop per folder. The lock ends with this process, however it ends.
+take_lock() {
+    exec 9>>"$RUN_DIR/lock"
+    flock --wait 1 9 || fail "already running in $shop_dir (pid $(running_pid start-services || printf 'unknown')); --stop stops it"
+    identity_of $$ >"$RUN_DIR/start-services.pid"
+}
+
+# shellcheck disable=SC2317 # the exit trap calls it
+finish() {
+    local status=$1
+    set +e
+    trap '' INT TERM HUP PIPE
+    ((${#started[@]} == 0)) || say 'stopping'
+    stop_process demo
+    stop_supervised
+    rm -f "$RUN_DIR/start-services.pid"
+    exit "$status"
+}
+
+stop_the_other() {
+    stop_process start-services TERM 120
+    take_lock
+    stop_leftovers
+    rm -f "$RUN_DIR/start-services.pid"
+}
+
+# A run that was killed with -9 could stop nothing.
+stop_leftovers() {
+    local name left=()
+    for name in epmd rabbitmq postgres "${services[@]}" demo; do
+        ! is_running "$name" || left=("$name" "${left[@]}")
+    done
+    ((${#left[@]} == 0)) || say "stopping what an earlier run left: ${left[*]}"
+    for name in "${left[@]}"; do stop "$name"; done
+}
+
+port_of() { printf '%s' $(($1 + offset)); }
+
+check_ports() {
+    local name port
+    for name in "${services[@]}"; do
+        for port in ${listen_ports[$name]:-} "${admin_ports[$name]}"; do
+            port=$(port_of "$port")
+            port_is_free "$port" || fail "port $port, needed by $name, is in use$(port_holder "$port")"
+        done
+    done
+}
+
+rabbitmq_is_given() {
+    [[ -n ${AMQP_URL:-} ]] || { ((offset == 0)) && amqp_answers "$default_amqp_url"; }
+}
+
+install_missing() {
+    local packages=()
+    if [[ -n ${DATABASE_URL:-} ]]; then
+        command -v psql >/dev/null || packages+=(postgresql-client)
+    else
+        postgres_bin >/dev/null || packages+=(postgresql)
+    fi
+    [[ -x $RABBITMQ_SERVER ]] || rabbitmq_is_given || packages+=(rabbitmq-server)
+    [[ -n ${SHOP_BIN_DIR:-} ]] || command -v cc >/dev/null || packages+=(gcc libc6-dev)
+    install_packages "${packages[@]}"
+}
+
+# After the packages are in: Debian may have started a RabbitMQ with them.
+choose_backends() {
+    if [[ -z ${DATABASE_URL:-} ]]; then
+        postgres_port=$(free_port "$(port_of 5432)")
+    else
+        postgres_database_url "$DATABASE_URL" x >/dev/null || fail "DATABASE_URL is not like postgres://user:password@host:port/database"
+    fi
+    if rabbitmq_is_given; then
+        amqp_url=${AMQP_URL:-$default_amqp_url}
+    else
+        rabbitmq_port=$(free_port "$(port_of 5672)")
+        dist_port=$(free_port 25672)
+        epmd_port=$(free_port $((dist_port + 1)))
+        amqp_url=amqp://guest:guest@127.0.0.1:$rabbitmq_port/
+    fi
+}
+
+build() {
+    local name packages=()
+    bin_dir=${SHOP_BIN_DIR:-}
+    if [[ -z $bin_dir ]]; then
+        PATH=$PATH:${CARGO_HOME:-$HOME/.cargo}/bin
+        command -v cargo >/dev/null || fail 'cargo is missing: install Rust (https://rustup.rs)'
+        for name in "${services[@]}"; do packages+=(--package "$name"); done
+        [[ $mode != demo* ]] || packages+=(--package e2e)
+        say 'building (some minutes, the first time)'
+        export CARGO_TARGET_DIR=${CARGO_TARGET_DIR:-$root/target}
+        cargo build --manifest-path "$root/Cargo.toml" --release --locked --bins "${packages[@]}" 9>&- || fail 'the build failed'
+        bin_dir=$CARGO_TARGET_DIR/release
+    fi
+    bin_dir=$(cd "$bin_dir" && pwd)
+    for name in "${services[@]}"; do
+        [[ -x $bin_dir/$name ]] || fail "there is no $name in $bin_dir"
+    done
+}
+
+start_backends() {
+    place_data
+    if [[ -n ${postgres_port:-} ]]; then
+        rotate_log postgres
+        [[ -s $data/postgres.password ]] || write_secret "$data/postgres.password" "$(random_password)"
+        postgres_create "$data/postgres" "$(<"$data/postgres.password")" || cannot_start postgres
+        start_supervised postgres
+        database_url=postgres://postgres:$(<"$data/postgres.password")@127.0.0.1:$postgres_port/postgres
+    else
+        database_url=$DATABASE_URL
+    fi
+    if [[ -n ${rabbitmq_port:-} ]]; then
+        rotate_log epmd
+        rotate_log rabbitmq
+        start_supervised epmd
+        start_supervised rabbitmq
+    fi
+    if [[ -n ${postgres_port:-} ]]; then
+        wait_for postgres 120 postgres_answers "$database_url" || cannot_start postgres
+    fi
+    if [[ -n ${rabbitmq_port:-} ]]; then
+        wait_for rabbitmq 120 amqp_answers "$amqp_url" || cannot_start rabbitmq
+    elif [[ $amqp_url == amqp://* ]]; then
+        wait_until 10 amqp_answers "$amqp_url" || fail 'the RabbitMQ of AMQP_URL does not take the login'
+    fi
+}
+
+# The accounts of PostgreSQL and RabbitMQ can't enter a closed home such as /root: their data is then beside it.
+place_data() {
+    local elsewhere
+    data=$shop_dir/data
+    if [[ ! -e $data ]]; then
+        if as_user "$(postgres_user)" test -x "$shop_dir"; then
+            mkdir -p "$data"
+        else
+            elsewhere=/var/lib/shop/$(cksum <<<"$shop_dir" | cut -d ' ' -f 1)
+            mkdir -p "$elsewhere"
+            ln -sfn "$elsewhere" "$data"
+            say "$shop_dir is closed to the database's account: its data is in $elsewhere"
+        fi
+    fi
+    data=$(cd "$data" && pwd -P)
+}
+
+prepare_databases() {
+    local error name url
+    if ! error=$(postgres_query "$database_url" 'SELECT 1' 2>&1); then
+        fail "PostgreSQL does not answer: ${error//$'\n'/ }"
+    fi
+    for name in "${databases[@]}"; do
+        if [[ -z $(postgres_query "$database_url" "SELECT 1 FROM pg_database WHERE datname = '$name'") ]]; then
+            error=$(postgres_query "$database_url" "CREATE DATABASE $name" 2>&1) || fail "the database $name: ${error//$'\n'/ }"
+        fi
+        url=$(postgres_database_url "$database_url" "$name")
+        write_secret "$RUN_DIR/$name.database-url" "$url"
+    done
+    write_secret "$RUN_DIR/amqp-url" "$amqp_url"
+}
+
+# The first admin's credentials are made once; changing them here changes no account.
+prepare_admin() {
+    local key value file=$shop_dir/admin.env
+    [[ -s $file ]] || write_secret "$file" "ADMIN_EMAIL=${ADMIN_EMAIL:-admin@shop.example}"$'\n'"ADMIN_PASSWORD=$(random_password)"$'\n'
+    admin_email='' admin_password=''
+    while IFS='=' read -r key value || [[ -n $key ]]; do
+        case $key in
+            ADMIN_EMAIL) admin_email=$value ;;
+            ADMIN_PASSWORD) admin_password=$value ;;
+        esac
+    done <"$file"
+    [[ -n $admin_email && -n $admin_password ]] || fail "$file has no ADMIN_EMAIL=… or no ADMIN_PASSWORD=…"
+    write_secret "$RUN_DIR/admin-password" "$admin_password"
+}
+
+random_password() { head -c 18 /dev/urandom | base64 | tr '+/' '-_'; }
+
+# write_secret FILE VALUE: whole or not at all, and for nobody else to read.
+write_secret() {
+    (umask 077 && printf '%s' "$2" >"$1.new")
+    mv "$1.new" "$1"
+}
+
+start_services() {
+    local name
+    [[ $mode != demo* ]] || otlp_port=$(free_port "$(port_of 4317)")
+    for name in "${services[@]}"; do
+        rotate_log "$name"
+        start_supervised "$name"
+    done
+    for name in "${services[@]}"; do
+        wait_for "$name" 60 http_ok "$(port_of "${admin_ports[$name]}")" /readyz || cannot_start "$name"
+    done
+}
+
+cannot_start() { fail "$1 could not start: $(last_log_line "$1") (log: $LOG_DIR/$1.log)"; }
+
+# start NAME, stop NAME: what supervise.sh asks for.
+start() {
+    case $1 in
+        postgres) postgres_start "$data/postgres" "$postgres_port" ;;
+        epmd) epmd_start "$epmd_port" ;;
+        rabbitmq) rabbitmq_start "$data/rabbitmq" "$rabbitmq_port" "$dist_port" "$epmd_port" ;;
+        *) start_service "$1" ;;
+    esac
+}
+
+stop() {
+    case $1 in
+        postgres) postgres_stop ;;
+        rabbitmq) rabbitmq_stop ;;
+        *) stop_process "$1" ;;
+    esac
+}
+
+# A service's secrets are in files, which no list of processes shows. What only one service may have of our own
+# environment is taken away from the others.
+start_service() {
+    local name=$1 variable environment=()
+    for variable in {LISTEN,ADMIN}_ADDR {DATABASE,AMQP}_URL{,_FILE} ADMIN_{EMAIL,PASSWORD,PASSWORD_FILE}; do
+        environment+=(-u "$variable")
+    done
+    environment+=(
+        "ADMIN_ADDR=127.0.0.1:$(port_of "${admin_ports[$name]}")"
+        "USER_SERVICE_URL=$(service_url user-service)"
+        "INVENTORY_SERVICE_URL=$(service_url inventory-service)"
+        "ORDER_SERVICE_URL=$(service_url order-service)"
+        "PRODUCER_SERVICE_URL=$(service_url producer-service)"
+    )
+    [[ -z ${listen_ports[$name]:-} ]] || environment+=("LISTEN_ADDR=127.0.0.1:$(port_of "${listen_ports[$name]}")")
+    [[ -z ${databases[$name]:-} ]] || environment+=("DATABASE_URL_FILE=$RUN_DIR/${databases[$name]}.database-url")
+    case $name in
+        user-service) environment+=("ADMIN_EMAIL=$admin_email" "ADMIN_PASSWORD_FILE=$RUN_DIR/admin-password") ;;
+        producer-service | consumer-service) environment+=("AMQP_URL_FILE=$RUN_DIR/amqp-url") ;;
+    esac
+    [[ -z ${otlp_port:-} ]] || environment+=("OTEL_EXPORTER_OTLP_ENDPOINT=http://127.0.0.1:$otlp_port" OTEL_BSP_SCHEDULE_DELAY=200)
+    start_process "$name" "$(id -un)" env "${environment[@]}" "$bin_dir/$name"
+}
+
+service_url() { printf 'http://127.0.0.1:%s' "$(port_of "${listen_ports[$1]}")"; }
+
+announce() {
+    cat <<END || true
+
+The shop is running; Ctrl-C stops it.
+  gateway   $(service_url api-gateway)
+  admin     $admin_email
+  password  $admin_password
+  logs      $LOG_DIR
+
+END
+}
+
+run_demo() {
+    (
+        identity_of "$BASHPID" >"$RUN_DIR/demo.pid"
+        export GATEWAY_URL ADMIN_EMAIL=$admin_email ADMIN_PASSWORD=$admin_password OTLP_LISTEN_ADDR=127.0.0.1:$otlp_port
+        GATEWAY_URL=$(service_url api-gateway)
+        exec "$bin_dir/demo" </dev/null 9>&-
+    ) &
+    local demo=$! demo_status=0
+    supervise_while child_runs "$demo"
+    wait "$demo" || demo_status=$?
+    rm -f "$RUN_DIR/demo.pid"
+    ((demo_status == 0)) || say "the demo failed with status $demo_status"
+    [[ $mode != demo-once ]] || exit "$demo_status"
+}
+
+main "$@"
+exit

@@ -1,0 +1,124 @@
+//! The calling side of gRPC.
+
+use std::{
+    future::Future,
+    pin::Pin,
+    sync::Arc,
+    task::{Context, Poll},
+    time::Duration,
+};
+
+use http::{HeaderValue, Request, Response};
+use tonic::{Code, Status, body::Body};
+use tower::Service;
+use tracing::Instrument as _;
+
+use super::{
+    DEFAULT_DEADLINE,
+    call::{CallRecord, Side, code_of, read_timeout, time_left, write_timeout},
+    resolve::Peers,
+    status::with_reason,
+};
+use crate::{config::GrpcUrl, telemetry::trace};
+
+/// A channel to all replicas of a service. Cheap to clone; hand it to a generated client.
+///
+/// Calls go round the addresses that the name resolves to, which is looked up again every few seconds. An address that
+/// refuses is left alone for a moment. A service that can't be reached is UNAVAILABLE at once, not after a wait.
+#[derive(Clone, Debug)]
+pub struct ClientChannel {
+    peer: &'static str,
+    url: Arc<GrpcUrl>,
+    peers: Arc<Peers>,
+}
+
+impl ClientChannel {
+    /// A channel to `url`, which connects at its first call. Must be called within a tokio runtime.
+    pub fn new(peer: &'static str, url: GrpcUrl) -> Self {
+        Self {
+            peer,
+            peers: Peers::watch(url.clone()),
+            url: Arc::new(url),
+        }
+    }
+}
+
+impl Service<Request<Body>> for ClientChannel {
+    type Response = Response<Body>;
+    type Error = Status;
+    type Future = Pin<Box<dyn Future<Output = Result<Response<Body>, Status>> + Send>>;
+
+    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Status>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn call(&mut self, mut request: Request<Body>) -> Self::Future {
+        let record = CallRecord::begin(Side::Client, request.uri().path());
+        record.span.record("server.address", self.url.host());
+        record.span.record("server.port", self.url.port());
+        let wanted = read_timeout(request.headers()).unwrap_or(DEFAULT_DEADLINE);
+        let timeout = time_left(wanted);
+        write_timeout(request.headers_mut(), timeout);
+        write_trace(&mut request, &record);
+        let (peer, peers, span) = (self.peer, Arc::clone(&self.peers), record.span.clone());
+        let call = async move {
+            let outcome = send(peer, &peers, request, timeout).await;
+            record.end(
+                outcome
+                    .as_ref()
+                    .map_or_else(Status::code, |response| code_of(response.headers())),
+            );
+            outcome
+        };
+        Box::pin(call.instrument(span))
+    }
+}
+
+async fn send(
+    peer: &'static str,
+    peers: &Peers,
+    request: Request<Body>,
+    timeout: Duration,
+) -> Result<Response<Body>, Status> {
+    let call = async {
+        let Some(mut address) = peers.pick().await else {
+            return Err(unavailable(peer));
+        };
+        let answer = async {
+            std::future::poll_fn(|context| address.channel.poll_ready(context)).await?;
+            address.channel.call(request).await
+        };
+        answer.await.map_err(|error| {
+            peers.rest(address.socket);
+            tracing::debug!(peer, address = %address.socket, error = &error as &dyn std::error::Error, "a call failed");
+            unavailable(peer)
+        })
+    };
+    match tokio::time::timeout(timeout, call).await {
+        Ok(outcome) => outcome,
+        Err(_) => Err(Status::new(
+            Code::DeadlineExceeded,
+            format!("{peer} did not answer in time"),
+        )),
+    }
+}
+
+fn unavailable(peer: &str) -> Status {
+    with_reason(
+        Code::Unavailable,
+        "PEER_UNAVAILABLE",
+        format!("{peer} is not available"),
+    )
+}
+
+fn write_trace(request: &mut Request<Body>, record: &CallRecord) {
+    let context = trace::of(&record.span);
+    for (name, value) in [
+        ("traceparent", context.traceparent),
+        ("tracestate", context.tracestate),
+    ] {
+        if let (false, Ok(value)) = (value.is_empty(), HeaderValue::from_str(&value)) {
+            request.headers_mut().insert(name, value);
+        }
+    }
+}

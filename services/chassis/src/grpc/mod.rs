@@ -1,0 +1,59 @@
+//! gRPC between the services: what a call carries besides its message.
+//!
+//! - **Deadlines.** A call has what is left of its caller's time, and never more than [`DEFAULT_DEADLINE`]; the header
+//!   is `grpc-timeout`.
+//! - **Traces.** The W3C headers travel in the metadata; each call has a client and a server span.
+//! - **Errors** are statuses with `google.rpc` details ([`status`]).
+//! - **Balancing.** A client goes round all addresses of a name ([`ClientChannel`]).
+//! - **Retries** are for the caller to ask for, on calls that may be repeated ([`retry()`]).
+
+mod call;
+mod client;
+mod resolve;
+pub(crate) mod server;
+pub mod status;
+
+use std::{future::Future, time::Duration};
+
+use backon::{ExponentialBuilder, Retryable as _};
+use prost_types::Timestamp;
+use time::OffsetDateTime;
+use tonic::{Code, Response, Status};
+
+pub use client::ClientChannel;
+
+/// The longest that a call may take.
+pub const DEFAULT_DEADLINE: Duration = Duration::from_secs(5);
+/// The largest message in either direction, in bytes.
+pub const MAX_MESSAGE_SIZE: usize = 4 * 1024 * 1024;
+
+/// Tries a call up to three times while the answer is UNAVAILABLE. Only for calls that may be repeated.
+pub async fn retry<T, F, Fut>(call: F) -> Result<Response<T>, Status>
+where
+    F: FnMut() -> Fut,
+    Fut: Future<Output = Result<Response<T>, Status>>,
+{
+    let pauses = ExponentialBuilder::default()
+        .with_min_delay(Duration::from_millis(25))
+        .with_max_times(2)
+        .with_jitter();
+    call.retry(pauses)
+        .when(|status| status.code() == Code::Unavailable)
+        .await
+}
+
+/// A point in time as protobuf has it.
+pub fn timestamp(time: OffsetDateTime) -> Timestamp {
+    // Nanoseconds within a second always fit.
+    Timestamp {
+        seconds: time.unix_timestamp(),
+        nanos: i32::try_from(time.nanosecond()).unwrap_or_default(),
+    }
+}
+
+/// A point in time from protobuf; none where it is missing or out of range.
+pub fn from_timestamp(timestamp: Option<&Timestamp>) -> Option<OffsetDateTime> {
+    let timestamp = timestamp?;
+    let nanos = i128::from(timestamp.seconds) * 1_000_000_000 + i128::from(timestamp.nanos);
+    OffsetDateTime::from_unix_timestamp_nanos(nanos).ok()
+}

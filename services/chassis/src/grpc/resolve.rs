@@ -1,0 +1,153 @@
+//! All addresses of a service's name, and which is next.
+
+use std::{
+    collections::HashMap,
+    io,
+    net::SocketAddr,
+    sync::{
+        Arc, Mutex, PoisonError, Weak,
+        atomic::{AtomicUsize, Ordering},
+    },
+    time::{Duration, Instant},
+};
+
+use tokio::sync::{Notify, watch};
+use tonic::transport::{Channel, Endpoint};
+
+use crate::config::GrpcUrl;
+
+const LOOK_UP_INTERVAL: Duration = Duration::from_secs(5);
+const LOOK_UP_TIMEOUT: Duration = Duration::from_secs(2);
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(2);
+/// How long an address that refused a call is passed over while there are others.
+const REST: Duration = Duration::from_secs(1);
+
+/// One replica.
+#[derive(Clone, Debug)]
+pub(super) struct Peer {
+    pub(super) socket: SocketAddr,
+    pub(super) channel: Channel,
+}
+
+/// The replicas as the last look-up found them.
+#[derive(Debug)]
+pub(super) struct Peers {
+    url: GrpcUrl,
+    found: watch::Sender<Option<Arc<Vec<Peer>>>>,
+    next: AtomicUsize,
+    resting: Mutex<HashMap<SocketAddr, Instant>>,
+    look_up_now: Notify,
+}
+
+impl Peers {
+    /// Looks the name up now and from time to time, until the last channel is dropped.
+    pub(super) fn watch(url: GrpcUrl) -> Arc<Self> {
+        let peers = Arc::new(Self {
+            url,
+            found: watch::Sender::new(None),
+            next: AtomicUsize::new(0),
+            resting: Mutex::default(),
+            look_up_now: Notify::new(),
+        });
+        tokio::spawn(follow(Arc::downgrade(&peers)));
+        peers
+    }
+
+    /// The next replica in turn, passing over those that rest. None where the name has no address.
+    pub(super) async fn pick(&self) -> Option<Peer> {
+        let mut found = self.found.subscribe();
+        // The sender lives in `self`: this waits for the first look-up and no longer.
+        let peers = found.wait_for(Option::is_some).await.ok()?.clone()?;
+        let turn = self.next.fetch_add(1, Ordering::Relaxed);
+        if peers.len() <= 1 {
+            return peers.first().cloned();
+        }
+        let now = Instant::now();
+        let resting = self.resting.lock().unwrap_or_else(PoisonError::into_inner);
+        let in_turn = || (0..peers.len()).filter_map(|step| peers.get(turn.wrapping_add(step) % peers.len()));
+        in_turn()
+            .find(|peer| resting.get(&peer.socket).is_none_or(|until| *until < now))
+            .or_else(|| in_turn().next())
+            .cloned()
+    }
+
+    /// Lets a replica that refused rest, and looks the name up again: it may have gone.
+    pub(super) fn rest(&self, socket: SocketAddr) {
+        self.resting
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .insert(socket, Instant::now() + REST);
+        self.look_up_now.notify_one();
+    }
+
+    async fn look_up(&self) -> io::Result<Vec<SocketAddr>> {
+        let addresses = tokio::net::lookup_host((self.url.host(), self.url.port()));
+        let mut addresses: Vec<_> = tokio::time::timeout(LOOK_UP_TIMEOUT, addresses).await??.collect();
+        // One replica may have an address of each family; it should not get twice its share, nor calls on a family
+        // that it does not listen on.
+        if addresses.iter().any(SocketAddr::is_ipv4) {
+            addresses.retain(SocketAddr::is_ipv4);
+        }
+        addresses.sort_unstable();
+        addresses.dedup();
+        Ok(addresses)
+    }
+
+    /// Takes over a look-up's result, keeping the channels to replicas that stay.
+    fn replace(&self, addresses: &[SocketAddr]) {
+        let before = self.found.borrow().clone().unwrap_or_default();
+        if before.iter().map(|peer| &peer.socket).eq(addresses) && self.found.borrow().is_some() {
+            return;
+        }
+        let peers = addresses
+            .iter()
+            .filter_map(|socket| {
+                let kept = before.iter().find(|peer| peer.socket == *socket).cloned();
+                kept.or_else(|| self.connect(*socket))
+            })
+            .collect();
+        self.resting
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .retain(|socket, _| addresses.contains(socket));
+        self.found.send_replace(Some(Arc::new(peers)));
+    }
+
+    fn connect(&self, socket: SocketAddr) -> Option<Peer> {
+        let endpoint = Endpoint::from_shared(format!("http://{socket}")).ok()?;
+        let origin = self.url.to_string().parse().ok()?;
+        let channel = endpoint
+            .origin(origin)
+            .connect_timeout(CONNECT_TIMEOUT)
+            .tcp_nodelay(true)
+            .http2_keep_alive_interval(Duration::from_secs(10))
+            .keep_alive_timeout(Duration::from_secs(5))
+            .keep_alive_while_idle(true)
+            .connect_lazy();
+        Some(Peer { socket, channel })
+    }
+}
+
+async fn follow(peers: Weak<Peers>) {
+    loop {
+        let Some(current) = peers.upgrade() else { return };
+        match current.look_up().await {
+            Ok(addresses) => current.replace(&addresses),
+            Err(error) => {
+                tracing::warn!(name = current.url.host(), %error, "the name can't be looked up");
+                // Callers must not wait for ever for a first result; known replicas stay in use.
+                if current.found.borrow().is_none() {
+                    current.found.send_replace(Some(Arc::default()));
+                }
+            }
+        }
+        // While it waits this task keeps the peers alive; it lets go of them in between and ends with the last channel.
+        let woken = tokio::time::timeout(LOOK_UP_INTERVAL, current.look_up_now.notified())
+            .await
+            .is_ok();
+        drop(current);
+        if woken {
+            tokio::time::sleep(Duration::from_millis(200)).await;
+        }
+    }
+}

@@ -1,0 +1,162 @@
+//! The answering side of gRPC.
+//!
+//! Each call is answered in a task of its own, which goes on when the caller hangs up or its deadline passes: a
+//! transaction is then committed or rolled back in order and never left half way (see [`crate::postgres`]). Its time
+//! is bounded all the same, by the deadlines of its calls and the statement timeout.
+
+use std::{
+    convert::Infallible,
+    future::Future,
+    pin::Pin,
+    task::{Context, Poll},
+    time::{Duration, Instant},
+};
+
+use http::{Request, Response};
+use proto::trace::TraceContext;
+use tokio::time::timeout_at;
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
+use tonic::{
+    Code, Status,
+    body::Body,
+    service::Routes,
+    transport::{Server, server::TcpIncoming},
+};
+use tower::{Layer, Service};
+use tracing::Instrument as _;
+
+use super::{
+    DEFAULT_DEADLINE,
+    call::{CallRecord, DEADLINE, Side, code_of, read_timeout},
+};
+use crate::{health::Health, telemetry::trace};
+
+/// No caller may ask for longer than this.
+const LONGEST_DEADLINE: Duration = Duration::from_secs(30);
+const MAX_CONCURRENT_STREAMS: u32 = 1024;
+const HEALTH_INTERVAL: Duration = Duration::from_secs(2);
+
+pub(crate) async fn serve(
+    routes: Routes,
+    incoming: TcpIncoming,
+    health: Health,
+    tasks: TaskTracker,
+    shutdown: CancellationToken,
+) -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
+    let (reporter, health_service) = tonic_health::server::health_reporter();
+    tasks.spawn(report_health(reporter, health, shutdown.clone()));
+    let reflection = tonic_reflection::server::Builder::configure()
+        .register_encoded_file_descriptor_set(proto::FILE_DESCRIPTOR_SET)
+        .register_encoded_file_descriptor_set(tonic_health::pb::FILE_DESCRIPTOR_SET)
+        .build_v1()?;
+    Server::builder()
+        .tcp_keepalive(Some(Duration::from_mins(1)))
+        .http2_keepalive_interval(Some(Duration::from_secs(20)))
+        .http2_keepalive_timeout(Some(Duration::from_secs(10)))
+        .max_concurrent_streams(MAX_CONCURRENT_STREAMS)
+        .layer(AnswerLayer { tasks })
+        .add_routes(routes)
+        .add_service(health_service)
+        .add_service(reflection)
+        .serve_with_incoming_shutdown(incoming, shutdown.cancelled_owned())
+        .await?;
+    Ok(())
+}
+
+/// Keeps the standard health service in step with readiness.
+async fn report_health(
+    reporter: tonic_health::server::HealthReporter,
+    health: Health,
+    shutdown: CancellationToken,
+) {
+    loop {
+        let serving = health.problems().await.is_empty() && !shutdown.is_cancelled();
+        let status = if serving {
+            tonic_health::ServingStatus::Serving
+        } else {
+            tonic_health::ServingStatus::NotServing
+        };
+        reporter.set_service_status("", status).await;
+        if shutdown.is_cancelled() {
+            return;
+        }
+        // Cancelled or not, the status is reported once more.
+        let _ended = shutdown
+            .run_until_cancelled(tokio::time::sleep(HEALTH_INTERVAL))
+            .await;
+    }
+}
+
+#[derive(Clone)]
+struct AnswerLayer {
+    tasks: TaskTracker,
+}
+
+impl<S> Layer<S> for AnswerLayer {
+    type Service = Answer<S>;
+
+    fn layer(&self, inner: S) -> Answer<S> {
+        Answer {
+            inner,
+            tasks: self.tasks.clone(),
+        }
+    }
+}
+
+/// Gives each call its span, its deadline and its own task.
+#[derive(Clone)]
+struct Answer<S> {
+    inner: S,
+    tasks: TaskTracker,
+}
+
+impl<S> Service<Request<Body>> for Answer<S>
+where
+    S: Service<Request<Body>, Response = Response<Body>, Error = Infallible> + Clone + Send + 'static,
+    S::Future: Send,
+{
+    type Response = Response<Body>;
+    type Error = Infallible;
+    type Future = Pin<Box<dyn Future<Output = Result<Response<Body>, Infallible>> + Send>>;
+
+    fn poll_ready(&mut self, context: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
+        self.inner.poll_ready(context)
+    }
+
+    fn call(&mut self, request: Request<Body>) -> Self::Future {
+        // The probes of a load balancer are no part of anybody's trace.
+        if request.uri().path().starts_with("/grpc.") {
+            return Box::pin(self.inner.call(request));
+        }
+        let record = CallRecord::begin(Side::Server, request.uri().path());
+        trace::set_parent(&record.span, &trace_headers(&request));
+        let timeout = read_timeout(request.headers())
+            .unwrap_or(DEFAULT_DEADLINE)
+            .min(LONGEST_DEADLINE);
+        let deadline = Instant::now() + timeout;
+        let answer = DEADLINE
+            .scope(deadline, self.inner.call(request))
+            .instrument(record.span.clone());
+        let answer = self.tasks.spawn(answer);
+        Box::pin(async move {
+            let response = match timeout_at(deadline.into(), answer).await {
+                Ok(Ok(response)) => response.unwrap_or_else(|never| match never {}),
+                Ok(Err(_)) => Status::internal("internal error").into_http(),
+                Err(_) => Status::new(Code::DeadlineExceeded, "the deadline has passed").into_http(),
+            };
+            record.end(code_of(response.headers()));
+            Ok(response)
+        })
+    }
+}
+
+fn trace_headers(request: &Request<Body>) -> TraceContext {
+    let header = |name| {
+        let value = request.headers().get(name).and_then(|value| value.to_str().ok());
+        value.unwrap_or_default().to_owned()
+    };
+    TraceContext {
+        traceparent: header("traceparent"),
+        tracestate: header("tracestate"),
+    }
+}

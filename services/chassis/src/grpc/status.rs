@@ -1,0 +1,146 @@
+//! Errors of calls: a gRPC code, a message for developers and `google.rpc` details that programs can rely on.
+//! `BadRequest` names the fields at fault, `ErrorInfo.reason` is a stable name for everything else.
+//! See <https://google.aip.dev/193>.
+
+use prost::Message as _;
+use tonic::{Code, Status};
+use tonic_types::{ErrorDetails, FieldViolation, StatusExt, pb};
+use uuid::Uuid;
+
+/// The `ErrorInfo.domain` of all our errors.
+pub const DOMAIN: &str = "shop";
+
+/// Everything that is wrong with a request, so that its sender can mend it at once.
+#[derive(Clone, Debug, Default)]
+pub struct FieldViolations(Vec<FieldViolation>);
+
+impl FieldViolations {
+    /// Nothing is wrong yet.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// `field` is a path such as `lines[2].quantity`; `description` says what is expected.
+    pub fn add(&mut self, field: impl Into<String>, description: impl Into<String>) {
+        self.0.push(FieldViolation::new(field, description));
+    }
+
+    /// Whether nothing is wrong.
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    /// `INVALID_ARGUMENT` if anything is wrong.
+    pub fn into_result(self) -> Result<(), Status> {
+        let Some(first) = self.0.first() else {
+            return Ok(());
+        };
+        let message = format!("{}: {}", first.field, first.description);
+        Err(Status::with_error_details(
+            Code::InvalidArgument,
+            message,
+            ErrorDetails::with_bad_request(self.0),
+        ))
+    }
+}
+
+/// `INVALID_ARGUMENT` for one field.
+pub fn invalid_field(field: impl Into<String>, description: impl Into<String>) -> Status {
+    let (field, description) = (field.into(), description.into());
+    let message = format!("{field}: {description}");
+    let details = ErrorDetails::with_bad_request_violation(field, description);
+    Status::with_error_details(Code::InvalidArgument, message, details)
+}
+
+/// An error with a stable name, in capitals: `EMAIL_TAKEN`.
+pub fn with_reason(code: Code, reason: &'static str, message: impl Into<String>) -> Status {
+    with_reason_and(code, reason, message, [])
+}
+
+/// As [`with_reason`], with particulars for programs.
+pub fn with_reason_and<const N: usize>(
+    code: Code,
+    reason: &'static str,
+    message: impl Into<String>,
+    metadata: [(&str, String); N],
+) -> Status {
+    let metadata: std::collections::HashMap<String, String> = metadata
+        .into_iter()
+        .map(|(key, value)| (key.to_owned(), value))
+        .collect();
+    Status::with_error_details(
+        code,
+        message,
+        ErrorDetails::with_error_info(reason, DOMAIN, metadata),
+    )
+}
+
+/// The stable name of an error of ours.
+pub fn reason(status: &Status) -> Option<String> {
+    status
+        .get_details_error_info()
+        .filter(|info| info.domain == DOMAIN)
+        .map(|info| info.reason)
+}
+
+/// A status as the answer for one item of a batch.
+pub fn to_pb(status: &Status) -> pb::Status {
+    // The details of a status are this very message, encoded.
+    let details = pb::Status::decode(status.details())
+        .map(|status| status.details)
+        .unwrap_or_default();
+    pb::Status {
+        code: i32::from(status.code()),
+        message: status.message().to_owned(),
+        details,
+    }
+}
+
+/// The answer for one item of a batch as a status.
+pub fn from_pb(status: &pb::Status) -> Status {
+    Status::with_details(
+        Code::from_i32(status.code),
+        status.message.clone(),
+        status.encode_to_vec().into(),
+    )
+}
+
+/// The UUID in a field, or `INVALID_ARGUMENT`.
+pub fn parse_uuid(field: &str, text: &str) -> Result<Uuid, Status> {
+    Uuid::try_parse(text).map_err(|_| invalid_field(field, "must be a UUID"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_items_status_keeps_its_details() {
+        let status = with_reason(Code::FailedPrecondition, "INSUFFICIENT_STOCK", "only 3 are left");
+        let back = from_pb(&to_pb(&status));
+        assert_eq!(
+            (back.code(), back.message()),
+            (Code::FailedPrecondition, "only 3 are left")
+        );
+        assert_eq!(reason(&back).as_deref(), Some("INSUFFICIENT_STOCK"));
+    }
+
+    #[test]
+    fn violations_name_their_fields() {
+        let mut violations = FieldViolations::new();
+        assert!(violations.clone().into_result().is_ok());
+        violations.add("lines[0].quantity", "must be from 1 to 10000");
+        violations.add("currency", "must be one");
+        let status = violations.into_result().err();
+        let fields = status
+            .as_ref()
+            .and_then(StatusExt::get_details_bad_request)
+            .map(|bad| bad.field_violations);
+        let fields: Vec<_> = fields
+            .unwrap_or_default()
+            .into_iter()
+            .map(|violation| violation.field)
+            .collect();
+        assert_eq!(fields, ["lines[0].quantity", "currency"]);
+    }
+}

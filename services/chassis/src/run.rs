@@ -1,0 +1,74 @@
+//! From the command line to a clean exit.
+
+use std::{fmt::Display, future::Future, process::ExitCode};
+
+use clap::Parser;
+use tokio::signal::unix::{SignalKind, signal};
+
+use crate::{Running, StartError, config::ServiceArgs, telemetry};
+
+/// The whole of a service's `main`: reads the configuration, starts the service, and on SIGTERM or SIGINT lets the
+/// calls in flight finish. Exits with 0 after a clean stop, 1 after a failure (said on standard error), 2 for a
+/// command line that makes no sense.
+pub fn run<C, F, Fut>(name: &'static str, start: F) -> ExitCode
+where
+    C: Parser + AsRef<ServiceArgs>,
+    F: FnOnce(C) -> Fut,
+    Fut: Future<Output = Result<Running, StartError>>,
+{
+    run_with(name, C::parse(), start)
+}
+
+/// As [`run`], with a configuration that was read already.
+pub fn run_with<C, F, Fut>(name: &'static str, config: C, start: F) -> ExitCode
+where
+    C: AsRef<ServiceArgs>,
+    F: FnOnce(C) -> Fut,
+    Fut: Future<Output = Result<Running, StartError>>,
+{
+    let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
+        Ok(runtime) => runtime,
+        Err(error) => return fail(name, &error),
+    };
+    let telemetry = {
+        let _guard = runtime.enter();
+        match telemetry::init(name, config.as_ref()) {
+            Ok(telemetry) => telemetry,
+            Err(error) => return fail(name, &error),
+        }
+    };
+    let outcome = runtime.block_on(serve(start(config)));
+    telemetry.shutdown();
+    match outcome {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => fail(name, &error),
+    }
+}
+
+async fn serve(start: impl Future<Output = Result<Running, StartError>>) -> Result<(), StartError> {
+    let mut terminate = signal(SignalKind::terminate()).map_err(StartError::Signals)?;
+    let mut interrupt = signal(SignalKind::interrupt()).map_err(StartError::Signals)?;
+    let mut told_to_stop = std::pin::pin!(async move {
+        tokio::select! {
+            _ = terminate.recv() => "SIGTERM",
+            _ = interrupt.recv() => "SIGINT",
+        }
+    });
+    let running = tokio::select! {
+        running = start => running?,
+        signal = &mut told_to_stop => {
+            tracing::info!(signal, "stopped before it was ready");
+            return Ok(());
+        }
+    };
+    tokio::select! {
+        signal = told_to_stop => tracing::info!(signal, "draining"),
+        failure = running.failed() => tracing::error!(failure, "a part of the service ended; stopping"),
+    }
+    running.stop().await
+}
+
+fn fail(name: &str, error: &dyn Display) -> ExitCode {
+    eprintln!("{name}: {error}");
+    ExitCode::FAILURE
+}

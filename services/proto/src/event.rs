@@ -1,0 +1,142 @@
+//! The events of an order as they cross RabbitMQ: [CloudEvents 1.0](https://github.com/cloudevents/spec/blob/v1.0.2/cloudevents/spec.md)
+//! in structured JSON mode. CloudEvents has no binding for AMQP 0.9.1; the structured mode needs none, since the whole
+//! event is the message's body.
+//!
+//! order-service writes an event's [`data`](CloudEvent::data), producer-service puts it in its envelope,
+//! consumer-service reads both.
+
+use serde::{Deserialize, Serialize};
+use time::OffsetDateTime;
+use uuid::Uuid;
+
+/// The media type of the envelope.
+pub const CONTENT_TYPE: &str = "application/cloudevents+json";
+/// The version of CloudEvents that the envelope follows.
+pub const SPEC_VERSION: &str = "1.0";
+/// The `source` of every event of an order.
+pub const ORDER_SOURCE: &str = "/order-service";
+
+/// What happened to an order. The text form is the CloudEvents `type` and the AMQP routing key.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum EventType {
+    /// A customer placed it; its stock is wanted. Data: [`OrderCreated`].
+    OrderCreated,
+    /// It was cancelled; its stock is free again. Data: [`OrderCancelled`].
+    OrderCancelled,
+    /// All of its stock is allocated. Data: [`OrderDecided`].
+    OrderConfirmed,
+    /// Its stock can't be had. Data: [`OrderDecided`].
+    OrderRejected,
+    /// It was fulfilled. Data: [`OrderDecided`].
+    OrderCompleted,
+}
+
+impl EventType {
+    /// Every type there is.
+    pub const ALL: [Self; 5] = [
+        Self::OrderCreated,
+        Self::OrderCancelled,
+        Self::OrderConfirmed,
+        Self::OrderRejected,
+        Self::OrderCompleted,
+    ];
+
+    /// The CloudEvents `type`, which is the routing key too.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::OrderCreated => "order.created",
+            Self::OrderCancelled => "order.cancelled",
+            Self::OrderConfirmed => "order.confirmed",
+            Self::OrderRejected => "order.rejected",
+            Self::OrderCompleted => "order.completed",
+        }
+    }
+
+    /// Whether somebody must get it: an event that moves stock may not vanish for want of a queue.
+    pub const fn is_mandatory(self) -> bool {
+        matches!(self, Self::OrderCreated | Self::OrderCancelled)
+    }
+
+    /// The type of that name.
+    pub fn parse(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|kind| kind.as_str() == name)
+    }
+}
+
+/// The envelope. `D` is the type of the data: a struct of this module, or
+/// [`RawValue`](serde_json::value::RawValue) where only the envelope matters.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct CloudEvent<S, D> {
+    /// Always [`SPEC_VERSION`].
+    pub specversion: S,
+    /// Unique per event; a redelivery has the same one.
+    pub id: S,
+    /// Always [`ORDER_SOURCE`].
+    pub source: S,
+    /// One of [`EventType`].
+    #[serde(rename = "type")]
+    pub kind: S,
+    /// The order's id.
+    pub subject: S,
+    /// When it happened.
+    #[serde(with = "time::serde::rfc3339")]
+    pub time: OffsetDateTime,
+    /// Always `application/json`.
+    pub datacontenttype: S,
+    /// W3C trace context of what caused the event, as the distributed tracing extension defines it.
+    #[serde(skip_serializing_if = "Option::is_none", default = "Option::default")]
+    pub traceparent: Option<S>,
+    /// See `traceparent`.
+    #[serde(skip_serializing_if = "Option::is_none", default = "Option::default")]
+    pub tracestate: Option<S>,
+    /// What the type says.
+    pub data: D,
+}
+
+/// The data of `order.created`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct OrderCreated {
+    /// Equal to the envelope's subject.
+    pub order_id: Uuid,
+    /// Who placed it.
+    pub user_id: Uuid,
+    /// Each product once.
+    pub lines: Vec<OrderedLine>,
+    /// Sum of the order in minor units of `currency`.
+    pub total_minor_units: i64,
+    /// ISO 4217 code.
+    pub currency: String,
+}
+
+/// A line of [`OrderCreated`].
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct OrderedLine {
+    /// The product.
+    pub product_id: Uuid,
+    /// Units wanted, from 1.
+    pub quantity: i64,
+}
+
+/// The data of `order.cancelled`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct OrderCancelled {
+    /// Equal to the envelope's subject.
+    pub order_id: Uuid,
+    /// Whose order it was.
+    pub user_id: Uuid,
+}
+
+/// The data of `order.confirmed`, `order.rejected` and `order.completed`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct OrderDecided {
+    /// Equal to the envelope's subject.
+    pub order_id: Uuid,
+    /// Whose order it is.
+    pub user_id: Uuid,
+    /// Why it was rejected, as the HTTP API spells it: `insufficient_stock`, `product_not_found`.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub reason: Option<String>,
+    /// The product at fault, where it was rejected.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub product_id: Option<Uuid>,
+}

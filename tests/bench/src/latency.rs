@@ -1,0 +1,45 @@
+//! Durations, and their percentiles.
+
+use std::time::Duration;
+
+use serde::Serialize;
+
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Latencies(Vec<Duration>);
+
+/// In milliseconds.
+#[derive(Clone, Copy, Debug, Default, Serialize)]
+pub(crate) struct Percentiles {
+    pub(crate) p50: f64,
+    pub(crate) p99: f64,
+    pub(crate) max: f64,
+}
+
+impl Latencies {
+    pub(crate) fn add(&mut self, duration: Duration) {
+        self.0.push(duration);
+    }
+
+    pub(crate) fn extend(&mut self, other: Self) {
+        self.0.extend(other.0);
+    }
+
+    pub(crate) fn len(&self) -> usize {
+        self.0.len()
+    }
+
+    pub(crate) fn percentiles(mut self) -> Percentiles {
+        self.0.sort_unstable();
+        let at = |percent: usize| {
+            let index = (self.0.len() * percent / 100).min(self.0.len().saturating_sub(1));
+            self.0
+                .get(index)
+                .map_or(0.0, |duration| duration.as_secs_f64() * 1000.0)
+        };
+        Percentiles {
+            p50: at(50),
+            p99: at(99),
+            max: at(100),
+        }
+    }
+}

@@ -1,0 +1,212 @@
+//! How many orders a second the shop takes, how soon they are decided, and what each costs.
+
+use std::{
+    collections::BTreeMap,
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+use anyhow::{Context as _, ensure};
+use futures::future::try_join_all;
+use rand::RngExt as _;
+use serde::Serialize;
+use serde_json::{Value, json};
+use uuid::Uuid;
+
+use crate::{
+    catalog, floor,
+    http_client::Client,
+    latency::{Latencies, Percentiles},
+    shop::Shop,
+};
+
+/// After this long an order that is still pending is lost, as far as a customer can tell.
+const PATIENCE: Duration = Duration::from_secs(30);
+
+#[derive(Serialize)]
+struct Step {
+    clients: usize,
+    orders: usize,
+    orders_per_second: f64,
+    pgbench_per_second: f64,
+    ratio: f64,
+    /// From request to 201.
+    post_ms: Percentiles,
+    /// From the order's row to its decision.
+    decided_ms: Percentiles,
+    /// From the last 201 until no order was pending.
+    drained_seconds: f64,
+    /// CPU time per order in microseconds, by process.
+    cpu_micros: BTreeMap<&'static str, f64>,
+    /// Resident memory in MiB, by process.
+    resident_mib: BTreeMap<&'static str, f64>,
+}
+
+pub(crate) async fn measure(
+    shop: &Shop,
+    clients: &[usize],
+    duration: Duration,
+    products: usize,
+) -> anyhow::Result<Value> {
+    let products: Arc<[Uuid]> = catalog::stocked(&shop.inventory, products).await?.into();
+    println!("a second without figures, so that connections and caches are warm");
+    place(shop, 16, Duration::from_secs(1), &products).await?;
+    drain(shop).await?;
+    let floor = floor::Floor::prepare(shop).await?;
+    let mut steps = Vec::new();
+    for clients in clients {
+        let pgbench_per_second = floor.run(*clients, duration).await?;
+        let step = step(shop, *clients, duration, &products, pgbench_per_second).await?;
+        print_step(&step);
+        steps.push(step);
+    }
+    Ok(json!({ "seconds": duration.as_secs_f64(), "products": products.len(), "steps": steps }))
+}
+
+async fn step(
+    shop: &Shop,
+    clients: usize,
+    duration: Duration,
+    products: &Arc<[Uuid]>,
+    pgbench_per_second: f64,
+) -> anyhow::Result<Step> {
+    // The database's clock, since the orders' times are by it.
+    let (since,): (f64,) = sqlx::query_as("SELECT extract(epoch FROM clock_timestamp())::float8")
+        .fetch_one(&shop.orders)
+        .await?;
+    let before = shop.processes.cpu();
+    let began = Instant::now();
+    let latencies = place(shop, clients, duration, products).await?;
+    let elapsed = began.elapsed();
+    let drained = drain(shop).await?;
+    let after = shop.processes.cpu();
+    let (orders, post_ms) = (latencies.len(), latencies.percentiles());
+    #[allow(clippy::cast_precision_loss, reason = "a count of orders is far below 2^52")]
+    let count = orders as f64;
+    let cpu_micros = after
+        .iter()
+        .map(|(name, cpu)| {
+            let used = cpu.saturating_sub(before.get(name).copied().unwrap_or_default());
+            (*name, used.as_secs_f64() * 1e6 / count)
+        })
+        .collect();
+    let orders_per_second = count / elapsed.as_secs_f64();
+    Ok(Step {
+        clients,
+        orders,
+        orders_per_second,
+        pgbench_per_second,
+        ratio: orders_per_second / pgbench_per_second,
+        post_ms,
+        decided_ms: decisions(shop, since).await?,
+        drained_seconds: drained.as_secs_f64(),
+        cpu_micros,
+        resident_mib: shop.processes.resident(),
+    })
+}
+
+/// Each client places one order after the other, of two lines each.
+async fn place(
+    shop: &Shop,
+    clients: usize,
+    duration: Duration,
+    products: &Arc<[Uuid]>,
+) -> anyhow::Result<Latencies> {
+    let until = Instant::now() + duration;
+    let tasks = (0..clients).map(|_| {
+        let (gateway, token, products) = (shop.gateway.clone(), shop.customer.clone(), Arc::clone(products));
+        async move {
+            let client = tokio::spawn(async move {
+                let mut client = Client::connect(&gateway).await?;
+                let mut latencies = Latencies::default();
+                while Instant::now() < until {
+                    let body = order(&products)?;
+                    let began = Instant::now();
+                    let (status, answer) = client.send("POST", "/orders", Some(&token), body.into()).await?;
+                    latencies.add(began.elapsed());
+                    ensure!(
+                        status == 201,
+                        "an order was refused: {status} {}",
+                        String::from_utf8_lossy(&answer)
+                    );
+                }
+                Ok(latencies)
+            });
+            client.await.context("a client panicked")?
+        }
+    });
+    let mut all = Latencies::default();
+    for latencies in try_join_all(tasks).await? {
+        all.extend(latencies);
+    }
+    Ok(all)
+}
+
+fn order(products: &[Uuid]) -> anyhow::Result<Vec<u8>> {
+    let mut random = rand::rng();
+    let first = random.random_range(0..products.len());
+    let second = (first + 1 + random.random_range(0..products.len().max(2) - 1)) % products.len();
+    let line = |index: usize| json!({ "product_id": products.get(index), "quantity": 1 });
+    Ok(serde_json::to_vec(
+        &json!({ "items": [line(first), line(second)] }),
+    )?)
+}
+
+/// Waits until no order is pending.
+async fn drain(shop: &Shop) -> anyhow::Result<Duration> {
+    let began = Instant::now();
+    loop {
+        let (pending,): (bool,) =
+            sqlx::query_as("SELECT EXISTS (SELECT FROM orders WHERE status = 'pending')")
+                .fetch_one(&shop.orders)
+                .await?;
+        if !pending {
+            return Ok(began.elapsed());
+        }
+        ensure!(
+            began.elapsed() < PATIENCE,
+            "orders are still pending after {PATIENCE:?}"
+        );
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+}
+
+async fn decisions(shop: &Shop, since: f64) -> anyhow::Result<Percentiles> {
+    let (p50, p99, max): (f64, f64, f64) = sqlx::query_as(
+        "SELECT percentile_cont(0.5) WITHIN GROUP (ORDER BY ms), percentile_cont(0.99) WITHIN GROUP (ORDER BY ms), max(ms)
+         FROM (SELECT (extract(epoch FROM decided_at - created_at) * 1000)::float8 AS ms
+               FROM orders WHERE created_at >= to_timestamp($1)) AS decisions",
+    )
+    .bind(since)
+    .fetch_one(&shop.orders)
+    .await?;
+    Ok(Percentiles { p50, p99, max })
+}
+
+fn print_step(step: &Step) {
+    println!(
+        "\n{} clients: {:.0} orders/s; pgbench {:.0}/s; ratio {:.2}",
+        step.clients, step.orders_per_second, step.pgbench_per_second, step.ratio
+    );
+    let row = |name, ms: Percentiles| {
+        println!(
+            "  {name:<26} p50 {:>8.2}  p99 {:>8.2}  max {:>8.2}",
+            ms.p50, ms.p99, ms.max
+        );
+    };
+    row("POST /orders, ms", step.post_ms);
+    row("created to decided, ms", step.decided_ms);
+    println!("  none pending {:.2} s after the last", step.drained_seconds);
+    println!(
+        "  {:<26} {:>10} {:>14}",
+        "process", "CPU µs/order", "resident MiB"
+    );
+    for (name, micros) in &step.cpu_micros {
+        let resident = step
+            .resident_mib
+            .get(name)
+            .map_or(String::new(), |mib| format!("{mib:.1}"));
+        println!("  {name:<26} {micros:>10.1} {resident:>14}");
+    }
+    println!("  {:<26} {:>10.1}", "all", step.cpu_micros.values().sum::<f64>());
+}

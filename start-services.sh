@@ -56,10 +56,7 @@ main() {
     fi
     take_lock
     trap 'finish $?' EXIT
-    trap 'exit 130' INT
-    trap 'exit 143' TERM
-    trap 'exit 129' HUP
-    trap 'exit 141' PIPE
+    exit_on_signals
     stop_leftovers
     check_ports
     install_missing
@@ -110,7 +107,7 @@ take_lock() {
 finish() {
     local status=$1
     set +e
-    trap '' INT TERM HUP PIPE
+    ignore_signals
     ((${#started[@]} == 0)) || say 'stopping'
     stop_process demo
     stop_supervised

@@ -5,14 +5,13 @@
 # The three together belong to one process for ever, so what a killed script left behind is recognised without
 # guessing by name, and a pid that the kernel has since given to somebody else is never signalled.
 #
-# The caller calls use_directories first. File descriptor 9 is the caller's lock and is not handed on.
+# The caller calls use_directories first. File descriptor 9 is the caller's lock, and is not handed on.
 
 # use_directories RUN LOG: where pid files and logs go.
 use_directories() {
     RUN_DIR=$1 LOG_DIR=$2
     mkdir -p "$RUN_DIR" "$LOG_DIR"
     chmod 700 "$RUN_DIR" "$LOG_DIR"
-    [[ -p $RUN_DIR/clock ]] || mkfifo -m 600 "$RUN_DIR/clock"
 }
 
 # fail MESSAGE...: one clear line, and out.
@@ -69,7 +68,7 @@ start_process() {
         self=$BASHPID
         identity_of "$self" >"$RUN_DIR/$name.pid"
         cd /
-        exec setsid -- "${prefix[@]}" "${@:3}" </dev/null >>"$LOG_DIR/$name.log" 2>&1 9>&-
+        exec setsid -- "${prefix[@]}" "${@:3}" </dev/null >>"$LOG_DIR/$name.log" 2>&1 8>&- 9>&-
     ) &
 }
 
@@ -103,8 +102,34 @@ wait_for() {
 }
 succeeded_or_stopped() { "$@" || has_stopped "$name"; }
 
-# pause SECONDS: a sleep that costs no process and that a trapped signal ends.
-pause() { read -rt "$1" <>"$RUN_DIR/clock" || true; }
+# pause SECONDS: a sleep that costs no process: nothing is ever written to descriptor 8.
+exec 8<> <(:)
+pause() {
+    pausing=true
+    read -rt "$1" <&8 || true
+    pausing=false
+    [[ -z $interrupted ]] || exit "$interrupted"
+}
+pausing=false interrupted=
+
+# exit_on_signals: so that the exit trap runs. Not from within `read`, where bash 5.2 crashes.
+exit_on_signals() {
+    trap 'interrupt 130' INT
+    trap 'interrupt 143' TERM
+    trap 'interrupt 129' HUP
+    trap 'interrupt 141' PIPE
+}
+
+interrupt() {
+    interrupted=$1
+    $pausing || exit "$1"
+}
+
+# ignore_signals: for the way out.
+ignore_signals() {
+    trap '' INT TERM HUP PIPE
+    interrupted=
+}
 
 # rotate_log NAME: keeps the log of the run before as NAME.log.1, so that two runs' logs are all there is.
 rotate_log() { [[ ! -s $LOG_DIR/$1.log ]] || mv -f "$LOG_DIR/$1.log" "$LOG_DIR/$1.log.1"; }

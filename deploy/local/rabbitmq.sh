@@ -26,7 +26,7 @@ rabbitmq_start() {
     install -d -m 700 "$dir"
     {
         printf 'listeners.tcp.1 = 127.0.0.1:%s\n' "$port"
-        printf 'log.console = true\nlog.file = false\n'
+        printf 'log.console = true\nlog.console.use_colors = off\nlog.file = false\n'
         if [[ -n $management_port ]]; then
             printf 'management.tcp.ip = 127.0.0.1\nmanagement.tcp.port = %s\n' "$management_port"
             plugins=rabbitmq_management

@@ -36,7 +36,7 @@ supervise_while() {
         done
         pause 0.2
     done
-}
+} 2>/dev/null # where bash would say "Killed" in words of its own
 
 schedule_restart() {
     local name=$1 delay

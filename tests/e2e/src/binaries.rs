@@ -1,0 +1,52 @@
+//! The six binaries that are tested: those of the working tree, in the test's own profile.
+
+use std::{
+    path::{Path, PathBuf},
+    process::Command,
+    sync::OnceLock,
+};
+
+use anyhow::{Context as _, bail};
+
+use crate::Service;
+
+/// The folder of the binaries. The first call brings them up to date, which takes cargo a moment where they are.
+pub(crate) fn folder() -> anyhow::Result<&'static Path> {
+    static FOLDER: OnceLock<Result<PathBuf, String>> = OnceLock::new();
+    match FOLDER.get_or_init(|| build().map_err(|error| format!("{error:#}"))) {
+        Ok(folder) => Ok(folder),
+        Err(error) => bail!("the services can't be built: {error}"),
+    }
+}
+
+fn build() -> anyhow::Result<PathBuf> {
+    // <target>/<profile>/deps/<test>-<hash>
+    let test = std::env::current_exe()?;
+    let folder = test
+        .parent()
+        .and_then(Path::parent)
+        .context("the test stands outside of a target folder")?;
+    let target = folder.parent().context("the target folder has no parent")?;
+    let profile = match folder.file_name().and_then(|name| name.to_str()) {
+        Some("debug") => "dev",
+        Some(profile) => profile,
+        None => bail!("the profile's folder has no name"),
+    };
+    let mut cargo = Command::new(env!("CARGO"));
+    cargo
+        .args(["build", "--locked", "--quiet", "--profile", profile])
+        .args([
+            "--manifest-path",
+            concat!(env!("CARGO_MANIFEST_DIR"), "/../../Cargo.toml"),
+        ])
+        .arg("--target-dir")
+        .arg(target);
+    for service in Service::ALL {
+        cargo.args(["--package", service.name()]);
+    }
+    let status = cargo.status().context("cargo can't be run")?;
+    if !status.success() {
+        bail!("cargo build: {status}");
+    }
+    Ok(folder.to_owned())
+}

@@ -1,0 +1,44 @@
+//! The whole shop under test: the six real processes on a real PostgreSQL and a real RabbitMQ, spoken to over HTTP as
+//! a customer would.
+//!
+//! [`Stack`] starts a shop of the test's own: its databases, its virtual host, its ports. [`Shop`] and [`Api`] talk to
+//! it. [`otlp::Receiver`] collects the spans that it exports, and [`Trace`] asks questions of them. [`Proxy`] stands
+//! between the shop and RabbitMQ and can be cut. Tests that change nothing for each other share one stack:
+//! [`suite()`].
+//!
+//! ```no_run
+//! # async fn test() -> anyhow::Result<()> {
+//! use e2e::{Service, Stack};
+//!
+//! let stack = Stack::builder().start().await?;
+//! let customer = stack.shop().customer().await?;
+//! stack.kill_9(Service::Consumer)?;
+//! customer.get("/orders").await?.is(200)?;
+//! stack.stop().await
+//! # }
+//! ```
+//!
+//! Failures are errors that name the line of the test, the request and the answer; a stack that is dropped without
+//! [`Stack::stop`] belonged to a failed test and prints the end of each service's log.
+
+mod answer;
+mod binaries;
+mod client;
+mod ledger;
+pub mod otlp;
+mod process;
+mod proxy;
+mod rabbitmq;
+mod stack;
+mod suite;
+mod trace;
+
+pub use answer::{Answer, Problem};
+pub use client::{Api, Call, Events, Session, Shop, order_of, unique_email, wait_until};
+pub use ledger::Ledger;
+pub use process::Service;
+pub use proxy::Proxy;
+pub use rabbitmq::RabbitMq;
+pub use stack::{Builder, Stack};
+pub use suite::{Running, Scenario, suite};
+pub use trace::{Kind, Span, Trace};

@@ -1,0 +1,338 @@
+//! A shop of the test's own: six processes, three databases, one virtual host.
+
+use std::{
+    collections::BTreeMap,
+    net::{Ipv4Addr, SocketAddr},
+    path::Path,
+    process::Command,
+    time::{Duration, Instant},
+};
+
+use anyhow::{Context as _, ensure};
+use chassis::testing::{Broker, Database};
+use futures::future::try_join_all;
+use rustix::process::Signal;
+use tempfile::TempDir;
+use tokio::sync::{Semaphore, SemaphorePermit};
+use uuid::Uuid;
+
+use crate::{
+    Proxy, RabbitMq, Service, Shop, binaries, otlp,
+    process::{Process, free_port},
+};
+
+const ADMIN_EMAIL: &str = "admin@shop.example";
+/// How long the services have to drain when a stack ends.
+const DRAIN: Duration = Duration::from_secs(12);
+
+/// One stack at a time: two shops on two cores would only slow each other down.
+static ONE_AT_A_TIME: Semaphore = Semaphore::const_new(1);
+
+/// What is special about a stack.
+#[derive(Clone, Debug, Default)]
+#[must_use = "a stack is started by start()"]
+pub struct Builder {
+    environment: Vec<(Option<Service>, String, String)>,
+    rate_limits: bool,
+    proxied_broker: bool,
+}
+
+impl Builder {
+    /// The services export their telemetry to it.
+    pub fn with_otlp(self, receiver: &otlp::Receiver) -> Self {
+        self.with("OTEL_EXPORTER_OTLP_ENDPOINT", &receiver.endpoint())
+            // Spans leave at once rather than after five seconds.
+            .with("OTEL_BSP_SCHEDULE_DELAY", "100")
+    }
+
+    /// The gateway limits the rate of requests, as it does in production.
+    pub fn with_rate_limits(mut self) -> Self {
+        self.rate_limits = true;
+        self
+    }
+
+    /// The services reach RabbitMQ through [`Stack::broker_proxy`].
+    pub fn with_broker_proxy(mut self) -> Self {
+        self.proxied_broker = true;
+        self
+    }
+
+    /// Sets a variable in one service's environment.
+    pub fn with_env(mut self, service: Service, name: &str, value: &str) -> Self {
+        self.environment
+            .push((Some(service), name.to_owned(), value.to_owned()));
+        self
+    }
+
+    /// Sets a variable in every service's environment.
+    fn with(mut self, name: &str, value: &str) -> Self {
+        self.environment.push((None, name.to_owned(), value.to_owned()));
+        self
+    }
+
+    /// Starts the six services and waits until all are ready.
+    pub async fn start(&self) -> anyhow::Result<Stack> {
+        let permit = ONE_AT_A_TIME.acquire().await?;
+        let binaries = tokio::task::spawn_blocking(binaries::folder).await??;
+        let folder = tempfile::Builder::new().prefix("shop-e2e-").tempdir()?;
+        let broker = Broker::create().await;
+        let proxy = if self.proxied_broker {
+            Some(Proxy::before(authority(broker.amqp_url())?.to_owned()).await?)
+        } else {
+            None
+        };
+        let backends = Backends {
+            amqp_url: match &proxy {
+                Some(proxy) => {
+                    broker
+                        .amqp_url()
+                        .replacen(authority(broker.amqp_url())?, &proxy.addr().to_string(), 1)
+                }
+                None => broker.amqp_url().to_owned(),
+            },
+            users: Database::create().await,
+            inventory: Database::create().await,
+            orders: Database::create().await,
+        };
+        let admin_password = Uuid::now_v7().to_string();
+        std::fs::write(folder.path().join("admin-password"), &admin_password)?;
+        let addresses = Addresses::choose()?;
+        let shop = Shop::new(&addresses.url(Service::Gateway), ADMIN_EMAIL, &admin_password)?;
+        let processes = Service::ALL.map(|service| {
+            let mut environment = backends.environment(service, &addresses, folder.path());
+            environment.push((
+                "RATE_LIMIT".into(),
+                if self.rate_limits { "on" } else { "off" }.into(),
+            ));
+            let own = self
+                .environment
+                .iter()
+                .filter(|(of, ..)| of.is_none_or(|of| of == service));
+            environment.extend(own.map(|(_, name, value)| (name.clone(), value.clone())));
+            let admin = addresses.admin[&service];
+            (
+                service,
+                Process::new(service, binaries, folder.path(), admin, environment),
+            )
+        });
+        let stack = Stack {
+            shop,
+            processes: processes.into(),
+            backends: Some((backends, broker)),
+            proxy,
+            folder: Some(folder),
+            stopped: false,
+            _permit: permit,
+        };
+        stack.processes.values().try_for_each(Process::spawn)?;
+        try_join_all(stack.processes.values().map(Process::ready)).await?;
+        Ok(stack)
+    }
+}
+
+/// A running shop. To be ended by [`Stack::stop`]; dropped without, it prints the end of each log.
+#[derive(Debug)]
+pub struct Stack {
+    shop: Shop,
+    processes: BTreeMap<Service, Process>,
+    backends: Option<(Backends, Broker)>,
+    proxy: Option<Proxy>,
+    folder: Option<TempDir>,
+    stopped: bool,
+    _permit: SemaphorePermit<'static>,
+}
+
+impl Stack {
+    /// A stack to be described and then started.
+    pub fn builder() -> Builder {
+        Builder::default()
+    }
+
+    /// The shop at its gateway.
+    pub fn shop(&self) -> &Shop {
+        &self.shop
+    }
+
+    /// What stands between the services and RabbitMQ.
+    pub fn broker_proxy(&self) -> anyhow::Result<&Proxy> {
+        self.proxy
+            .as_ref()
+            .context("the stack was built with_broker_proxy()")
+    }
+
+    /// A connection of the test's own to RabbitMQ, past the proxy.
+    pub async fn rabbitmq(&self) -> anyhow::Result<RabbitMq> {
+        let (_, broker) = self.backends.as_ref().context("the stack runs")?;
+        RabbitMq::connect(broker.amqp_url()).await
+    }
+
+    /// Ends a service with SIGKILL: it can't finish anything.
+    pub fn kill_9(&self, service: Service) -> anyhow::Result<()> {
+        self.processes[&service].kill()
+    }
+
+    /// Ends a service with SIGTERM and waits; an unclean exit is an error.
+    pub async fn terminate(&self, service: Service) -> anyhow::Result<()> {
+        let status = self.processes[&service].terminate().await?;
+        ensure!(status.success(), "{}: {status}", service.name());
+        Ok(())
+    }
+
+    /// Starts a service that was ended and waits until it is ready.
+    pub async fn start(&self, service: Service) -> anyhow::Result<()> {
+        let process = &self.processes[&service];
+        process.spawn()?;
+        process.ready().await
+    }
+
+    /// SIGSTOP: its connections stay, nothing is answered.
+    pub fn pause(&self, service: Service) -> anyhow::Result<()> {
+        self.processes[&service].signal(Signal::STOP)
+    }
+
+    /// SIGCONT.
+    pub fn resume(&self, service: Service) -> anyhow::Result<()> {
+        self.processes[&service].signal(Signal::CONT)
+    }
+
+    /// The service's binary with the service's configuration, for its subcommands.
+    pub fn command(&self, service: Service, arguments: &[&str]) -> Command {
+        let mut command = self.processes[&service].command();
+        command.args(arguments);
+        command
+    }
+
+    /// Ends the services, which must all have been running, and exit cleanly; removes what the stack had.
+    pub async fn stop(mut self) -> anyhow::Result<()> {
+        try_join_all(Service::ALL.map(|service| self.terminate(service))).await?;
+        self.stopped = true;
+        if let Some((backends, broker)) = self.backends.take() {
+            backends.users.drop().await;
+            backends.inventory.drop().await;
+            backends.orders.drop().await;
+            broker.drop().await;
+        }
+        Ok(())
+    }
+}
+
+impl Drop for Stack {
+    fn drop(&mut self) {
+        if self.stopped {
+            return;
+        }
+        for process in self.processes.values() {
+            // Ended or not, paused or not: what can't be signalled needs no signal.
+            let _gone = process
+                .signal(Signal::TERM)
+                .and_then(|()| process.signal(Signal::CONT));
+        }
+        let began = Instant::now();
+        while self.processes.values().any(Process::is_running) && began.elapsed() < DRAIN {
+            std::thread::sleep(Duration::from_millis(50));
+        }
+        for (service, process) in &self.processes {
+            eprintln!(
+                "── the end of {}'s log ──\n{}",
+                service.name(),
+                process.log_tail()
+            );
+        }
+        if let Some(folder) = self.folder.take() {
+            eprintln!("whole logs: {}", folder.keep().display());
+        }
+        if let Some((backends, broker)) = &self.backends {
+            let databases = [&backends.users, &backends.inventory, &backends.orders].map(Database::url);
+            eprintln!(
+                "kept for a look: vhost {}, databases {databases:?}",
+                broker.vhost()
+            );
+        }
+    }
+}
+
+#[derive(Debug)]
+struct Backends {
+    amqp_url: String,
+    users: Database,
+    inventory: Database,
+    orders: Database,
+}
+
+impl Backends {
+    fn environment(&self, service: Service, addresses: &Addresses, folder: &Path) -> Vec<(String, String)> {
+        let mut environment = vec![
+            ("LISTEN_ADDR", addresses.listen[&service].to_string()),
+            ("ADMIN_ADDR", addresses.admin[&service].to_string()),
+            ("RUST_BACKTRACE", "1".to_owned()),
+        ];
+        let url = |peer| (url_variable(peer), addresses.url(peer));
+        environment.extend(match service {
+            Service::Gateway => vec![url(Service::User), url(Service::Inventory), url(Service::Order)],
+            Service::User => vec![
+                ("DATABASE_URL", self.users.url().to_owned()),
+                ("ADMIN_EMAIL", ADMIN_EMAIL.to_owned()),
+                (
+                    "ADMIN_PASSWORD_FILE",
+                    folder.join("admin-password").display().to_string(),
+                ),
+            ],
+            Service::Inventory => vec![("DATABASE_URL", self.inventory.url().to_owned())],
+            Service::Order => vec![
+                ("DATABASE_URL", self.orders.url().to_owned()),
+                url(Service::Inventory),
+                url(Service::Producer),
+            ],
+            Service::Producer => vec![("AMQP_URL", self.amqp_url.clone())],
+            Service::Consumer => {
+                vec![
+                    ("AMQP_URL", self.amqp_url.clone()),
+                    url(Service::Inventory),
+                    url(Service::Order),
+                ]
+            }
+        });
+        environment
+            .into_iter()
+            .map(|(name, value)| (name.to_owned(), value))
+            .collect()
+    }
+}
+
+fn url_variable(service: Service) -> &'static str {
+    match service {
+        Service::Gateway => "API_GATEWAY_URL",
+        Service::User => "USER_SERVICE_URL",
+        Service::Inventory => "INVENTORY_SERVICE_URL",
+        Service::Order => "ORDER_SERVICE_URL",
+        Service::Producer => "PRODUCER_SERVICE_URL",
+        Service::Consumer => "CONSUMER_SERVICE_URL",
+    }
+}
+
+struct Addresses {
+    listen: BTreeMap<Service, SocketAddr>,
+    admin: BTreeMap<Service, SocketAddr>,
+}
+
+impl Addresses {
+    fn choose() -> anyhow::Result<Self> {
+        let free = |service| Ok((service, SocketAddr::from((Ipv4Addr::LOCALHOST, free_port()?))));
+        let choose = || Service::ALL.into_iter().map(free).collect::<anyhow::Result<_>>();
+        Ok(Self {
+            listen: choose()?,
+            admin: choose()?,
+        })
+    }
+
+    fn url(&self, service: Service) -> String {
+        format!("http://{}", self.listen[&service])
+    }
+}
+
+/// `host:port` of `scheme://user:password@host:port/path`.
+fn authority(url: &str) -> anyhow::Result<&str> {
+    let (_, rest) = url.split_once("://").context("a URL has a scheme")?;
+    let authority = rest.split('/').next().unwrap_or(rest);
+    Ok(authority.rsplit('@').next().unwrap_or(authority))
+}

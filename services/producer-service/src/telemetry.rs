@@ -1,0 +1,88 @@
+//! The span and the metrics of a published message, with the names of OpenTelemetry's semantic conventions for
+//! messaging.
+
+use std::time::Duration;
+
+use chassis::{amqp::topology, telemetry};
+use opentelemetry::{
+    KeyValue,
+    metrics::{Counter, Histogram},
+};
+use proto::{event::EventType, trace::TraceContext};
+use tracing::{Span, field::Empty};
+
+/// The metrics of publishing.
+#[derive(Clone, Debug)]
+pub struct Metrics {
+    sent: Counter<u64>,
+    duration: Histogram<f64>,
+}
+
+impl Default for Metrics {
+    fn default() -> Self {
+        let meter = telemetry::meter();
+        Self {
+            sent: meter
+                .u64_counter("messaging.client.sent.messages")
+                .with_unit("{message}")
+                .with_description("Messages that were handed to the broker.")
+                .build(),
+            duration: meter
+                .f64_histogram("messaging.client.operation.duration")
+                .with_unit("s")
+                .with_description("Time from handing a message to the broker to its confirm.")
+                .build(),
+        }
+    }
+}
+
+impl Metrics {
+    /// Counts messages of one type that had one outcome; `error` is empty for a success.
+    pub fn sent(&self, kind: EventType, error: Option<&'static str>, messages: u64, elapsed: Duration) {
+        let mut attributes = vec![
+            KeyValue::new("messaging.system", "rabbitmq"),
+            KeyValue::new("messaging.operation.name", "send"),
+            KeyValue::new("messaging.operation.type", "send"),
+            KeyValue::new("messaging.destination.name", destination(kind)),
+        ];
+        attributes.extend(error.map(|error| KeyValue::new("error.type", error)));
+        self.sent.add(messages, &attributes);
+        for _ in 0..messages {
+            self.duration.record(elapsed.as_secs_f64(), &attributes);
+        }
+    }
+}
+
+/// Where a type is published to: `{exchange}:{routing key}`.
+fn destination(kind: EventType) -> String {
+    format!("{}:{}", topology::EXCHANGE, kind.as_str())
+}
+
+/// The span of one message's publication, where its trace is recorded. The current span must be the call's.
+pub fn span(kind: EventType, id: &str, trace: &TraceContext) -> Span {
+    if !telemetry::trace::is_sampled(trace) {
+        return Span::none();
+    }
+    let span = tracing::info_span!(
+        parent: None,
+        "send shop.events",
+        otel.kind = "producer",
+        otel.status_code = Empty,
+        "error.type" = Empty,
+        messaging.system = "rabbitmq",
+        messaging.operation.name = "send",
+        "messaging.operation.type" = "send",
+        messaging.destination.name = destination(kind),
+        messaging.rabbitmq.destination.routing_key = kind.as_str(),
+        messaging.message.id = id,
+        messaging.message.body.size = Empty,
+    );
+    telemetry::trace::item_span_parent(&span, trace);
+    span
+}
+
+/// Marks the span of a message that was not published.
+pub fn failed(span: &Span, error: &'static str) {
+    span.record("otel.status_code", "ERROR");
+    span.record("error.type", error);
+}

@@ -23,6 +23,7 @@
 
 mod answer;
 mod binaries;
+mod call;
 mod client;
 mod ledger;
 pub mod otlp;
@@ -34,7 +35,8 @@ mod suite;
 mod trace;
 
 pub use answer::{Answer, Problem};
-pub use client::{Api, Call, Events, Session, Shop, order_of, unique_email, wait_until};
+pub use call::{Call, Events};
+pub use client::{Api, Session, Shop, order_of, unique_email, wait_until};
 pub use ledger::Ledger;
 pub use process::Service;
 pub use proxy::Proxy;

@@ -16,8 +16,6 @@ fn main() -> ExitCode {
             prices_are_exact,
             malformed_products_name_the_field,
             a_sku_is_unique_until_its_product_is_deleted,
-            products_are_searched_sorted_and_paged,
-            malformed_queries_name_the_field,
             a_change_touches_only_what_it_names,
             if_match_guards_changes_and_deletions,
             a_deleted_product_is_gone_but_old_orders_keep_it,
@@ -33,21 +31,6 @@ fn path(product: &Value) -> String {
         "/products/{}",
         product["id"].as_str().expect("a product has an id")
     )
-}
-
-/// A word that no other test's products have.
-fn unique_word() -> String {
-    let word = Uuid::now_v7().simple().to_string();
-    // Letters only: digits are no words to a text search.
-    word.bytes()
-        .map(|byte| {
-            char::from(if byte.is_ascii_digit() {
-                byte - b'0' + b'g'
-            } else {
-                byte
-            })
-        })
-        .collect()
 }
 
 async fn a_product_is_as_it_was_added(shop: Shop) -> anyhow::Result<()> {
@@ -176,99 +159,6 @@ async fn a_sku_is_unique_until_its_product_is_deleted(shop: Shop) -> anyhow::Res
         .is_problem(409)?;
     admin.delete(path(&first)).await?.is(200)?;
     add().await?.is(201)?;
-    Ok(())
-}
-
-async fn products_are_searched_sorted_and_paged(shop: Shop) -> anyhow::Result<()> {
-    let (admin, anybody) = (shop.admin().await?, shop.anybody());
-    let (word, category) = (unique_word(), unique_word());
-    for (name, price) in [("Banana", 3), ("Apple", 2), ("Cherry", 1)] {
-        let product = json!({ "name": format!("{name} {word}"), "price": price, "category": category });
-        admin.post("/products").json(product).await?.is(201)?;
-    }
-    let names = async |query: &str| {
-        let list = anybody.get(format!("/products?{query}")).await?.is(200)?;
-        let name = |product: &Value| {
-            product["name"]
-                .as_str()
-                .unwrap()
-                .split(' ')
-                .next()
-                .unwrap()
-                .to_owned()
-        };
-        let names: Vec<String> = list["items"].as_array().unwrap().iter().map(name).collect();
-        anyhow::Ok((names.join(" "), list["total"].clone()))
-    };
-    for (query, wanted) in [
-        (format!("q={word}&sort=name"), "Apple Banana Cherry"),
-        (format!("q={word}&sort=-name"), "Cherry Banana Apple"),
-        (format!("q={word}&sort=price"), "Cherry Apple Banana"),
-        (format!("q={word}&sort=-price"), "Banana Apple Cherry"),
-        (format!("q={word}&sort=created_at"), "Banana Apple Cherry"),
-        (format!("q={word}&sort=-created_at"), "Cherry Apple Banana"),
-        (format!("category={category}"), "Cherry Apple Banana"),
-    ] {
-        assert_eq!(names(&query).await?, (wanted.to_owned(), json!(3)), "{query}");
-    }
-    assert_eq!(
-        names(&format!("q=apple+{word}")).await?,
-        ("Apple".to_owned(), json!(1))
-    );
-    assert_eq!(
-        names(&format!("q={word}&category=elsewhere")).await?,
-        (String::new(), json!(0))
-    );
-    assert_eq!(
-        names(&format!("q={word}&sort=name&page=2&page_size=2")).await?,
-        ("Cherry".to_owned(), json!(3))
-    );
-    assert_eq!(
-        names(&format!("q={word}&sort=name&page=3&page_size=2")).await?,
-        (String::new(), json!(3))
-    );
-    // What a person may type is searched for, never executed.
-    for query in [
-        "q=%27%3B--",
-        "q=%25%25",
-        "q=%21%26%7C%28",
-        "q=%5C",
-        "q=%E2%82%AC",
-        "q=a%00b",
-    ] {
-        let answer = anybody.get(format!("/products?{query}")).await?;
-        assert!([200, 422].contains(&answer.status().as_u16()), "{answer}");
-    }
-    let list = anybody.get("/products").await?.is(200)?;
-    assert_eq!((&list["page"], &list["page_size"]), (&json!(1), &json!(20)));
-    Ok(())
-}
-
-async fn malformed_queries_name_the_field(shop: Shop) -> anyhow::Result<()> {
-    let anybody = shop.anybody();
-    for (field, value) in [
-        ("page", "0"),
-        ("page", "-1"),
-        ("page", "one"),
-        ("page", "4294967296"),
-        ("page_size", "0"),
-        ("page_size", "101"),
-        ("page_size", ""),
-        ("sort", "random"),
-        ("colour", "red"),
-    ] {
-        anybody
-            .get(format!("/products?{field}={value}"))
-            .await?
-            .is_problem(422)?
-            .names(field)?;
-    }
-    // Deeper than anybody turns pages.
-    anybody
-        .get("/products?page=101&page_size=100")
-        .await?
-        .is_problem(422)?
-        .names("page")?;
     Ok(())
 }
 

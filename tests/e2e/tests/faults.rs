@@ -266,7 +266,7 @@ async fn a_poison_message_goes_to_the_dead_letters_alone() -> anyhow::Result<()>
     assert_eq!(admin.stock_of(&product).await?, 0);
     rabbitmq.wait_for_dead_letters(2).await?;
 
-    let listed = dead_letters(&stack, "list").await?;
+    let listed = dead_letters(&stack, &["list"]).await?;
     assert!(
         listed.contains("poison-1") && listed.contains("poison-2"),
         "{listed}"
@@ -274,7 +274,7 @@ async fn a_poison_message_goes_to_the_dead_letters_alone() -> anyhow::Result<()>
     assert_eq!(rabbitmq.dead_letters().await?, 2, "a look takes nothing away");
 
     stack.terminate(Service::Consumer).await?;
-    dead_letters(&stack, "redrive").await?;
+    dead_letters(&stack, &["redrive"]).await?;
     assert_eq!(
         (rabbitmq.dead_letters().await?, rabbitmq.orders_waiting().await?),
         (0, 2)
@@ -282,7 +282,12 @@ async fn a_poison_message_goes_to_the_dead_letters_alone() -> anyhow::Result<()>
     stack.start(Service::Consumer).await?;
     rabbitmq.wait_for_dead_letters(2).await?;
 
-    dead_letters(&stack, "purge").await?;
+    assert!(
+        dead_letters(&stack, &["purge"]).await.is_err(),
+        "nothing is deleted by a slip of the hand"
+    );
+    assert_eq!(rabbitmq.dead_letters().await?, 2);
+    dead_letters(&stack, &["purge", "--yes"]).await?;
     assert_eq!(
         (rabbitmq.dead_letters().await?, rabbitmq.orders_waiting().await?),
         (0, 0)
@@ -290,13 +295,14 @@ async fn a_poison_message_goes_to_the_dead_letters_alone() -> anyhow::Result<()>
     stack.stop().await
 }
 
-async fn dead_letters(stack: &Stack, subcommand: &str) -> anyhow::Result<String> {
-    let mut command = stack.command(Service::Consumer, &["dead-letters", subcommand]);
+async fn dead_letters(stack: &Stack, arguments: &[&str]) -> anyhow::Result<String> {
+    let arguments = [&["dead-letters"], arguments].concat();
+    let mut command = stack.command(Service::Consumer, &arguments);
     let output = tokio::task::spawn_blocking(move || command.output()).await??;
     let errors = String::from_utf8_lossy(&output.stderr);
     anyhow::ensure!(
         output.status.success(),
-        "dead-letters {subcommand}: {}: {errors}",
+        "{arguments:?}: {}: {errors}",
         output.status
     );
     Ok(String::from_utf8(output.stdout)?)

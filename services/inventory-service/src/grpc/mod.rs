@@ -1,0 +1,135 @@
+//! The gRPC service: reads requests, refuses those that are not well formed, and puts answers and errors into the
+//! contract's words.
+
+mod allocations;
+mod products;
+mod stock;
+
+use chassis::{
+    grpc::status::{FieldViolations, with_reason, with_reason_and},
+    postgres,
+};
+use proto::inventory::{
+    AdjustStockRequest, AdjustStockResponse, AllocateStockRequest, AllocateStockResponse,
+    CreateProductRequest, CreateProductResponse, DeleteProductRequest, DeleteProductResponse,
+    GetProductsRequest, GetProductsResponse, ListProductsRequest, ListProductsResponse,
+    ListStockMovementsRequest, ListStockMovementsResponse, ReleaseStockRequest, ReleaseStockResponse,
+    UpdateProductRequest, UpdateProductResponse, inventory_service_server::InventoryService,
+};
+use tonic::{Code, Request, Response, Status};
+
+use crate::{
+    product::Violations,
+    store::{Store, StoreError},
+};
+
+/// Answers the calls of `shop.inventory.v1.InventoryService`.
+#[derive(Clone, Debug)]
+pub struct Inventory {
+    store: Store,
+    metrics: allocations::Metrics,
+}
+
+impl Inventory {
+    /// On that store.
+    pub fn new(store: Store) -> Self {
+        Self {
+            store,
+            metrics: allocations::Metrics::new(),
+        }
+    }
+}
+
+#[tonic::async_trait]
+impl InventoryService for Inventory {
+    async fn create_product(
+        &self,
+        request: Request<CreateProductRequest>,
+    ) -> Result<Response<CreateProductResponse>, Status> {
+        self.create(request.into_inner()).await.map(Response::new)
+    }
+
+    async fn get_products(
+        &self,
+        request: Request<GetProductsRequest>,
+    ) -> Result<Response<GetProductsResponse>, Status> {
+        self.get(request.into_inner()).await.map(Response::new)
+    }
+
+    async fn list_products(
+        &self,
+        request: Request<ListProductsRequest>,
+    ) -> Result<Response<ListProductsResponse>, Status> {
+        self.list(request.into_inner()).await.map(Response::new)
+    }
+
+    async fn update_product(
+        &self,
+        request: Request<UpdateProductRequest>,
+    ) -> Result<Response<UpdateProductResponse>, Status> {
+        self.update(request.into_inner()).await.map(Response::new)
+    }
+
+    async fn delete_product(
+        &self,
+        request: Request<DeleteProductRequest>,
+    ) -> Result<Response<DeleteProductResponse>, Status> {
+        self.delete(request.into_inner()).await.map(Response::new)
+    }
+
+    async fn adjust_stock(
+        &self,
+        request: Request<AdjustStockRequest>,
+    ) -> Result<Response<AdjustStockResponse>, Status> {
+        self.adjust(request.into_inner()).await.map(Response::new)
+    }
+
+    async fn list_stock_movements(
+        &self,
+        request: Request<ListStockMovementsRequest>,
+    ) -> Result<Response<ListStockMovementsResponse>, Status> {
+        self.movements(request.into_inner()).await.map(Response::new)
+    }
+
+    async fn allocate_stock(
+        &self,
+        request: Request<AllocateStockRequest>,
+    ) -> Result<Response<AllocateStockResponse>, Status> {
+        self.allocate(request.into_inner()).await.map(Response::new)
+    }
+
+    async fn release_stock(
+        &self,
+        request: Request<ReleaseStockRequest>,
+    ) -> Result<Response<ReleaseStockResponse>, Status> {
+        self.release(request.into_inner()).await.map(Response::new)
+    }
+}
+
+/// What a caller is told of an error of the store.
+fn status(error: StoreError) -> Status {
+    let message = error.to_string();
+    match error {
+        StoreError::SkuTaken => with_reason(Code::AlreadyExists, "SKU_TAKEN", message),
+        StoreError::NotFound => with_reason(Code::NotFound, "PRODUCT_NOT_FOUND", message),
+        StoreError::VersionMismatch { current } => {
+            let current = [("current_version", current.to_string())];
+            with_reason_and(Code::Aborted, "VERSION_MISMATCH", message, current)
+        }
+        StoreError::InsufficientStock { available } => {
+            let available = [("available", available.to_string())];
+            with_reason_and(Code::FailedPrecondition, "INSUFFICIENT_STOCK", message, available)
+        }
+        StoreError::Contended => with_reason(Code::Unavailable, "CONTENDED", message),
+        StoreError::Database(error) => postgres::status(error),
+    }
+}
+
+/// Refuses a request with all that is wrong with it.
+fn refuse(violations: Violations) -> Result<(), Status> {
+    let mut fields = FieldViolations::new();
+    for (field, expected) in violations.into_inner() {
+        fields.add(field, expected);
+    }
+    fields.into_result()
+}

@@ -1,0 +1,176 @@
+//! Products: their creation, reading, listing, change and deletion.
+
+use chassis::{
+    grpc::{
+        status::{invalid_field, parse_uuid},
+        timestamp,
+    },
+    page::Page,
+};
+use proto::{
+    inventory::{
+        CreateProductRequest, CreateProductResponse, DeleteProductRequest, DeleteProductResponse,
+        GetProductsRequest, GetProductsResponse, ListProductsRequest, ListProductsResponse,
+        Product as ProductMessage, ProductSort, UpdateProductRequest, UpdateProductResponse,
+    },
+    money::Money,
+};
+use tonic::Status;
+use uuid::Uuid;
+
+use super::{Inventory, refuse, status};
+use crate::{
+    product::{Change, Details, Price, Product, Violations, sku_from_id},
+    search::{Search, Sort, Words},
+};
+
+const MAX_IDS: usize = 10_000;
+
+impl Inventory {
+    pub(super) async fn create(
+        &self,
+        request: CreateProductRequest,
+    ) -> Result<CreateProductResponse, Status> {
+        let id = Uuid::now_v7();
+        let mut check = Violations::default();
+        let details = Details {
+            sku: if request.sku.trim().is_empty() {
+                sku_from_id(id)
+            } else {
+                check.sku(&request.sku)
+            },
+            name: check.name(&request.name),
+            description: check.description(&request.description),
+            price: price(&mut check, request.price.as_ref()),
+            category: check.category(&request.category),
+            image_url: check.image_url(&request.image_url),
+        };
+        let initial_stock = check.initial_stock(request.initial_stock);
+        refuse(check)?;
+        let product = self
+            .store
+            .create_product(id, &details, initial_stock)
+            .await
+            .map_err(status)?;
+        Ok(CreateProductResponse {
+            product: Some(message(product)),
+        })
+    }
+
+    pub(super) async fn get(&self, request: GetProductsRequest) -> Result<GetProductsResponse, Status> {
+        if request.product_ids.len() > MAX_IDS {
+            return Err(invalid_field("product_ids", format!("must be at most {MAX_IDS}")));
+        }
+        let mut ids = Vec::with_capacity(request.product_ids.len());
+        for (index, id) in request.product_ids.iter().enumerate() {
+            ids.push(
+                Uuid::try_parse(id)
+                    .map_err(|_| invalid_field(format!("product_ids[{index}]"), "must be a UUID"))?,
+            );
+        }
+        let products = self.store.products(&ids).await.map_err(status)?;
+        Ok(GetProductsResponse {
+            products: products.into_iter().map(message).collect(),
+        })
+    }
+
+    pub(super) async fn list(&self, request: ListProductsRequest) -> Result<ListProductsResponse, Status> {
+        let page = Page::new(request.page, request.page_size)?;
+        let Ok(sort) = ProductSort::try_from(request.sort) else {
+            return Err(invalid_field("sort", "must be one of the known orders"));
+        };
+        let mut check = Violations::default();
+        let search = Search {
+            words: Words::new(&check.query(&request.query)),
+            category: check.category(&request.category),
+            sort: match sort {
+                ProductSort::Unspecified | ProductSort::Newest => Sort::Newest,
+                ProductSort::Oldest => Sort::Oldest,
+                ProductSort::PriceAscending => Sort::PriceAscending,
+                ProductSort::PriceDescending => Sort::PriceDescending,
+                ProductSort::NameAscending => Sort::NameAscending,
+                ProductSort::NameDescending => Sort::NameDescending,
+            },
+        };
+        refuse(check)?;
+        let listing = self.store.list(&search, page).await.map_err(status)?;
+        let products = listing.products.into_iter().map(message).collect();
+        Ok(ListProductsResponse {
+            products,
+            total: listing.total,
+        })
+    }
+
+    pub(super) async fn update(
+        &self,
+        request: UpdateProductRequest,
+    ) -> Result<UpdateProductResponse, Status> {
+        let id = parse_uuid("product_id", &request.product_id)?;
+        let mut check = Violations::default();
+        let change = Change {
+            sku: request.sku.map(|sku| check.sku(&sku)),
+            name: request.name.map(|name| check.name(&name)),
+            description: request
+                .description
+                .map(|description| check.description(&description)),
+            price: request.price.map(|money| price(&mut check, Some(&money))),
+            category: request.category.map(|category| check.category(&category)),
+            image_url: request.image_url.map(|url| check.image_url(&url)),
+        };
+        refuse(check)?;
+        let product = self
+            .store
+            .update_product(id, request.expected_version, &change)
+            .await
+            .map_err(status)?;
+        Ok(UpdateProductResponse {
+            product: Some(message(product)),
+        })
+    }
+
+    pub(super) async fn delete(
+        &self,
+        request: DeleteProductRequest,
+    ) -> Result<DeleteProductResponse, Status> {
+        let id = parse_uuid("product_id", &request.product_id)?;
+        let product = self
+            .store
+            .delete_product(id, request.expected_version)
+            .await
+            .map_err(status)?;
+        Ok(DeleteProductResponse {
+            product: Some(message(product)),
+        })
+    }
+}
+
+fn price(check: &mut Violations, money: Option<&Money>) -> Price {
+    check.price(money.map(|money| (money.minor_units, money.currency_code.as_str())))
+}
+
+pub(super) fn message(product: Product) -> ProductMessage {
+    let Details {
+        sku,
+        name,
+        description,
+        price,
+        category,
+        image_url,
+    } = product.details;
+    ProductMessage {
+        id: product.id.to_string(),
+        sku,
+        name,
+        description,
+        price: Some(Money {
+            minor_units: price.minor_units,
+            currency_code: price.currency_code,
+        }),
+        stock: product.stock,
+        category,
+        image_url,
+        version: product.version,
+        created_at: Some(timestamp(product.created_at)),
+        updated_at: Some(timestamp(product.updated_at)),
+    }
+}

@@ -1,0 +1,67 @@
+//! Stock by hand, and its ledger.
+
+use chassis::{
+    grpc::{status::parse_uuid, timestamp},
+    page::Page,
+};
+use proto::inventory::{
+    AdjustStockRequest, AdjustStockResponse, ListStockMovementsRequest, ListStockMovementsResponse,
+    StockMovement as MovementMessage, StockMovementKind,
+};
+use tonic::Status;
+
+use super::{Inventory, products, refuse, status};
+use crate::{
+    product::Violations,
+    store::{MovementKind, StockMovement},
+};
+
+impl Inventory {
+    pub(super) async fn adjust(&self, request: AdjustStockRequest) -> Result<AdjustStockResponse, Status> {
+        let product_id = parse_uuid("product_id", &request.product_id)?;
+        let mut check = Violations::default();
+        let delta = check.delta(request.delta);
+        let reason = check.reason(&request.reason);
+        refuse(check)?;
+        let (product, movement) = self
+            .store
+            .adjust_stock(product_id, delta, &reason)
+            .await
+            .map_err(status)?;
+        Ok(AdjustStockResponse {
+            product: Some(products::message(product)),
+            movement: Some(message(movement)),
+        })
+    }
+
+    pub(super) async fn movements(
+        &self,
+        request: ListStockMovementsRequest,
+    ) -> Result<ListStockMovementsResponse, Status> {
+        let product_id = parse_uuid("product_id", &request.product_id)?;
+        let page = Page::new(request.page, request.page_size)?;
+        let (movements, total) = self.store.movements(product_id, page).await.map_err(status)?;
+        Ok(ListStockMovementsResponse {
+            movements: movements.into_iter().map(message).collect(),
+            total,
+        })
+    }
+}
+
+fn message(movement: StockMovement) -> MovementMessage {
+    let kind = match movement.kind {
+        MovementKind::Initial => StockMovementKind::Initial,
+        MovementKind::Adjustment => StockMovementKind::Adjustment,
+        MovementKind::Allocation => StockMovementKind::Allocation,
+        MovementKind::Release => StockMovementKind::Release,
+    };
+    MovementMessage {
+        id: movement.id,
+        product_id: movement.product_id.to_string(),
+        kind: kind.into(),
+        delta: movement.delta,
+        reason: movement.reason,
+        order_id: movement.order_id.map(|id| id.to_string()).unwrap_or_default(),
+        created_at: Some(timestamp(movement.created_at)),
+    }
+}

@@ -1,0 +1,39 @@
+//! inventory-service: products, their stock and the ledger of every movement of it.
+//!
+//! Start with the contract, `shop/inventory/v1/inventory.proto` in the `proto` crate. [`product`], [`stock`] and
+//! [`search`] hold the rules and know neither gRPC nor SQL: which products there may be, who gets stock, what a list
+//! shows. [`store`] is all SQL, one transaction per method; the tables and what they promise are explained in
+//! `migrations/`. [`grpc`] translates between the contract and the two.
+//!
+//! The hot path is allocation: one call carries the orders that came together, and is one transaction that locks the
+//! rows of their products once, in one global order, decides in memory, and writes everything in one statement.
+
+pub mod config;
+pub mod grpc;
+pub mod product;
+pub mod search;
+pub mod stock;
+pub mod store;
+
+use chassis::{DefaultAddrs, Running, Service, StartError};
+use proto::inventory::inventory_service_server::InventoryServiceServer;
+
+pub use config::Config;
+
+/// The service's own ports.
+pub const DEFAULT_ADDRS: DefaultAddrs = DefaultAddrs {
+    listen: 50055,
+    admin: 9055,
+};
+
+/// Starts the service; it answers once this returns.
+pub async fn start(config: Config) -> Result<Running, StartError> {
+    let mut service = Service::bind("inventory-service", &config.service, DEFAULT_ADDRS).await?;
+    let pool = service.postgres(&config.postgres, &sqlx::migrate!()).await?;
+    let inventory = grpc::Inventory::new(store::Store::new(pool));
+    Ok(
+        service.serve_grpc(tonic::service::Routes::new(InventoryServiceServer::new(
+            inventory,
+        ))),
+    )
+}

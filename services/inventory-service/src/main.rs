@@ -1,0 +1,9 @@
+//! The process of inventory-service; see the library.
+
+use std::process::ExitCode;
+
+use inventory_service::Config;
+
+fn main() -> ExitCode {
+    chassis::run::<Config, _, _>("inventory-service", inventory_service::start)
+}

@@ -1,0 +1,326 @@
+//! What a product is, and which products there may be. Pure rules: every text, price and amount that reaches the store
+//! went through here, and whatever is wrong with a request is collected, so that its sender can mend all of it at once.
+
+use iso_currency::Currency;
+use time::OffsetDateTime;
+use url::Url;
+use uuid::Uuid;
+
+/// The most units that one call may put in stock or move.
+pub const MAX_STOCK_CHANGE: i64 = 1_000_000_000;
+
+const MAX_SKU: usize = 100;
+const MAX_NAME: usize = 200;
+const MAX_DESCRIPTION: usize = 10_000;
+const MAX_CATEGORY: usize = 100;
+const MAX_IMAGE_URL: usize = 2_000;
+const MAX_REASON: usize = 200;
+const MAX_QUERY: usize = 200;
+
+/// An exact amount: whole minor units (cents) of a currency of ISO 4217.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Price {
+    /// Not negative.
+    pub minor_units: i64,
+    /// The alphabetic code, upper case.
+    pub currency_code: String,
+}
+
+/// What a person says about a product.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Details {
+    /// Stock keeping unit: unique among the products that are not deleted.
+    pub sku: String,
+    /// 1 to 200 characters.
+    pub name: String,
+    /// At most 10,000 characters.
+    pub description: String,
+    /// What one unit costs.
+    pub price: Price,
+    /// Empty for none.
+    pub category: String,
+    /// Absolute http or https URL; empty for none.
+    pub image_url: String,
+}
+
+/// A product as it is kept.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Product {
+    /// UUIDv7.
+    pub id: Uuid,
+    /// What was said about it.
+    pub details: Details,
+    /// Units for sale now.
+    pub stock: i64,
+    /// Counts the changes of the details, from 1.
+    pub version: i64,
+    /// When it was added.
+    pub created_at: OffsetDateTime,
+    /// When its details last changed.
+    pub updated_at: OffsetDateTime,
+}
+
+/// The details to change; `None` leaves one as it is.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Change {
+    /// See [`Details::sku`].
+    pub sku: Option<String>,
+    /// See [`Details::name`].
+    pub name: Option<String>,
+    /// See [`Details::description`].
+    pub description: Option<String>,
+    /// See [`Details::price`].
+    pub price: Option<Price>,
+    /// See [`Details::category`].
+    pub category: Option<String>,
+    /// See [`Details::image_url`].
+    pub image_url: Option<String>,
+}
+
+impl Change {
+    /// Whether nothing is to change.
+    pub fn is_empty(&self) -> bool {
+        *self == Self::default()
+    }
+}
+
+/// Collects what is wrong with the fields of a request while reading them.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Violations(Vec<(String, String)>);
+
+impl Violations {
+    /// Pairs of field and what is expected of it, in the order of their finding.
+    pub fn into_inner(self) -> Vec<(String, String)> {
+        self.0
+    }
+
+    /// Whether nothing is wrong.
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    /// Notes what is expected of a field.
+    pub fn add(&mut self, field: impl Into<String>, expected: impl Into<String>) {
+        self.0.push((field.into(), expected.into()));
+    }
+
+    /// A line of text, without white space around it.
+    fn line(&mut self, field: &str, text: &str, min: usize, max: usize) -> String {
+        let text = text.trim();
+        if !(min..=max).contains(&text.chars().count()) {
+            let range = if min == 0 {
+                format!("at most {max}")
+            } else {
+                format!("{min} to {max}")
+            };
+            self.add(field, format!("must have {range} characters"));
+        } else if text.contains(char::is_control) {
+            self.add(field, "must not contain control characters");
+        }
+        text.to_owned()
+    }
+
+    /// A stock keeping unit that a person chose.
+    pub fn sku(&mut self, text: &str) -> String {
+        self.line("sku", text, 1, MAX_SKU)
+    }
+
+    /// A product's name.
+    pub fn name(&mut self, text: &str) -> String {
+        self.line("name", text, 1, MAX_NAME)
+    }
+
+    /// A product's description; it may have line breaks.
+    pub fn description(&mut self, text: &str) -> String {
+        if text.chars().count() > MAX_DESCRIPTION {
+            self.add(
+                "description",
+                format!("must have at most {MAX_DESCRIPTION} characters"),
+            );
+        } else if text.contains('\0') {
+            self.add("description", "must not contain the NUL character");
+        }
+        text.to_owned()
+    }
+
+    /// A price; `None` is a violation too.
+    pub fn price(&mut self, money: Option<(i64, &str)>) -> Price {
+        let Some((minor_units, currency_code)) = money else {
+            self.add("price", "must be set");
+            return Price {
+                minor_units: 0,
+                currency_code: String::new(),
+            };
+        };
+        if minor_units < 0 {
+            self.add("price.minor_units", "must not be negative");
+        }
+        if !is_currency(currency_code) {
+            self.add(
+                "price.currency_code",
+                "must be the code of a currency of ISO 4217, such as USD",
+            );
+        }
+        Price {
+            minor_units,
+            currency_code: currency_code.to_owned(),
+        }
+    }
+
+    /// A category; empty for none.
+    pub fn category(&mut self, text: &str) -> String {
+        self.line("category", text, 0, MAX_CATEGORY)
+    }
+
+    /// The address of an image; empty for none.
+    pub fn image_url(&mut self, text: &str) -> String {
+        let text = text.trim();
+        if text.chars().count() > MAX_IMAGE_URL {
+            self.add(
+                "image_url",
+                format!("must have at most {MAX_IMAGE_URL} characters"),
+            );
+        } else if !text.is_empty() && !is_web_address(text) {
+            self.add("image_url", "must be an absolute http or https URL");
+        }
+        text.to_owned()
+    }
+
+    /// The stock of a new product.
+    pub fn initial_stock(&mut self, units: i64) -> i64 {
+        if !(0..=MAX_STOCK_CHANGE).contains(&units) {
+            self.add("initial_stock", format!("must be from 0 to {MAX_STOCK_CHANGE}"));
+        }
+        units
+    }
+
+    /// A movement of stock by hand.
+    pub fn delta(&mut self, units: i64) -> i64 {
+        if units == 0 || !(-MAX_STOCK_CHANGE..=MAX_STOCK_CHANGE).contains(&units) {
+            self.add(
+                "delta",
+                format!("must not be 0, and be from -{MAX_STOCK_CHANGE} to {MAX_STOCK_CHANGE}"),
+            );
+        }
+        units
+    }
+
+    /// Why stock was moved by hand.
+    pub fn reason(&mut self, text: &str) -> String {
+        self.line("reason", text, 1, MAX_REASON)
+    }
+
+    /// The words of a search; empty for none.
+    pub fn query(&mut self, text: &str) -> String {
+        self.line("query", text, 0, MAX_QUERY)
+    }
+}
+
+/// A stock keeping unit for a product whose maker gave none: 16 characters from the random end of its UUIDv7, since a
+/// search by their beginning should find few.
+pub fn sku_from_id(id: Uuid) -> String {
+    let (_, random) = id.as_u64_pair();
+    format!("{random:016X}")
+}
+
+/// Money needs a minor unit: the codes of metals, funds' units and tests have none.
+fn is_currency(code: &str) -> bool {
+    Currency::from_code(code).is_some_and(|currency| currency.exponent().is_some())
+}
+
+fn is_web_address(text: &str) -> bool {
+    !text.contains(|c: char| c.is_control() || c.is_whitespace())
+        && Url::parse(text).is_ok_and(|url| matches!(url.scheme(), "http" | "https") && url.has_host())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn fields(check: impl FnOnce(&mut Violations)) -> Vec<String> {
+        let mut violations = Violations::default();
+        check(&mut violations);
+        violations
+            .into_inner()
+            .into_iter()
+            .map(|(field, _)| field)
+            .collect()
+    }
+
+    #[test]
+    fn every_violation_is_collected_under_its_field() {
+        let found = fields(|check| {
+            check.sku("");
+            check.name("  ");
+            check.description(&"x".repeat(10_001));
+            check.price(Some((-1, "usd")));
+            check.category(&"é".repeat(101));
+            check.image_url("/shirt.png");
+            check.initial_stock(-1);
+            check.delta(0);
+            check.reason("");
+        });
+        assert_eq!(
+            found,
+            [
+                "sku",
+                "name",
+                "description",
+                "price.minor_units",
+                "price.currency_code",
+                "category",
+                "image_url",
+                "initial_stock",
+                "delta",
+                "reason"
+            ]
+        );
+    }
+
+    #[test]
+    fn the_longest_texts_and_the_largest_amounts_are_fine() {
+        let found = fields(|check| {
+            assert_eq!(check.sku(" A-1 "), "A-1");
+            check.name(&"é".repeat(200));
+            check.description(&"\n".repeat(10_000));
+            check.price(Some((i64::MAX, "JPY")));
+            check.category("");
+            check.image_url("");
+            check.image_url("HTTPS://example.com/a?b=c");
+            check.initial_stock(1_000_000_000);
+            check.delta(-1_000_000_000);
+            check.query("");
+        });
+        assert!(found.is_empty(), "{found:?}");
+    }
+
+    #[test]
+    fn text_that_a_database_or_a_terminal_would_choke_on_is_refused() {
+        let found = fields(|check| {
+            check.name("a\0b");
+            check.sku("a\nb");
+            check.description("a\0b");
+            check.image_url("https://example.com/\0");
+            check.query("a\0b");
+        });
+        assert_eq!(found, ["name", "sku", "description", "image_url", "query"]);
+    }
+
+    #[test]
+    fn codes_without_a_minor_unit_are_no_currencies() {
+        for code in ["XXX", "XAU", "XTS", "ABC", "", "US", "EURO", "eur"] {
+            assert!(!is_currency(code), "{code}");
+        }
+        for code in ["EUR", "USD", "JPY", "KWD", "CHF"] {
+            assert!(is_currency(code), "{code}");
+        }
+    }
+
+    #[test]
+    fn skus_that_are_made_differ_where_ids_do() {
+        let ids: Vec<Uuid> = (0..1_000).map(|_| Uuid::now_v7()).collect();
+        let skus: std::collections::HashSet<String> = ids.iter().map(|id| sku_from_id(*id)).collect();
+        assert_eq!(skus.len(), ids.len());
+        assert!(skus.iter().all(|sku| sku.len() == 16));
+    }
+}

@@ -1,0 +1,254 @@
+//! Taking and giving back the stock of many orders in one transaction: the hot path.
+//!
+//! Every transaction takes its locks in one global order, so that none can deadlock: first the rows of stock by
+//! ascending product id, then the orders' rows by ascending order id. Two transactions that decide about the same
+//! order mostly meet at its products' rows; where they don't (its products are unknown, say), the second finds the
+//! order's row taken when it writes, rolls back and plans again with what the first decided.
+
+use std::collections::HashMap;
+
+use sqlx::{PgConnection, Postgres, Transaction};
+use uuid::Uuid;
+
+use super::{Store, StoreError};
+use crate::stock::{Decision, Line, Order, Plan, Rejection, RejectionReason, plan_allocation, plan_release};
+
+/// How often a batch is planned before its caller is told to come back later.
+const MAX_ATTEMPTS: u32 = 5;
+
+impl Store {
+    /// Takes the stock of orders: one answer per order, in order.
+    pub async fn allocate(&self, orders: &[Order]) -> Result<Vec<Decision>, StoreError> {
+        if orders.is_empty() {
+            return Ok(Vec::new());
+        }
+        let order_ids: Vec<Uuid> = orders.iter().map(Order::id).collect();
+        let mut product_ids: Vec<Uuid> = orders
+            .iter()
+            .flat_map(Order::lines)
+            .map(|line| line.product_id)
+            .collect();
+        product_ids.sort_unstable();
+        product_ids.dedup();
+        for _ in 0..MAX_ATTEMPTS {
+            let mut transaction = self.pool.begin().await?;
+            let available = lock_stock(&mut transaction, &product_ids).await?;
+            let known = decisions(&mut transaction, &order_ids).await?;
+            let plan = plan_allocation(orders, &known, available);
+            if write(transaction, &plan, "allocation").await? {
+                return Ok(plan.answers);
+            }
+        }
+        Err(StoreError::Contended)
+    }
+
+    /// Gives back the stock of orders; one answer per order, in order.
+    pub async fn release(&self, order_ids: &[Uuid]) -> Result<Vec<Decision>, StoreError> {
+        if order_ids.is_empty() {
+            return Ok(Vec::new());
+        }
+        for _ in 0..MAX_ATTEMPTS {
+            let mut transaction = self.pool.begin().await?;
+            let taken = lines_taken(&mut transaction, order_ids).await?;
+            let mut product_ids: Vec<Uuid> = taken.values().flatten().map(|line| line.product_id).collect();
+            product_ids.sort_unstable();
+            product_ids.dedup();
+            lock_stock(&mut transaction, &product_ids).await?;
+            // Read once the locks are held: another release may have come first.
+            let known = decisions(&mut transaction, order_ids).await?;
+            let Some(plan) = plan_release(order_ids, &known, &taken) else {
+                continue;
+            };
+            if write(transaction, &plan, "release").await? {
+                return Ok(plan.answers);
+            }
+        }
+        Err(StoreError::Contended)
+    }
+}
+
+/// Locks the products' rows of stock, in ascending order, and returns the units of those that are for sale.
+async fn lock_stock(connection: &mut PgConnection, product_ids: &[Uuid]) -> sqlx::Result<HashMap<Uuid, i64>> {
+    if product_ids.is_empty() {
+        return Ok(HashMap::new());
+    }
+    let rows: Vec<(Uuid, i64, bool)> = sqlx::query_as(
+        "SELECT s.product_id, s.available, p.deleted_at IS NULL
+         FROM stock s JOIN products p ON p.id = s.product_id
+         WHERE s.product_id = ANY($1) ORDER BY s.product_id FOR NO KEY UPDATE OF s",
+    )
+    .bind(product_ids)
+    .fetch_all(connection)
+    .await?;
+    let for_sale = rows.into_iter().filter(|(_, _, for_sale)| *for_sale);
+    Ok(for_sale
+        .map(|(product_id, available, _)| (product_id, available))
+        .collect())
+}
+
+/// What was decided about orders so far.
+async fn decisions(
+    connection: &mut PgConnection,
+    order_ids: &[Uuid],
+) -> sqlx::Result<HashMap<Uuid, Decision>> {
+    let rows: Vec<(Uuid, String, Option<String>, Option<Uuid>)> = sqlx::query_as(
+        "SELECT order_id, status, rejection_reason, rejected_product FROM allocations WHERE order_id = ANY($1)",
+    )
+    .bind(order_ids)
+    .fetch_all(connection)
+    .await?;
+    rows.into_iter()
+        .map(|(order_id, status, reason, product)| {
+            let decision = match (status.as_str(), reason.as_deref(), product) {
+                ("allocated", None, None) => Decision::Allocated,
+                ("released", None, None) => Decision::Released,
+                ("rejected", Some("insufficient_stock"), Some(product_id)) => Decision::Rejected(Rejection {
+                    reason: RejectionReason::InsufficientStock,
+                    product_id,
+                }),
+                ("rejected", Some("product_not_found"), Some(product_id)) => Decision::Rejected(Rejection {
+                    reason: RejectionReason::ProductNotFound,
+                    product_id,
+                }),
+                _ => {
+                    return Err(sqlx::Error::Decode(
+                        format!("unknown decision about {order_id}: {status}").into(),
+                    ));
+                }
+            };
+            Ok((order_id, decision))
+        })
+        .collect()
+}
+
+/// The lines of those orders that are allocated.
+async fn lines_taken(
+    connection: &mut PgConnection,
+    order_ids: &[Uuid],
+) -> sqlx::Result<HashMap<Uuid, Vec<Line>>> {
+    let rows: Vec<(Uuid, Uuid, i64)> = sqlx::query_as(
+        "SELECT m.order_id, m.product_id, -m.delta
+         FROM allocations a JOIN stock_movements m ON m.order_id = a.order_id AND m.kind = 'allocation'
+         WHERE a.order_id = ANY($1) AND a.status = 'allocated'",
+    )
+    .bind(order_ids)
+    .fetch_all(connection)
+    .await?;
+    let mut taken: HashMap<Uuid, Vec<Line>> = HashMap::new();
+    for (order_id, product_id, quantity) in rows {
+        taken
+            .entry(order_id)
+            .or_default()
+            .push(Line { product_id, quantity });
+    }
+    Ok(taken)
+}
+
+/// Writes a plan in one statement and commits. False, and nothing is written, if another transaction has decided
+/// about one of the orders meanwhile.
+async fn write(
+    mut transaction: Transaction<'static, Postgres>,
+    plan: &Plan,
+    kind: &'static str,
+) -> Result<bool, StoreError> {
+    if plan.is_empty() {
+        return Ok(true);
+    }
+    let decided = plan.decided.values();
+    let statuses: Vec<&str> = decided.clone().map(|decision| status(*decision)).collect();
+    let rejections: Vec<Option<Rejection>> = decided.map(|decision| rejection(*decision)).collect();
+    let (changed_products, changes): (Vec<Uuid>, Vec<i64>) = plan.stock_changes().into_iter().unzip();
+    let written: (i64, i64, i64, i64) = sqlx::query_as(
+        "WITH decided AS (
+             INSERT INTO allocations (order_id, status, rejection_reason, rejected_product)
+             SELECT * FROM unnest($1::uuid[], $2::text[], $3::text[], $4::uuid[])
+             ON CONFLICT (order_id) DO NOTHING RETURNING 1
+         ), released AS (
+             UPDATE allocations SET status = 'released', updated_at = now()
+             WHERE order_id = ANY($5) AND status = 'allocated' RETURNING 1
+         ), movements AS (
+             INSERT INTO stock_movements (order_id, product_id, delta, kind)
+             SELECT *, $9 FROM unnest($6::uuid[], $7::uuid[], $8::bigint[])
+             ON CONFLICT (order_id, product_id, kind) WHERE order_id IS NOT NULL DO NOTHING RETURNING 1
+         ), moved AS (
+             UPDATE stock SET available = available + change
+             FROM unnest($10::uuid[], $11::bigint[]) AS changes (product_id, change)
+             WHERE stock.product_id = changes.product_id RETURNING 1
+         )
+         SELECT (SELECT count(*) FROM decided), (SELECT count(*) FROM released),
+                (SELECT count(*) FROM movements), (SELECT count(*) FROM moved)",
+    )
+    .bind(plan.decided.keys().copied().collect::<Vec<_>>())
+    .bind(statuses)
+    .bind(
+        rejections
+            .iter()
+            .map(|rejection| rejection.map(|r| reason(r.reason)))
+            .collect::<Vec<_>>(),
+    )
+    .bind(
+        rejections
+            .iter()
+            .map(|rejection| rejection.map(|r| r.product_id))
+            .collect::<Vec<_>>(),
+    )
+    .bind(&plan.released)
+    .bind(
+        plan.movements
+            .iter()
+            .map(|movement| movement.order_id)
+            .collect::<Vec<_>>(),
+    )
+    .bind(
+        plan.movements
+            .iter()
+            .map(|movement| movement.product_id)
+            .collect::<Vec<_>>(),
+    )
+    .bind(
+        plan.movements
+            .iter()
+            .map(|movement| movement.delta)
+            .collect::<Vec<_>>(),
+    )
+    .bind(kind)
+    .bind(&changed_products)
+    .bind(changes)
+    .fetch_one(&mut *transaction)
+    .await?;
+    let expected = [
+        plan.decided.len(),
+        plan.released.len(),
+        plan.movements.len(),
+        changed_products.len(),
+    ];
+    let complete = expected.map(i64::try_from) == [written.0, written.1, written.2, written.3].map(Ok);
+    if complete {
+        transaction.commit().await?;
+    } else {
+        transaction.rollback().await?;
+    }
+    Ok(complete)
+}
+
+fn status(decision: Decision) -> &'static str {
+    match decision {
+        Decision::Allocated => "allocated",
+        Decision::Rejected(_) => "rejected",
+        Decision::Released => "released",
+    }
+}
+
+fn rejection(decision: Decision) -> Option<Rejection> {
+    match decision {
+        Decision::Rejected(rejection) => Some(rejection),
+        Decision::Allocated | Decision::Released => None,
+    }
+}
+
+fn reason(reason: RejectionReason) -> &'static str {
+    match reason {
+        RejectionReason::InsufficientStock => "insufficient_stock",
+        RejectionReason::ProductNotFound => "product_not_found",
+    }
+}

@@ -1,0 +1,81 @@
+//! All SQL of the service. Each method is one transaction; none decides anything that [`crate::product`] or
+//! [`crate::stock`] could. What queries cost at a million products, and why they are written as they are, stands in
+//! `QUERIES.md` beside the source.
+
+mod allocations;
+mod movements;
+mod products;
+mod search;
+
+use std::time::Duration;
+
+use chassis::postgres::constraint;
+use moka::sync::Cache;
+use sqlx::PgPool;
+
+pub use movements::{MovementKind, StockMovement};
+pub use search::Listing;
+
+/// How many searches are remembered to be common, and for how long: see `search.rs`.
+const COMMON_SEARCHES: u64 = 1_000;
+const COMMON_FOR: Duration = Duration::from_mins(1);
+
+/// Products, their stock, its ledger and what was decided about orders.
+#[derive(Clone, Debug)]
+pub struct Store {
+    pool: PgPool,
+    common_searches: Cache<(String, String), ()>,
+}
+
+/// Why the store did not do what was asked.
+#[derive(Debug, thiserror::Error)]
+pub enum StoreError {
+    /// Another product that is not deleted has the stock keeping unit.
+    #[error("another product has this sku")]
+    SkuTaken,
+    /// The product is unknown or deleted.
+    #[error("there is no such product")]
+    NotFound,
+    /// The product is not at the version that was expected.
+    #[error("the product is at version {current}")]
+    VersionMismatch {
+        /// The version it is at.
+        current: i64,
+    },
+    /// The movement would take more than there is.
+    #[error("only {available} units are in stock")]
+    InsufficientStock {
+        /// The units that there are.
+        available: i64,
+    },
+    /// Other transactions kept deciding about the same orders; trying again later may help.
+    #[error("other transactions decide about the same orders")]
+    Contended,
+    /// The database failed.
+    #[error(transparent)]
+    Database(#[from] sqlx::Error),
+}
+
+impl StoreError {
+    /// Gives the violation of the unique sku its name.
+    fn from_write(error: sqlx::Error) -> Self {
+        match constraint(&error) {
+            Some("products_sku_key") => Self::SkuTaken,
+            _ => Self::Database(error),
+        }
+    }
+}
+
+impl Store {
+    /// On a database whose schema is up to date.
+    pub fn new(pool: PgPool) -> Self {
+        let common_searches = Cache::builder()
+            .max_capacity(COMMON_SEARCHES)
+            .time_to_live(COMMON_FOR)
+            .build();
+        Self {
+            pool,
+            common_searches,
+        }
+    }
+}

@@ -1,0 +1,190 @@
+//! Reading and changing products.
+
+use sqlx::{FromRow, PgExecutor, Row as _, postgres::PgRow};
+use uuid::Uuid;
+
+use super::{Store, StoreError};
+use crate::product::{Change, Details, Price, Product};
+
+/// The columns of a [`Product`], of the tables or subqueries `p` and `s`. Without those that serve searching only.
+macro_rules! columns {
+    () => {
+        "p.id, p.sku, p.name, p.description, p.price_minor_units, p.currency_code, p.category, p.image_url, p.version, \
+         p.created_at, p.updated_at, s.available"
+    };
+}
+
+impl FromRow<'_, PgRow> for Product {
+    fn from_row(row: &PgRow) -> sqlx::Result<Self> {
+        Ok(Self {
+            id: row.try_get("id")?,
+            details: Details {
+                sku: row.try_get("sku")?,
+                name: row.try_get("name")?,
+                description: row.try_get("description")?,
+                price: Price {
+                    minor_units: row.try_get("price_minor_units")?,
+                    currency_code: row.try_get("currency_code")?,
+                },
+                category: row.try_get("category")?,
+                image_url: row.try_get("image_url")?,
+            },
+            stock: row.try_get("available")?,
+            version: row.try_get("version")?,
+            created_at: row.try_get("created_at")?,
+            updated_at: row.try_get("updated_at")?,
+        })
+    }
+}
+
+/// The product, if it is not deleted.
+pub(super) async fn find(executor: impl PgExecutor<'_>, id: Uuid) -> Result<Product, StoreError> {
+    let product = sqlx::query_as(concat!(
+        "SELECT ",
+        columns!(),
+        " FROM products p JOIN stock s ON s.product_id = p.id
+         WHERE p.id = $1 AND p.deleted_at IS NULL"
+    ))
+    .bind(id)
+    .fetch_optional(executor)
+    .await?;
+    product.ok_or(StoreError::NotFound)
+}
+
+impl Store {
+    /// Adds a product with its first stock.
+    pub async fn create_product(
+        &self,
+        id: Uuid,
+        details: &Details,
+        initial_stock: i64,
+    ) -> Result<Product, StoreError> {
+        sqlx::query_as(concat!(
+            "WITH product AS (
+                 INSERT INTO products
+                     (id, sku, name, description, price_minor_units, currency_code, category, image_url)
+                 VALUES ($1, $2, $3, $4, $5, $6, $7, $8) RETURNING *
+             ), stock AS (
+                 INSERT INTO stock (product_id, available) VALUES ($1, $9) RETURNING available
+             ), movement AS (
+                 INSERT INTO stock_movements (product_id, kind, delta) SELECT $1, 'initial', $9 WHERE $9 > 0
+             )
+             SELECT ",
+            columns!(),
+            " FROM product p, stock s"
+        ))
+        .bind(id)
+        .bind(&details.sku)
+        .bind(&details.name)
+        .bind(&details.description)
+        .bind(details.price.minor_units)
+        .bind(&details.price.currency_code)
+        .bind(&details.category)
+        .bind(&details.image_url)
+        .bind(initial_stock)
+        .fetch_one(&self.pool)
+        .await
+        .map_err(StoreError::from_write)
+    }
+
+    /// Those of the products that are known and not deleted, in no particular order.
+    pub async fn products(&self, ids: &[Uuid]) -> Result<Vec<Product>, StoreError> {
+        let products = sqlx::query_as(concat!(
+            "SELECT ",
+            columns!(),
+            " FROM products p JOIN stock s ON s.product_id = p.id
+             WHERE p.id = ANY($1) AND p.deleted_at IS NULL"
+        ))
+        .bind(ids)
+        .fetch_all(&self.pool)
+        .await?;
+        Ok(products)
+    }
+
+    /// Changes some details, of the expected version if one is. A change of nothing leaves the version alone.
+    pub async fn update_product(
+        &self,
+        id: Uuid,
+        expected_version: Option<i64>,
+        change: &Change,
+    ) -> Result<Product, StoreError> {
+        if change.is_empty() {
+            let product = find(&self.pool, id).await?;
+            return match expected_version {
+                Some(version) if version != product.version => Err(StoreError::VersionMismatch {
+                    current: product.version,
+                }),
+                _ => Ok(product),
+            };
+        }
+        let changed = sqlx::query_as(concat!(
+            "WITH product AS (
+                 UPDATE products SET
+                     sku = COALESCE($3, sku),
+                     name = COALESCE($4, name),
+                     description = COALESCE($5, description),
+                     price_minor_units = COALESCE($6, price_minor_units),
+                     currency_code = COALESCE($7, currency_code),
+                     category = COALESCE($8, category),
+                     image_url = COALESCE($9, image_url),
+                     version = version + 1,
+                     updated_at = now()
+                 WHERE id = $1 AND deleted_at IS NULL AND version = COALESCE($2, version) RETURNING *
+             )
+             SELECT ",
+            columns!(),
+            " FROM product p JOIN stock s ON s.product_id = p.id"
+        ))
+        .bind(id)
+        .bind(expected_version)
+        .bind(&change.sku)
+        .bind(&change.name)
+        .bind(&change.description)
+        .bind(change.price.as_ref().map(|price| price.minor_units))
+        .bind(change.price.as_ref().map(|price| &price.currency_code))
+        .bind(&change.category)
+        .bind(&change.image_url)
+        .fetch_optional(&self.pool)
+        .await
+        .map_err(StoreError::from_write)?;
+        match changed {
+            Some(product) => Ok(product),
+            None => Err(self.why_unchanged(id).await),
+        }
+    }
+
+    /// Takes a product off sale for good. Its row and its stock stay: orders refer to them.
+    pub async fn delete_product(
+        &self,
+        id: Uuid,
+        expected_version: Option<i64>,
+    ) -> Result<Product, StoreError> {
+        let deleted = sqlx::query_as(concat!(
+            "WITH product AS (
+                 UPDATE products SET deleted_at = now()
+                 WHERE id = $1 AND deleted_at IS NULL AND version = COALESCE($2, version) RETURNING *
+             )
+             SELECT ",
+            columns!(),
+            " FROM product p JOIN stock s ON s.product_id = p.id"
+        ))
+        .bind(id)
+        .bind(expected_version)
+        .fetch_optional(&self.pool)
+        .await?;
+        match deleted {
+            Some(product) => Ok(product),
+            None => Err(self.why_unchanged(id).await),
+        }
+    }
+
+    /// Why an update by id and version found no row.
+    async fn why_unchanged(&self, id: Uuid) -> StoreError {
+        match find(&self.pool, id).await {
+            Ok(product) => StoreError::VersionMismatch {
+                current: product.version,
+            },
+            Err(error) => error,
+        }
+    }
+}

@@ -64,13 +64,17 @@ user_prefix() {
 start_process() {
     local name=$1 prefix
     user_prefix "$2"
+    rm -f "$RUN_DIR/$name.pid"
     (
         self=$BASHPID
         identity_of "$self" >"$RUN_DIR/$name.pid"
         cd /
         exec setsid -- "${prefix[@]}" "${@:3}" </dev/null >>"$LOG_DIR/$name.log" 2>&1 8>&- 9>&-
     ) &
+    until [[ -s $RUN_DIR/$name.pid ]] || ! child_runs $!; do pause 0.01; done
 }
+
+child_runs() { kill -0 "$1" 2>/dev/null; }
 
 # stop_process NAME [SIGNAL [SECONDS]]: sends SIGNAL (TERM), waits up to SECONDS (15), then kills it and its children.
 stop_process() {

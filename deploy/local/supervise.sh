@@ -18,8 +18,6 @@ launch() {
     pids[$1]=$! born[$1]=$(now)
 }
 
-child_runs() { kill -0 "$1" 2>/dev/null; }
-
 now() { printf '%s' "$((${EPOCHREALTIME/[.,]/} / 1000))"; }
 
 # supervise_while COMMAND...: as long as COMMAND succeeds, starts again what has died: after 0.2 s, then after twice as

@@ -95,7 +95,7 @@ impl Call {
         }
         Ok(Events {
             response,
-            buffer: String::new(),
+            buffer: Buffer::default(),
         })
     }
 
@@ -163,31 +163,70 @@ impl IntoFuture for Call {
 #[derive(Debug)]
 pub struct Events {
     response: reqwest::Response,
-    buffer: String,
+    buffer: Buffer,
 }
 
 impl Events {
     /// The data of the next event; none when the stream has ended.
     pub async fn next(&mut self) -> anyhow::Result<Option<Value>> {
         loop {
-            while let Some((event, rest)) = self.buffer.split_once("\n\n") {
-                let data: String = event
-                    .lines()
-                    .filter_map(|line| line.strip_prefix("data:"))
-                    .collect();
-                self.buffer = rest.to_string();
-                // A comment that keeps the connection alive has no data.
-                if !data.is_empty() {
-                    return serde_json::from_str(&data)
-                        .with_context(|| format!("an event's data: {data}"))
-                        .map(Some);
-                }
+            if let Some(data) = self.buffer.next_data()? {
+                return serde_json::from_str(&data)
+                    .with_context(|| format!("an event's data: {data}"))
+                    .map(Some);
             }
             let Some(chunk) = self.response.chunk().await? else {
                 return Ok(None);
             };
-            self.buffer
-                .push_str(std::str::from_utf8(&chunk).context("an event stream is UTF-8")?);
+            self.buffer.0.extend_from_slice(&chunk);
+        }
+    }
+}
+
+/// What has arrived of an event stream; chunks may end anywhere.
+#[derive(Debug, Default)]
+struct Buffer(Vec<u8>);
+
+impl Buffer {
+    /// Takes out the first whole event that has data; one that only keeps the connection alive has none.
+    fn next_data(&mut self) -> anyhow::Result<Option<String>> {
+        while let Some(end) = self.0.windows(2).position(|pair| pair == b"\n\n") {
+            let event: Vec<u8> = self.0.drain(..end + 2).collect();
+            let event = std::str::from_utf8(&event).context("an event stream is UTF-8")?;
+            let data: String = event
+                .lines()
+                .filter_map(|line| line.strip_prefix("data:"))
+                .collect();
+            if !data.is_empty() {
+                return Ok(Some(data));
+            }
+        }
+        Ok(None)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+
+    #[test]
+    fn events_are_put_together_whatever_the_chunks() {
+        let stream = ": hello\n\nevent: status\ndata: {\"a\":\ndata: \"é\"}\n\n:\n\ndata: 2\n\ndata: cut off"
+            .as_bytes();
+        for size in 1..stream.len() {
+            let (mut buffer, mut seen) = (Buffer::default(), Vec::new());
+            for chunk in stream.chunks(size) {
+                buffer.0.extend_from_slice(chunk);
+                while let Some(data) = buffer.next_data().unwrap() {
+                    seen.push(serde_json::from_str::<Value>(&data).unwrap());
+                }
+            }
+            assert_eq!(
+                seen,
+                [serde_json::json!({ "a": "é" }), serde_json::json!(2)],
+                "chunks of {size}"
+            );
         }
     }
 }

@@ -160,3 +160,50 @@ impl fmt::Display for Trace {
         Ok(())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+
+    fn span(name: &str, id: &str, parent: Option<&str>, start: u64) -> Span {
+        Span {
+            service: "shop".to_owned(),
+            name: name.to_owned(),
+            kind: Kind::Internal,
+            trace_id: "t".to_owned(),
+            id: id.to_owned(),
+            parent: parent.map(str::to_owned),
+            links: Vec::new(),
+            attributes: BTreeMap::new(),
+            is_error: false,
+            time: (start, start + 1_500_000),
+        }
+    }
+
+    #[test]
+    fn spans_form_a_tree_in_the_order_of_their_start() {
+        let trace = Trace::new(vec![
+            span("later", "4", Some("1"), 9),
+            span("leaf", "3", Some("2"), 3),
+            span("root", "1", None, 1),
+            span("first", "2", Some("1"), 2),
+            span("orphan", "5", Some("gone"), 10),
+        ]);
+        let drawn: Vec<String> = trace
+            .tree()
+            .iter()
+            .map(|(guides, span)| format!("{guides}{}", span.name))
+            .collect();
+        assert_eq!(drawn, ["root", "├─ first", "│  └─ leaf", "└─ later", "orphan"]);
+
+        let (root, leaf) = (
+            trace.one("shop", Kind::Internal, "root"),
+            trace.one("shop", Kind::Internal, "leaf"),
+        );
+        let (root, leaf) = (root.unwrap(), leaf.unwrap());
+        assert!(trace.descends(leaf, root) && !trace.descends(root, leaf));
+        assert!((leaf.milliseconds() - 1.5).abs() < f64::EPSILON);
+        assert!(trace.one("shop", Kind::Server, "root").is_err());
+    }
+}

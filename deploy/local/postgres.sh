@@ -15,10 +15,7 @@ postgres_user() {
 # postgres_bin [MAJOR]: the folder of its programs, of the newest version if none is asked for.
 postgres_bin() {
     local bin
-    bin=$(printf '%s\n' /usr/lib/postgresql/"${1:-*}"/bin/postgres | sort -V | tail -n 1)
-    if [[ ! -x $bin ]]; then
-        bin=$(command -v postgres) || return 1
-    fi
+    bin=$(compgen -G "/usr/lib/postgresql/${1:-*}/bin/postgres" | sort -V | tail -n 1) || bin=$(command -v postgres) || return 1
     dirname "$bin"
 }
 

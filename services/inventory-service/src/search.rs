@@ -57,12 +57,10 @@ impl Words {
     }
 
     /// Whether products match too in which the last word is only the beginning of one: somebody is still typing it, or
-    /// means the plural.
+    /// means the plural. Not for numbers: a few digits begin a whole shop's serial numbers.
     pub fn last_is_prefix(&self) -> bool {
-        self.0
-            .rsplit(' ')
-            .next()
-            .is_some_and(|last| last.chars().count() >= MIN_PREFIX)
+        let last = self.0.rsplit(' ').next().unwrap_or_default();
+        last.chars().count() >= MIN_PREFIX && last.chars().all(char::is_alphabetic)
     }
 }
 

@@ -323,6 +323,7 @@ start_service() {
         environment+=(-u "$variable")
     done
     environment+=(
+        NO_COLOR=1 # into a file
         "ADMIN_ADDR=127.0.0.1:$(port_of "${admin_ports[$name]}")"
         "USER_SERVICE_URL=$(service_url user-service)"
         "INVENTORY_SERVICE_URL=$(service_url inventory-service)"

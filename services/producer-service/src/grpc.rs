@@ -53,27 +53,17 @@ impl Producer {
         let begin = Instant::now();
         let published = self.publisher.publish(messages).await;
         let elapsed = begin.elapsed();
-        let outcome_of = |index: usize| published.as_ref().map(|outcomes| outcomes[index]);
-        let errors = sent.iter().enumerate().map(|(index, sent)| {
-            (
-                sent,
-                outcome_of(index).map_or_else(|error| Some(reason(*error)), failure),
-            )
-        });
-        let mut counts: Vec<((EventType, Option<&'static str>), u64)> = Vec::new();
-        for (sent, error) in errors {
+        let errors: Vec<_> = match &published {
+            Ok(outcomes) => outcomes.iter().map(|outcome| failure(*outcome)).collect(),
+            Err(error) => vec![Some(reason(*error)); sent.len()],
+        };
+        for (sent, error) in sent.iter().zip(&errors) {
             if let Some(error) = error {
                 telemetry::failed(&sent.span, error);
             }
-            let key = (sent.kind, error);
-            match counts.iter_mut().find(|(known, _)| *known == key) {
-                Some((_, count)) => *count += 1,
-                None => counts.push((key, 1)),
-            }
         }
-        for ((kind, error), count) in counts {
-            self.metrics.sent(kind, error, count, elapsed);
-        }
+        self.metrics
+            .batch(sent.iter().map(|sent| sent.kind).zip(errors), elapsed);
         published.map_err(|error| status::with_reason(Code::Unavailable, reason(error), error.to_string()))
     }
 }

@@ -268,21 +268,21 @@ impl Lease {
         let mut returned = HashSet::new();
         let mut outcomes = Vec::with_capacity(sends.len());
         for send in sends {
-            outcomes.push(match self.confirmation(send, &mut deadline).await {
-                Some(confirmation) => {
-                    let outcome = if confirmation.is_ack() {
-                        Outcome::Published
-                    } else {
-                        Outcome::Nacked
-                    };
-                    let id = confirmation
-                        .take_message()
-                        .and_then(|message| message.properties.message_id().clone());
-                    returned.extend(id.map(String::from));
-                    outcome
+            let Some(confirmation) = self.confirmation(send, &mut deadline).await else {
+                // A return may have come with the confirm that is given up: nothing of the batch is certain.
+                return vec![Outcome::Unknown; ids.len()];
+            };
+            outcomes.push(match &confirmation {
+                Ok(Confirmation::Ack(_)) => Outcome::Published,
+                Ok(_) => Outcome::Nacked,
+                Err(error) => {
+                    tracing::debug!(%error, "a message was not confirmed");
+                    Outcome::Unknown
                 }
-                None => Outcome::Unknown,
             });
+            let back = confirmation.ok().and_then(Confirmation::take_message);
+            let id = back.and_then(|message| message.properties.message_id().clone());
+            returned.extend(id.map(String::from));
         }
         for (outcome, id) in outcomes.iter_mut().zip(&ids) {
             if *outcome == Outcome::Published && returned.contains(id) {
@@ -295,8 +295,7 @@ impl Lease {
 
     /// Puts the message on its way: being polled once queues its frames, so the order of these calls is the order on
     /// the wire, and none waits for another.
-    fn send(&self, message: Message) -> Sending<impl Future<Output = lapin::Result<Confirmation>> + use<>> {
-        let channel = self.channel.clone();
+    fn send(&self, message: Message) -> Sending<impl Future<Output = lapin::Result<Confirmation>>> {
         let mut send = Box::pin(futures::future::maybe_done(async move {
             let options = BasicPublishOptions {
                 mandatory: message.mandatory,
@@ -308,7 +307,7 @@ impl Lease {
                 properties,
                 ..
             } = message;
-            channel
+            self.channel
                 .basic_publish(
                     topology::EXCHANGE.into(),
                     routing_key.into(),
@@ -324,8 +323,12 @@ impl Lease {
         send
     }
 
-    /// What the broker said; none where the connection was lost, or given up because the broker said nothing.
-    async fn confirmation<F>(&self, mut send: Sending<F>, deadline: &mut Instant) -> Option<Confirmation>
+    /// What the broker said, or that the connection was lost; none where the broker said nothing and is given up.
+    async fn confirmation<F>(
+        &self,
+        mut send: Sending<F>,
+        deadline: &mut Instant,
+    ) -> Option<lapin::Result<Confirmation>>
     where
         F: Future<Output = lapin::Result<Confirmation>>,
     {
@@ -338,13 +341,7 @@ impl Lease {
                 return None;
             }
         }
-        match send.as_mut().take_output()? {
-            Ok(confirmation) => Some(confirmation),
-            Err(error) => {
-                tracing::debug!(%error, "a message was not confirmed");
-                None
-            }
-        }
+        send.as_mut().take_output()
     }
 
     fn give_back(self) {

@@ -31,26 +31,45 @@ impl Default for Metrics {
                 .f64_histogram("messaging.client.operation.duration")
                 .with_unit("s")
                 .with_description("Time from handing a message to the broker to its confirm.")
+                .with_boundaries(telemetry::DURATION_BOUNDARIES.to_vec())
                 .build(),
         }
     }
 }
 
 impl Metrics {
-    /// Counts messages of one type that had one outcome; `error` is empty for a success.
-    pub fn sent(&self, kind: EventType, error: Option<&'static str>, messages: u64, elapsed: Duration) {
-        let mut attributes = vec![
-            KeyValue::new("messaging.system", "rabbitmq"),
-            KeyValue::new("messaging.operation.name", "send"),
-            KeyValue::new("messaging.operation.type", "send"),
-            KeyValue::new("messaging.destination.name", destination(kind)),
-        ];
-        attributes.extend(error.map(|error| KeyValue::new("error.type", error)));
-        self.sent.add(messages, &attributes);
-        for _ in 0..messages {
-            self.duration.record(elapsed.as_secs_f64(), &attributes);
+    /// Notes the messages of a batch, each with its type and its `error.type` where it was not published.
+    pub fn batch(
+        &self,
+        messages: impl Iterator<Item = (EventType, Option<&'static str>)>,
+        elapsed: Duration,
+    ) {
+        let mut counts: Vec<((EventType, Option<&'static str>), u64)> = Vec::new();
+        for message in messages {
+            match counts.iter_mut().find(|(known, _)| *known == message) {
+                Some((_, count)) => *count += 1,
+                None => counts.push((message, 1)),
+            }
+        }
+        for ((kind, error), count) in counts {
+            let attributes = attributes(kind, error);
+            self.sent.add(count, &attributes);
+            for _ in 0..count {
+                self.duration.record(elapsed.as_secs_f64(), &attributes);
+            }
         }
     }
+}
+
+fn attributes(kind: EventType, error: Option<&'static str>) -> Vec<KeyValue> {
+    let mut attributes = vec![
+        KeyValue::new("messaging.system", "rabbitmq"),
+        KeyValue::new("messaging.operation.name", "send"),
+        KeyValue::new("messaging.operation.type", "send"),
+        KeyValue::new("messaging.destination.name", destination(kind)),
+    ];
+    attributes.extend(error.map(|error| KeyValue::new("error.type", error)));
+    attributes
 }
 
 /// Where a type is published to: `{exchange}:{routing key}`.

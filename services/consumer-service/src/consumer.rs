@@ -1,0 +1,260 @@
+//! Batches from the queue: taken, worked off, settled.
+//!
+//! A batch is whatever is there already when its first message comes, up to a limit: a lone message waits for nobody,
+//! and while a batch is at work the next one gathers. One batch is at work at a time, which is enough, since a batch
+//! costs three calls whatever its size.
+//!
+//! What uses up deliveries: a crash, or a connection that is lost, costs each message that was handed over and not yet
+//! acknowledged one of the deliveries it has, which are `topology::DELIVERY_LIMIT`. The prefetch bounds how many
+//! messages that concerns, and the limit is far above the crashes of a bad day, so that healthy messages never go to
+//! the dead letters in the company of one that makes the process crash. A back end that is down costs nothing: its
+//! batch is held here. Only RabbitMQ's acknowledgement timeout, 30 minutes by default, ends that, by closing the
+//! channel: one delivery for each half hour, so an outage may last a day.
+
+use std::time::{Duration, Instant};
+
+use chassis::{
+    amqp::{self, AmqpError, topology},
+    config::AmqpArgs,
+    health::ReadinessFlag,
+    telemetry::trace,
+};
+use futures::{FutureExt as _, StreamExt as _};
+use lapin::{
+    Channel, Connection,
+    message::Delivery,
+    options::{
+        BasicAckOptions, BasicCancelOptions, BasicConsumeOptions, BasicNackOptions, BasicQosOptions,
+        BasicRejectOptions,
+    },
+    types::FieldTable,
+};
+use proto::trace::TraceContext;
+use tokio::time::{timeout, timeout_at};
+use tokio_util::sync::CancellationToken;
+use tracing::Span;
+
+use crate::{
+    IntakeArgs,
+    backends::Backends,
+    delivery::{message_id, trace_context},
+    message,
+    processing::{Plan, Verdict},
+    telemetry::{self, Metrics},
+};
+
+/// For a step of AMQP that the broker answers.
+const STEP_TIMEOUT: Duration = Duration::from_secs(5);
+/// What is kept of the grace period for settling and closing.
+const CLOSING: Duration = Duration::from_secs(2);
+
+/// Works off the queue.
+#[derive(Clone, Debug)]
+pub struct Consumer {
+    backends: Backends,
+    intake: IntakeArgs,
+    /// How long the batch in hand may take at shutdown.
+    patience: Duration,
+    metrics: Metrics,
+}
+
+impl Consumer {
+    /// `grace`: the time between being told to stop and the end.
+    pub fn new(backends: Backends, intake: IntakeArgs, grace: Duration) -> Self {
+        Self {
+            backends,
+            intake,
+            patience: grace.saturating_sub(CLOSING),
+            metrics: Metrics::default(),
+        }
+    }
+
+    /// Consumes, and connects again whenever the connection is lost, until shutdown. The deliveries of a lost
+    /// connection are forgotten; the broker hands them over again.
+    pub async fn run(self, args: AmqpArgs, broker: ReadinessFlag, shutdown: CancellationToken) {
+        let declare = args.amqp_declare_topology;
+        let mut connections =
+            amqp::Connections::new(args, "consumer-service", broker.clone(), shutdown.clone());
+        while let Some(connection) = connections.next().await {
+            let outcome = tokio::select! {
+                outcome = self.session(&connection, declare, &broker, &shutdown) => outcome,
+                error = amqp::lost(&connection) => Err(error),
+            };
+            // Most often it is lost already, which is no news.
+            if let Err(error) = amqp::close(&connection).await {
+                tracing::debug!(%error, "the connection was not closed cleanly");
+            }
+            connections.ended(outcome);
+        }
+    }
+
+    async fn session(
+        &self,
+        connection: &Connection,
+        declare: bool,
+        broker: &ReadinessFlag,
+        shutdown: &CancellationToken,
+    ) -> Result<(), AmqpError> {
+        let (channel, mut deliveries) = step(self.subscribe(connection, declare)).await?;
+        broker.ready();
+        while let Some(batch) = shutdown
+            .run_until_cancelled(self.next_batch(&mut deliveries))
+            .await
+        {
+            let batch = batch?;
+            let verdicts = tokio::select! {
+                verdicts = self.work_off(&batch) => verdicts,
+                () = out_of_patience(shutdown, self.patience) => {
+                    tracing::warn!(messages = batch.len(), "a batch was still at work at shutdown; it will come back");
+                    break;
+                }
+            };
+            self.settle(&channel, &batch, verdicts).await?;
+        }
+        step(hand_back(&channel, deliveries)).await
+    }
+
+    async fn subscribe(
+        &self,
+        connection: &Connection,
+        declare: bool,
+    ) -> lapin::Result<(Channel, lapin::Consumer)> {
+        let channel = connection.create_channel().await?;
+        if declare {
+            topology::declare(&channel).await?;
+        }
+        channel
+            .basic_qos(self.intake.prefetch, BasicQosOptions::default())
+            .await?;
+        let options = BasicConsumeOptions::default();
+        // The broker makes up the tag.
+        let deliveries = channel
+            .basic_consume(topology::QUEUE.into(), "".into(), options, FieldTable::default())
+            .await?;
+        Ok((channel, deliveries))
+    }
+
+    /// Waits for a message and takes with it what is there already.
+    async fn next_batch(&self, deliveries: &mut lapin::Consumer) -> Result<Vec<Delivery>, AmqpError> {
+        let max = usize::from(self.intake.max_batch);
+        let mut batch = vec![received(deliveries.next().await)?];
+        let deadline = tokio::time::Instant::now() + self.intake.linger;
+        while batch.len() < max {
+            let next = match deliveries.next().now_or_never() {
+                Some(next) => next,
+                None if self.intake.linger.is_zero() => break,
+                None => match timeout_at(deadline, deliveries.next()).await {
+                    Ok(next) => next,
+                    Err(_) => break,
+                },
+            };
+            batch.push(received(next)?);
+        }
+        Ok(batch)
+    }
+
+    /// Has everything done that the batch asks for. Ends when it is done, however long that takes.
+    async fn work_off(&self, batch: &[Delivery]) -> Vec<(Verdict, Span)> {
+        let begin = Instant::now();
+        let mut spans = Vec::with_capacity(batch.len());
+        let mut plan = Plan::new(batch.iter().map(|delivery| {
+            let id = message_id(&delivery.properties);
+            let event = message::read(id, &delivery.data);
+            let context = match trace_context(&delivery.properties) {
+                TraceContext { traceparent, .. } if traceparent.is_empty() => event
+                    .as_ref()
+                    .map(|event| event.trace.clone())
+                    .unwrap_or_default(),
+                context => context,
+            };
+            let span = telemetry::span(delivery, &context);
+            let of_span = trace::of(&span);
+            spans.push(span);
+            (
+                event.map(|event| event.work),
+                if of_span.traceparent.is_empty() {
+                    context
+                } else {
+                    of_span
+                },
+            )
+        }));
+        plan.allocated(self.backends.allocate(&plan.allocations).await);
+        let (released, recorded) = tokio::join!(
+            self.backends.release(&plan.releases),
+            self.backends.record(&plan.outcomes)
+        );
+        plan.released(released);
+        plan.recorded(recorded);
+        self.metrics.batch(batch.len(), begin.elapsed());
+        plan.verdicts().into_iter().zip(spans).collect()
+    }
+
+    /// Rejects what is hopeless, each alone, and acknowledges the rest of the batch at once: an acknowledgement covers
+    /// every delivery before it that is not settled yet, and only this batch's are not.
+    async fn settle(
+        &self,
+        channel: &Channel,
+        batch: &[Delivery],
+        verdicts: Vec<(Verdict, Span)>,
+    ) -> Result<(), AmqpError> {
+        let mut last = None;
+        for (delivery, (verdict, span)) in batch.iter().zip(verdicts) {
+            match verdict {
+                Verdict::Acknowledge => last = Some(delivery.delivery_tag),
+                Verdict::Reject(why) => {
+                    let id = message_id(&delivery.properties);
+                    span.in_scope(
+                        || tracing::warn!(message.id = id, %why, "a message goes to the dead letters"),
+                    );
+                    telemetry::rejected(&span, &why);
+                    self.metrics.dead_lettered(&why);
+                    let options = BasicRejectOptions { requeue: false };
+                    step(channel.basic_reject(delivery.delivery_tag, options)).await?;
+                }
+            }
+        }
+        match last {
+            Some(tag) => step(channel.basic_ack(tag, BasicAckOptions { multiple: true })).await,
+            None => Ok(()),
+        }
+    }
+}
+
+/// Ends the subscription and gives back what was handed over and not settled.
+async fn hand_back(channel: &Channel, deliveries: lapin::Consumer) -> lapin::Result<()> {
+    channel
+        .basic_cancel(deliveries.tag(), BasicCancelOptions::default())
+        .await?;
+    // Tag 0: everything that is outstanding. An explicit nack, because since RabbitMQ 4.3 it costs no delivery,
+    // unlike a channel that closes.
+    channel
+        .basic_nack(
+            0,
+            BasicNackOptions {
+                multiple: true,
+                requeue: true,
+            },
+        )
+        .await
+}
+
+async fn out_of_patience(shutdown: &CancellationToken, patience: Duration) {
+    shutdown.cancelled().await;
+    tokio::time::sleep(patience).await;
+}
+
+async fn step<T>(step: impl Future<Output = lapin::Result<T>>) -> Result<T, AmqpError> {
+    match timeout(STEP_TIMEOUT, step).await {
+        Ok(outcome) => outcome.map_err(AmqpError::Broker),
+        Err(_) => Err(AmqpError::Timeout(STEP_TIMEOUT)),
+    }
+}
+
+/// A delivery; the end of the subscription is an error, which means that the queue is gone or has moved.
+fn received(next: Option<lapin::Result<Delivery>>) -> Result<Delivery, AmqpError> {
+    match next {
+        Some(delivery) => delivery.map_err(AmqpError::Broker),
+        None => Err(AmqpError::Cancelled),
+    }
+}

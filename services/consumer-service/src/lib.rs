@@ -1,0 +1,39 @@
+//! consumer-service works off the events of orders: it takes the stock of what was ordered, gives back the stock of
+//! what was cancelled, and tells order-service how each order came out.
+//!
+//! It takes messages from RabbitMQ in batches ([`consumer`]), makes sense of each ([`message`]), decides what is to be
+//! asked of whom ([`processing`]) and asks, for as long as it takes ([`backends`]): one gRPC call carries a whole batch.
+//! A message is acknowledged when inventory-service has committed and order-service has recorded. A message that can
+//! never succeed goes to the dead letters, alone; [`dead_letters`] lists them and puts them back. Nothing is stored
+//! here: every step may be repeated, because the ledger of inventory-service knows what it has done.
+
+pub mod backends;
+mod config;
+pub mod consumer;
+pub mod dead_letters;
+pub mod delivery;
+pub mod message;
+pub mod processing;
+pub mod telemetry;
+
+use chassis::{DefaultAddrs, Running, Service, StartError};
+pub use config::{Command, Config, IntakeArgs};
+
+/// The service's ports. Nobody calls it: only the admin port is used.
+pub const DEFAULT_ADDRS: DefaultAddrs = DefaultAddrs {
+    listen: 0,
+    admin: 9053,
+};
+
+/// Starts the service. Until the broker is reached, readiness says so.
+pub async fn start(config: Config) -> Result<Running, StartError> {
+    let service = Service::bind("consumer-service", &config.service, DEFAULT_ADDRS).await?;
+    let backends = backends::Backends::new(
+        service.grpc_channel("inventory-service", &config.inventory_service_url),
+        service.grpc_channel("order-service", &config.order_service_url),
+    );
+    let consumer = consumer::Consumer::new(backends, config.intake, config.service.shutdown_grace);
+    let broker = service.health().flag("rabbitmq");
+    service.spawn("consumer", |shutdown| consumer.run(config.amqp, broker, shutdown));
+    Ok(service.serve_admin_only())
+}

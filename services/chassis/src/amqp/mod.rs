@@ -30,6 +30,9 @@ pub enum AmqpError {
     /// The broker did not answer.
     #[error("RabbitMQ did not answer within {0:?}")]
     Timeout(Duration),
+    /// The broker ended a subscription, for example because its queue was deleted.
+    #[error("RabbitMQ ended the subscription")]
+    Cancelled,
 }
 
 /// Connects once, with the URL as it is now. `name` is shown in RabbitMQ's list of connections.

@@ -36,6 +36,8 @@ pub const SEMANTIC_CONVENTIONS: &str = "1.43.0";
 
 const SCHEMA_URL: &str = "https://opentelemetry.io/schemas/1.43.0";
 const METER: &str = "shop";
+/// Here lapin logs each message that the broker returns, body and all. The publisher says which ones were returned.
+const RETURNED_MESSAGES: &str = "lapin::returned_messages";
 
 /// Durations of calls in seconds: the boundaries that the conventions advise.
 pub const DURATION_BOUNDARIES: [f64; 14] = [
@@ -90,6 +92,7 @@ pub fn init(service: &'static str, args: &ServiceArgs) -> Result<Telemetry, Tele
     // What the exporters' own connections say must not be exported: it would never end.
     let ours = Targets::new().with_default(LevelFilter::INFO).with_targets(
         [
+            RETURNED_MESSAGES,
             "h2",
             "hyper",
             "hyper_util",
@@ -110,7 +113,9 @@ pub fn init(service: &'static str, args: &ServiceArgs) -> Result<Telemetry, Tele
             .boxed(),
     };
     tracing_subscriber::registry()
-        .with(lines.with_filter(EnvFilter::builder().parse(&args.log)?))
+        .with(
+            lines.with_filter(EnvFilter::builder().parse(format!("{},{RETURNED_MESSAGES}=off", args.log))?),
+        )
         .with(
             tracing_opentelemetry::layer()
                 .with_tracer(telemetry.tracer.tracer(METER))

@@ -291,7 +291,7 @@ start_services() {
         start_supervised "$name"
     done
     for name in "${services[@]}"; do
-        wait_for "$name" 60 http_ok "$(port_of "${admin_ports[$name]}")" /readyz || cannot_start "$name"
+        wait_for "$name" 120 http_ok "$(port_of "${admin_ports[$name]}")" /readyz || cannot_start "$name"
     done
 }
 

@@ -226,5 +226,4 @@ pub(crate) fn plan_release(
 }
 
 #[cfg(test)]
-#[path = "stock_tests.rs"]
 mod tests;

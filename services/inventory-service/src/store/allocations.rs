@@ -216,7 +216,7 @@ async fn write(
     Ok(complete)
 }
 
-/// The columns status, rejection_reason and rejected_product of a decision.
+/// A decision as the columns `status`, `rejection_reason` and `rejected_product`.
 fn columns(decision: Decision) -> (&'static str, Option<&'static str>, Option<Uuid>) {
     match decision {
         Decision::Allocated => ("allocated", None, None),

@@ -19,9 +19,9 @@ use crate::{
 };
 
 /// How many products a walk along the order tests at most.
-const MAX_WALK: i64 = 5_000;
+const MAX_WALK: i64 = 10_000;
 /// How deep in a list a walk is tried.
-const MAX_WALK_DEPTH: i64 = 500;
+const MAX_WALK_DEPTH: i64 = 1_000;
 
 /// A page of a list.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]

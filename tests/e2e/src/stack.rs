@@ -242,11 +242,9 @@ impl Drop for Stack {
             eprintln!("whole logs: {}", folder.keep().display());
         }
         if let Some((backends, broker)) = &self.backends {
-            let databases = [&backends.users, &backends.inventory, &backends.orders].map(Database::url);
-            eprintln!(
-                "kept for a look: vhost {}, databases {databases:?}",
-                broker.vhost()
-            );
+            let databases = [&backends.users, &backends.inventory, &backends.orders];
+            let names = databases.map(|database| database.url().rsplit('/').next().unwrap_or_default());
+            eprintln!("kept for a look: vhost {}, databases {names:?}", broker.vhost());
         }
     }
 }

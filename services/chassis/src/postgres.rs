@@ -9,7 +9,7 @@ use std::{str::FromStr as _, time::Duration};
 
 use secrecy::{ExposeSecret as _, SecretString};
 use sqlx::{
-    Connection as _, PgConnection, PgPool,
+    PgPool,
     migrate::Migrator,
     postgres::{PgConnectOptions, PgPoolOptions},
 };
@@ -48,13 +48,11 @@ pub(crate) async fn connect(
     flag: &ReadinessFlag,
 ) -> Result<PgPool, PostgresError> {
     let options = connect_options(service, &args.url()?)?;
-    let mut connection = wait_for_database(service, args, flag).await?;
+    let migrating = wait_for_database(service, args, flag).await?;
     // Takes an advisory lock: of many replicas that start together one migrates and the others wait. No statement
     // timeout here: to build an index may take long.
-    migrator.run(&mut connection).await?;
-    if let Err(error) = connection.close().await {
-        tracing::debug!(%error, "the migration's connection did not close cleanly");
-    }
+    migrator.run(&migrating).await?;
+    migrating.close().await;
     flag.ready();
     Ok(PgPoolOptions::new()
         .max_connections(args.database_max_connections)
@@ -68,17 +66,19 @@ pub(crate) async fn connect(
         .connect_lazy_with(options))
 }
 
-/// Tries until the database answers. The URL is read again at each try: it may have been the password.
+/// Tries until the database answers, with a single connection. The URL is read again at each try: it may have been the password.
 async fn wait_for_database(
     service: &'static str,
     args: &PostgresArgs,
     flag: &ReadinessFlag,
-) -> Result<PgConnection, PostgresError> {
+) -> Result<PgPool, PostgresError> {
     let mut pause = Duration::from_millis(100);
     loop {
         let options = base_options(service, &args.url()?)?;
-        let problem = match tokio::time::timeout(CONNECT_TIMEOUT, PgConnection::connect_with(&options)).await
-        {
+        let one = PgPoolOptions::new()
+            .max_connections(1)
+            .acquire_timeout(CONNECT_TIMEOUT);
+        let problem = match tokio::time::timeout(CONNECT_TIMEOUT, one.connect_with(options)).await {
             Ok(Ok(connection)) => return Ok(connection),
             Ok(Err(error)) => error.to_string(),
             Err(_) => "no answer in time".to_owned(),

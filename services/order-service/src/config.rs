@@ -1,0 +1,46 @@
+//! Flags and environment variables.
+
+use std::time::Duration;
+
+use chassis::config::{GrpcUrl, PostgresArgs, ServiceArgs};
+
+/// Orders: creation, validation, management.
+#[derive(clap::Parser, Clone, Debug)]
+#[command(name = "order-service", version)]
+pub struct Config {
+    /// What every service has.
+    #[command(flatten)]
+    pub service: ServiceArgs,
+    /// Its database.
+    #[command(flatten)]
+    pub postgres: PostgresArgs,
+    /// Where products and prices are read.
+    #[arg(long, env = "INVENTORY_SERVICE_URL", default_value = "http://127.0.0.1:50055")]
+    pub inventory_service_url: GrpcUrl,
+    /// Where events are handed to.
+    #[arg(long, env = "PRODUCER_SERVICE_URL", default_value = "http://127.0.0.1:50054")]
+    pub producer_service_url: GrpcUrl,
+    /// The most events handed over in one call.
+    #[arg(long, env = "OUTBOX_BATCH", default_value_t = 500, value_parser = clap::value_parser!(u32).range(1..=1000))]
+    pub outbox_batch: u32,
+    /// How often to look for events that nobody told of: those of a replica that died.
+    #[arg(long, env = "OUTBOX_POLL_INTERVAL", default_value = "500ms", value_parser = humantime::parse_duration)]
+    pub outbox_poll_interval: Duration,
+    /// How long the answer to an idempotency key is kept, 24 hours at least.
+    #[arg(long, env = "IDEMPOTENCY_RETENTION", default_value = "25h", value_parser = retention)]
+    pub idempotency_retention: Duration,
+}
+
+impl AsRef<ServiceArgs> for Config {
+    fn as_ref(&self) -> &ServiceArgs {
+        &self.service
+    }
+}
+
+fn retention(text: &str) -> Result<Duration, String> {
+    let retention = humantime::parse_duration(text).map_err(|error| error.to_string())?;
+    if retention < Duration::from_hours(24) {
+        return Err("must be 24h at least".to_owned());
+    }
+    Ok(retention)
+}

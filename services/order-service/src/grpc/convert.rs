@@ -1,0 +1,103 @@
+//! Between the contract's messages and the rules' types.
+
+use chassis::grpc::{
+    status::{invalid_field, parse_uuid},
+    timestamp,
+};
+use proto::{
+    money::Money,
+    order::{self as contract, order_outcome},
+};
+use tonic::Status;
+use uuid::Uuid;
+
+use crate::order::{Order, OrderStatus, Outcome, Rejection, RejectionReason};
+
+pub(super) fn order(order: &Order) -> contract::Order {
+    let money = |minor_units| {
+        Some(Money {
+            minor_units,
+            currency_code: order.currency.clone(),
+        })
+    };
+    contract::Order {
+        id: order.id.to_string(),
+        user_id: order.user_id.to_string(),
+        status: status_code(order.status).into(),
+        total: money(order.total),
+        lines: order
+            .lines
+            .iter()
+            .map(|line| contract::OrderLine {
+                product_id: line.product_id.to_string(),
+                product_name: line.product_name.clone(),
+                quantity: line.quantity,
+                unit_price: money(line.unit_price),
+                // Was checked when the order was placed.
+                line_total: money(line.unit_price.saturating_mul(line.quantity)),
+            })
+            .collect(),
+        rejection: order.rejection.map(|rejection| contract::Rejection {
+            reason: reason_code(rejection.reason).into(),
+            product_id: rejection.product_id.to_string(),
+        }),
+        created_at: Some(timestamp(order.created_at)),
+        updated_at: Some(timestamp(order.updated_at)),
+    }
+}
+
+pub(super) fn status_code(status: OrderStatus) -> contract::OrderStatus {
+    match status {
+        OrderStatus::Pending => contract::OrderStatus::Pending,
+        OrderStatus::Confirmed => contract::OrderStatus::Confirmed,
+        OrderStatus::Rejected => contract::OrderStatus::Rejected,
+        OrderStatus::Cancelled => contract::OrderStatus::Cancelled,
+        OrderStatus::Completed => contract::OrderStatus::Completed,
+    }
+}
+
+/// None for a number that is no status, or the unspecified one.
+pub(super) fn status(code: i32) -> Option<OrderStatus> {
+    OrderStatus::ALL
+        .into_iter()
+        .find(|status| i32::from(status_code(*status)) == code)
+}
+
+/// Unspecified: any status.
+pub(super) fn status_filter(code: i32) -> Result<Option<OrderStatus>, Status> {
+    if code == i32::from(contract::OrderStatus::Unspecified) {
+        return Ok(None);
+    }
+    status(code)
+        .map(Some)
+        .ok_or_else(|| invalid_field("status", "must be a status"))
+}
+
+pub(super) fn outcome(outcome: &contract::OrderOutcome) -> Result<(Uuid, Outcome), Status> {
+    let id = parse_uuid("order_id", &outcome.order_id)?;
+    let outcome = match &outcome.outcome {
+        Some(order_outcome::Outcome::Confirmed(_)) => Outcome::Confirmed,
+        Some(order_outcome::Outcome::Rejected(rejected)) => Outcome::Rejected(Rejection {
+            reason: reason(rejected.reason())
+                .ok_or_else(|| invalid_field("rejected.reason", "must be a reason"))?,
+            product_id: parse_uuid("rejected.product_id", &rejected.product_id)?,
+        }),
+        None => return Err(invalid_field("outcome", "must be set")),
+    };
+    Ok((id, outcome))
+}
+
+fn reason_code(reason: RejectionReason) -> contract::RejectionReason {
+    match reason {
+        RejectionReason::InsufficientStock => contract::RejectionReason::InsufficientStock,
+        RejectionReason::ProductNotFound => contract::RejectionReason::ProductNotFound,
+    }
+}
+
+fn reason(code: contract::RejectionReason) -> Option<RejectionReason> {
+    match code {
+        contract::RejectionReason::Unspecified => None,
+        contract::RejectionReason::InsufficientStock => Some(RejectionReason::InsufficientStock),
+        contract::RejectionReason::ProductNotFound => Some(RejectionReason::ProductNotFound),
+    }
+}

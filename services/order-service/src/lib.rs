@@ -1,0 +1,70 @@
+//! order-service: orders from the moment they are placed, and the events of everything that happens to them.
+//!
+//! Start with the contract, `shop/order/v1/order.proto` in the `proto` crate, and with [`order`], the rules: what an
+//! order may be and which changes it allows. Every change is one transaction with its event in the outbox
+//! ([`outbox`]); the [`relay`] hands events to producer-service until they are published. [`idempotency`] makes
+//! placing an order repeatable, [`watch`] tells whoever waits for an order's status. [`store`] is all SQL, one
+//! transaction per method; [`grpc`] translates between the contract and the rest.
+//!
+//! The hot path is [`grpc`]'s creation of orders: requests that came together share one look-up of prices and one
+//! transaction.
+
+pub mod config;
+pub mod grpc;
+pub mod housekeeping;
+pub mod idempotency;
+pub mod order;
+pub mod outbox;
+pub mod relay;
+pub mod store;
+pub mod watch;
+
+use std::sync::Arc;
+
+use chassis::{DefaultAddrs, Running, Service, StartError};
+use proto::{
+    inventory::inventory_service_client::InventoryServiceClient,
+    order::order_service_server::OrderServiceServer,
+    producer::producer_service_client::ProducerServiceClient,
+};
+use tokio::sync::Notify;
+
+pub use config::Config;
+
+/// The service's own ports.
+pub const DEFAULT_ADDRS: DefaultAddrs = DefaultAddrs {
+    listen: 50051,
+    admin: 9051,
+};
+
+/// Starts the service; it answers once this returns.
+pub async fn start(config: Config) -> Result<Running, StartError> {
+    let mut service = Service::bind("order-service", &config.service, DEFAULT_ADDRS).await?;
+    let pool = service.postgres(&config.postgres, &sqlx::migrate!()).await?;
+    let inventory = service.grpc_channel("inventory-service", &config.inventory_service_url);
+    let producer = service.grpc_channel("producer-service", &config.producer_service_url);
+
+    let committed = Arc::new(Notify::new());
+    let store = store::Store::new(pool, Arc::clone(&committed));
+    let watchers = watch::Watchers::default();
+    let relay = relay::Relay::new(
+        store.clone(),
+        ProducerServiceClient::new(producer).max_encoding_message_size(relay::MAX_REQUEST_SIZE),
+        relay::Options {
+            batch: config.outbox_batch,
+            poll_interval: config.outbox_poll_interval,
+        },
+        committed,
+    );
+    service.spawn("outbox-relay", |shutdown| relay.run(shutdown));
+    service.spawn("status-watch", {
+        let (watchers, store) = (watchers.clone(), store.clone());
+        |shutdown| watch::follow(watchers, store, shutdown)
+    });
+    service.spawn("housekeeping", {
+        let store = store.clone();
+        move |shutdown| housekeeping::run(store, config.idempotency_retention, shutdown)
+    });
+    let orders = grpc::Orders::new(store, InventoryServiceClient::new(inventory), watchers);
+    Ok(service.serve_grpc(tonic::service::Routes::new(OrderServiceServer::new(orders))))
+}

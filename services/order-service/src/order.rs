@@ -1,0 +1,356 @@
+//! What an order is, and which changes it allows. Nothing here knows gRPC or SQL.
+
+use std::collections::HashMap;
+
+use time::OffsetDateTime;
+use uuid::Uuid;
+
+/// The most lines of an order.
+pub const MAX_LINES: usize = 100;
+/// The most units of one product in an order.
+pub const MAX_QUANTITY: i64 = 10_000;
+
+/// Where an order stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum OrderStatus {
+    /// Placed; its stock is being seen to.
+    Pending,
+    /// All of its stock is taken.
+    Confirmed,
+    /// Its stock can't be had.
+    Rejected,
+    /// Called off by the customer or an admin.
+    Cancelled,
+    /// Fulfilled.
+    Completed,
+}
+
+impl OrderStatus {
+    /// Every status.
+    pub const ALL: [Self; 5] = [
+        Self::Pending,
+        Self::Confirmed,
+        Self::Rejected,
+        Self::Cancelled,
+        Self::Completed,
+    ];
+
+    /// As the database and the HTTP API spell it.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Pending => "pending",
+            Self::Confirmed => "confirmed",
+            Self::Rejected => "rejected",
+            Self::Cancelled => "cancelled",
+            Self::Completed => "completed",
+        }
+    }
+
+    /// The status of that spelling.
+    pub fn parse(text: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|status| status.as_str() == text)
+    }
+
+    /// Whether `next` may follow. This is the whole state machine.
+    pub const fn may_become(self, next: Self) -> bool {
+        matches!(
+            (self, next),
+            (Self::Pending, Self::Confirmed | Self::Rejected | Self::Cancelled)
+                | (Self::Confirmed, Self::Cancelled | Self::Completed)
+        )
+    }
+
+    /// Whether nothing may follow.
+    pub fn is_final(self) -> bool {
+        !Self::ALL.into_iter().any(|next| self.may_become(next))
+    }
+}
+
+/// On whose behalf a status is changed by hand.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Actor {
+    /// The customer may cancel.
+    Customer,
+    /// An admin may cancel and complete.
+    Admin,
+}
+
+/// Why a status can't be changed by hand.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum TransitionError {
+    /// Not this actor's to do, whatever the order's status.
+    #[error("only an admin may set an order to {}", .0.as_str())]
+    Forbidden(OrderStatus),
+    /// The order's status does not allow it.
+    #[error("an order that is {} can't become {}", .from.as_str(), .to.as_str())]
+    Invalid {
+        /// The order's status.
+        from: OrderStatus,
+        /// What was asked for.
+        to: OrderStatus,
+    },
+}
+
+/// Whether a person may ask for that status at all. Confirming and rejecting follow from the stock alone.
+pub fn check_actor(actor: Actor, to: OrderStatus) -> Result<(), TransitionError> {
+    match (actor, to) {
+        (_, OrderStatus::Cancelled) | (Actor::Admin, OrderStatus::Completed) => Ok(()),
+        _ => Err(TransitionError::Forbidden(to)),
+    }
+}
+
+/// Whether the order may go from one status to the other.
+pub fn check_transition(from: OrderStatus, to: OrderStatus) -> Result<(), TransitionError> {
+    if from.may_become(to) {
+        Ok(())
+    } else {
+        Err(TransitionError::Invalid { from, to })
+    }
+}
+
+/// Why an order's stock can't be had.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum RejectionReason {
+    /// There is not enough.
+    InsufficientStock,
+    /// The product is not for sale any more.
+    ProductNotFound,
+}
+
+impl RejectionReason {
+    /// As the database and the HTTP API spell it.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::InsufficientStock => "insufficient_stock",
+            Self::ProductNotFound => "product_not_found",
+        }
+    }
+
+    /// The reason of that spelling.
+    pub fn parse(text: &str) -> Option<Self> {
+        [Self::InsufficientStock, Self::ProductNotFound]
+            .into_iter()
+            .find(|reason| reason.as_str() == text)
+    }
+}
+
+/// A rejection and the product at fault.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Rejection {
+    /// Why.
+    pub reason: RejectionReason,
+    /// Because of which product.
+    pub product_id: Uuid,
+}
+
+/// What became of an order's stock.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Outcome {
+    /// All of it is taken.
+    Confirmed,
+    /// None of it is.
+    Rejected(Rejection),
+}
+
+impl Outcome {
+    /// The status that follows from it.
+    pub const fn status(self) -> OrderStatus {
+        match self {
+            Self::Confirmed => OrderStatus::Confirmed,
+            Self::Rejected(_) => OrderStatus::Rejected,
+        }
+    }
+
+    /// The rejection, if it is one.
+    pub const fn rejection(self) -> Option<Rejection> {
+        match self {
+            Self::Confirmed => None,
+            Self::Rejected(rejection) => Some(rejection),
+        }
+    }
+}
+
+/// An order.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Order {
+    /// UUIDv7.
+    pub id: Uuid,
+    /// Who placed it.
+    pub user_id: Uuid,
+    /// Where it stands.
+    pub status: OrderStatus,
+    /// Each product once.
+    pub lines: Vec<Line>,
+    /// ISO 4217, of all amounts.
+    pub currency: String,
+    /// Sum of the lines in minor units.
+    pub total: i64,
+    /// Set where it was rejected.
+    pub rejection: Option<Rejection>,
+    /// When it was placed.
+    pub created_at: OffsetDateTime,
+    /// When it last changed.
+    pub updated_at: OffsetDateTime,
+}
+
+/// A line of an order, as it was when the order was placed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Line {
+    /// The product.
+    pub product_id: Uuid,
+    /// Its name.
+    pub product_name: String,
+    /// Units.
+    pub quantity: i64,
+    /// Price of one unit in minor units of the order's currency.
+    pub unit_price: i64,
+}
+
+/// What is wrong with one field of a request.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Violation {
+    /// A path: `lines[2].quantity`.
+    pub field: String,
+    /// What is expected.
+    pub description: String,
+}
+
+impl Violation {
+    /// A violation of that field.
+    pub fn new(field: impl Into<String>, description: impl Into<String>) -> Self {
+        Self {
+            field: field.into(),
+            description: description.into(),
+        }
+    }
+}
+
+/// A line that is wanted: a product that occurs once.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct WantedLine {
+    /// The product.
+    pub product_id: Uuid,
+    /// Units.
+    pub quantity: i64,
+    /// The request's line it came from first, for messages.
+    pub position: usize,
+}
+
+/// Checks what is wanted and merges lines of one product, in the order of their first occurrence. Everything that is
+/// wrong is said at once.
+pub fn merge_lines(requested: &[(&str, i64)]) -> Result<Vec<WantedLine>, Vec<Violation>> {
+    let mut violations = Vec::new();
+    if requested.is_empty() || requested.len() > MAX_LINES {
+        violations.push(Violation::new(
+            "lines",
+            format!("must have 1 to {MAX_LINES} entries"),
+        ));
+        return Err(violations);
+    }
+    let mut lines: Vec<WantedLine> = Vec::with_capacity(requested.len());
+    for (position, (product_id, quantity)) in requested.iter().enumerate() {
+        if !(1..=MAX_QUANTITY).contains(quantity) {
+            let description = format!("must be from 1 to {MAX_QUANTITY}");
+            violations.push(Violation::new(format!("lines[{position}].quantity"), description));
+        }
+        let Ok(product_id) = Uuid::try_parse(product_id) else {
+            violations.push(Violation::new(
+                format!("lines[{position}].product_id"),
+                "must be a UUID",
+            ));
+            continue;
+        };
+        match lines.iter_mut().find(|line| line.product_id == product_id) {
+            None => lines.push(WantedLine {
+                product_id,
+                quantity: *quantity,
+                position,
+            }),
+            Some(line) => {
+                line.quantity = line.quantity.saturating_add(*quantity);
+                if violations.is_empty() && line.quantity > MAX_QUANTITY {
+                    let description =
+                        format!("the lines of one product must add up to at most {MAX_QUANTITY}");
+                    violations.push(Violation::new(format!("lines[{position}].quantity"), description));
+                }
+            }
+        }
+    }
+    if violations.is_empty() {
+        Ok(lines)
+    } else {
+        Err(violations)
+    }
+}
+
+/// A product's name and price as they are now.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Offer {
+    /// Its name.
+    pub name: String,
+    /// Price of one unit in minor units.
+    pub price: i64,
+    /// ISO 4217.
+    pub currency: String,
+}
+
+/// Makes an order of what is wanted, at today's prices.
+#[allow(clippy::implicit_hasher, reason = "there is one caller")]
+pub fn place(
+    id: Uuid,
+    user_id: Uuid,
+    wanted: &[WantedLine],
+    offers: &HashMap<Uuid, Offer>,
+    now: OffsetDateTime,
+) -> Result<Order, Vec<Violation>> {
+    let mut violations = Vec::new();
+    let mut lines = Vec::with_capacity(wanted.len());
+    let mut currency: Option<&str> = None;
+    let mut total = Some(0_i64);
+    for line in wanted {
+        let field = || format!("lines[{}].product_id", line.position);
+        let Some(offer) = offers.get(&line.product_id) else {
+            violations.push(Violation::new(field(), "there is no such product"));
+            continue;
+        };
+        let of_order = *currency.get_or_insert(&offer.currency);
+        if of_order != offer.currency {
+            let description = format!(
+                "is priced in {}, other lines in {of_order}; order them apart",
+                offer.currency
+            );
+            violations.push(Violation::new(field(), description));
+        }
+        let line_total = offer.price.checked_mul(line.quantity);
+        total = total
+            .zip(line_total)
+            .and_then(|(sum, line_total)| sum.checked_add(line_total));
+        lines.push(Line {
+            product_id: line.product_id,
+            product_name: offer.name.clone(),
+            quantity: line.quantity,
+            unit_price: offer.price,
+        });
+    }
+    if total.is_none() {
+        violations.push(Violation::new("lines", "the order's total is too large"));
+    }
+    match (total, currency) {
+        (Some(total), Some(currency)) if violations.is_empty() => Ok(Order {
+            id,
+            user_id,
+            status: OrderStatus::Pending,
+            lines,
+            currency: currency.to_owned(),
+            total,
+            rejection: None,
+            created_at: now,
+            updated_at: now,
+        }),
+        _ => Err(violations),
+    }
+}
+
+#[cfg(test)]
+#[path = "order_tests.rs"]
+mod tests;

@@ -1,0 +1,144 @@
+//! Reading orders.
+
+use std::collections::HashMap;
+
+use chassis::page::{MAX_WINDOW, Page};
+use sqlx::FromRow;
+use time::OffsetDateTime;
+use uuid::Uuid;
+
+use super::{Store, unknown};
+use crate::order::{Line, Order, OrderStatus, Rejection, RejectionReason};
+
+#[derive(FromRow)]
+pub(super) struct OrderRow {
+    id: Uuid,
+    user_id: Uuid,
+    status: String,
+    currency_code: String,
+    total_minor_units: i64,
+    rejection_reason: Option<String>,
+    rejected_product: Option<Uuid>,
+    created_at: OffsetDateTime,
+    updated_at: OffsetDateTime,
+}
+
+#[derive(FromRow)]
+struct LineRow {
+    order_id: Uuid,
+    product_id: Uuid,
+    product_name: String,
+    quantity: i64,
+    unit_price_minor_units: i64,
+}
+
+impl Store {
+    /// One order; with `user_id`, only if it is that user's.
+    pub async fn order(&self, id: Uuid, user_id: Option<Uuid>) -> sqlx::Result<Option<Order>> {
+        let row: Option<OrderRow> =
+            sqlx::query_as("SELECT * FROM orders WHERE id = $1 AND ($2::uuid IS NULL OR user_id = $2)")
+                .bind(id)
+                .bind(user_id)
+                .fetch_optional(&self.pool)
+                .await?;
+        Ok(self.with_lines(row.into_iter().collect()).await?.pop())
+    }
+
+    /// A page of orders, newest first, and how many there are, counted up to the window.
+    pub async fn orders(
+        &self,
+        user_id: Option<Uuid>,
+        status: Option<OrderStatus>,
+        page: Page,
+    ) -> sqlx::Result<(Vec<Order>, i64)> {
+        // A statement per kind of list, so that each has the plan of its own index.
+        let filter = match (user_id, status) {
+            (None, None) => "$1::uuid IS NULL AND $2::text IS NULL",
+            (Some(_), None) => "user_id = $1 AND $2::text IS NULL",
+            (None, Some(_)) => "$1::uuid IS NULL AND status = $2",
+            (Some(_), Some(_)) => "user_id = $1 AND status = $2",
+        };
+        let status = status.map(OrderStatus::as_str);
+        let list = format!("SELECT * FROM orders WHERE {filter} ORDER BY id DESC LIMIT $3 OFFSET $4");
+        let rows: Vec<OrderRow> = sqlx::query_as(sqlx::AssertSqlSafe(list))
+            .bind(user_id)
+            .bind(status)
+            .bind(page.limit())
+            .bind(page.offset())
+            .fetch_all(&self.pool)
+            .await?;
+        let count = format!("SELECT count(*) FROM (SELECT FROM orders WHERE {filter} LIMIT $3) AS counted");
+        let (total,) = sqlx::query_as(sqlx::AssertSqlSafe(count))
+            .bind(user_id)
+            .bind(status)
+            .bind(i64::from(MAX_WINDOW))
+            .fetch_one(&self.pool)
+            .await?;
+        Ok((self.with_lines(rows).await?, total))
+    }
+
+    /// The status of each order that there is.
+    pub async fn statuses(&self, ids: &[Uuid]) -> sqlx::Result<Vec<(Uuid, OrderStatus)>> {
+        let rows: Vec<(Uuid, String)> = sqlx::query_as("SELECT id, status FROM orders WHERE id = ANY($1)")
+            .bind(ids)
+            .fetch_all(&self.pool)
+            .await?;
+        rows.into_iter()
+            .map(|(id, status)| Ok((id, order_status(&status)?)))
+            .collect()
+    }
+
+    async fn with_lines(&self, rows: Vec<OrderRow>) -> sqlx::Result<Vec<Order>> {
+        if rows.is_empty() {
+            return Ok(Vec::new());
+        }
+        let ids: Vec<Uuid> = rows.iter().map(|row| row.id).collect();
+        let lines: Vec<LineRow> =
+            sqlx::query_as("SELECT * FROM order_lines WHERE order_id = ANY($1) ORDER BY order_id, line_no")
+                .bind(ids)
+                .fetch_all(&self.pool)
+                .await?;
+        let mut by_order: HashMap<Uuid, Vec<Line>> = HashMap::new();
+        for line in lines {
+            by_order.entry(line.order_id).or_default().push(Line {
+                product_id: line.product_id,
+                product_name: line.product_name,
+                quantity: line.quantity,
+                unit_price: line.unit_price_minor_units,
+            });
+        }
+        rows.into_iter()
+            .map(|row| {
+                let lines = by_order.remove(&row.id).unwrap_or_default();
+                row.into_order(lines)
+            })
+            .collect()
+    }
+}
+
+impl OrderRow {
+    fn into_order(self, lines: Vec<Line>) -> sqlx::Result<Order> {
+        let rejection = match (&self.rejection_reason, self.rejected_product) {
+            (Some(reason), Some(product_id)) => Some(Rejection {
+                reason: RejectionReason::parse(reason).ok_or_else(|| unknown("rejection_reason", reason))?,
+                product_id,
+            }),
+            _ => None,
+        };
+        Ok(Order {
+            id: self.id,
+            user_id: self.user_id,
+            status: order_status(&self.status)?,
+            lines,
+            currency: self.currency_code,
+            total: self.total_minor_units,
+            rejection,
+            created_at: self.created_at,
+            updated_at: self.updated_at,
+        })
+    }
+}
+
+pub(super) fn order_status(text: &str) -> sqlx::Result<OrderStatus> {
+    OrderStatus::parse(text).ok_or_else(|| unknown("status", text))
+}

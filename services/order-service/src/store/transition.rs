@@ -1,0 +1,144 @@
+//! Changing the status of orders, each change with its event.
+
+use std::collections::HashMap;
+
+use proto::trace::TraceContext;
+use time::OffsetDateTime;
+use uuid::Uuid;
+
+use super::{Store, insert_events, read::order_status};
+use crate::{
+    order::{OrderStatus, Outcome, TransitionError, check_transition},
+    outbox,
+};
+
+/// Why a status was not changed.
+#[derive(Debug, thiserror::Error)]
+pub enum StatusError {
+    /// There is no such order, or it is somebody else's.
+    #[error("there is no such order")]
+    NotFound,
+    /// The order's status does not allow it.
+    #[error(transparent)]
+    Transition(#[from] TransitionError),
+    /// The event can't be written down.
+    #[error("the event: {0}")]
+    Event(#[from] serde_json::Error),
+    /// The database.
+    #[error(transparent)]
+    Database(#[from] sqlx::Error),
+}
+
+/// What an order's status is after its outcome was recorded; none where there is no such order.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Recorded {
+    /// The order.
+    pub order_id: Uuid,
+    /// Its status now.
+    pub status: Option<OrderStatus>,
+    /// Whether it is new.
+    pub changed: bool,
+}
+
+impl Store {
+    /// Changes one order's status by hand; with `user_id`, only if it is that user's.
+    pub async fn set_status(
+        &self,
+        id: Uuid,
+        user_id: Option<Uuid>,
+        to: OrderStatus,
+        trace: TraceContext,
+        now: OffsetDateTime,
+    ) -> Result<(), StatusError> {
+        let mut transaction = self.pool.begin().await?;
+        let row: Option<(Uuid, String)> = sqlx::query_as(
+            "SELECT user_id, status FROM orders WHERE id = $1 AND ($2::uuid IS NULL OR user_id = $2) FOR UPDATE",
+        )
+        .bind(id)
+        .bind(user_id)
+        .fetch_optional(&mut *transaction)
+        .await?;
+        let (owner, from) = row.ok_or(StatusError::NotFound)?;
+        check_transition(order_status(&from)?, to)?;
+        sqlx::query("UPDATE orders SET status = $2, updated_at = $3 WHERE id = $1")
+            .bind(id)
+            .bind(to.as_str())
+            .bind(now)
+            .execute(&mut *transaction)
+            .await?;
+        let event = outbox::changed(id, owner, to, None, trace, now)?;
+        insert_events(&mut transaction, event.as_slice()).await?;
+        self.commit(transaction).await?;
+        Ok(())
+    }
+
+    /// Records outcomes of many orders in one transaction; each order once. Only a pending order is changed: repeated
+    /// outcomes and those of orders that were cancelled meanwhile are answered with the status there is.
+    pub async fn record_outcomes(
+        &self,
+        outcomes: &[(Uuid, Outcome, TraceContext)],
+        now: OffsetDateTime,
+    ) -> Result<Vec<Recorded>, StatusError> {
+        let mut transaction = self.pool.begin().await?;
+        // Sorted, so that batches that share orders lock them in one order.
+        let mut sorted: Vec<&(Uuid, Outcome, TraceContext)> = outcomes.iter().collect();
+        sorted.sort_unstable_by_key(|(id, ..)| *id);
+        let rejections = || sorted.iter().map(|(_, outcome, _)| outcome.rejection());
+        let owners: Vec<(Uuid, Uuid)> = sqlx::query_as(
+            "UPDATE orders
+             SET status = outcome.status, rejection_reason = outcome.reason, rejected_product = outcome.product,
+                 decided_at = $5, updated_at = $5
+             FROM unnest($1::uuid[], $2::text[], $3::text[], $4::uuid[]) AS outcome (id, status, reason, product)
+             WHERE orders.id = outcome.id AND orders.status = 'pending'
+             RETURNING orders.id, orders.user_id",
+        )
+        .bind(sorted.iter().map(|(id, ..)| *id).collect::<Vec<_>>())
+        .bind(sorted.iter().map(|(_, outcome, _)| outcome.status().as_str()).collect::<Vec<_>>())
+        .bind(rejections().map(|rejection| rejection.map(|rejection| rejection.reason.as_str())).collect::<Vec<_>>())
+        .bind(rejections().map(|rejection| rejection.map(|rejection| rejection.product_id)).collect::<Vec<_>>())
+        .bind(now)
+        .fetch_all(&mut *transaction)
+        .await?;
+        let owners: HashMap<Uuid, Uuid> = owners.into_iter().collect();
+        let mut events = Vec::with_capacity(owners.len());
+        for (id, outcome, trace) in outcomes {
+            if let Some(owner) = owners.get(id) {
+                events.extend(outbox::changed(
+                    *id,
+                    *owner,
+                    outcome.status(),
+                    outcome.rejection(),
+                    trace.clone(),
+                    now,
+                )?);
+            }
+        }
+        insert_events(&mut transaction, &events).await?;
+        self.commit(transaction).await?;
+
+        let others: Vec<Uuid> = outcomes
+            .iter()
+            .map(|(id, ..)| *id)
+            .filter(|id| !owners.contains_key(id))
+            .collect();
+        let known: HashMap<Uuid, OrderStatus> = if others.is_empty() {
+            HashMap::new()
+        } else {
+            self.statuses(&others).await?.into_iter().collect()
+        };
+        let recorded = |(id, outcome, _): &(Uuid, Outcome, TraceContext)| {
+            let changed = owners.contains_key(id);
+            let status = if changed {
+                Some(outcome.status())
+            } else {
+                known.get(id).copied()
+            };
+            Recorded {
+                order_id: *id,
+                status,
+                changed,
+            }
+        };
+        Ok(outcomes.iter().map(recorded).collect())
+    }
+}

@@ -9,7 +9,7 @@ use std::{str::FromStr as _, time::Duration};
 
 use secrecy::{ExposeSecret as _, SecretString};
 use sqlx::{
-    PgPool,
+    Connection as _, PgConnection, PgPool,
     migrate::Migrator,
     postgres::{PgConnectOptions, PgPoolOptions},
 };
@@ -47,8 +47,10 @@ pub(crate) async fn connect(
     migrator: &Migrator,
     flag: &ReadinessFlag,
 ) -> Result<PgPool, PostgresError> {
-    let options = connect_options(service, &args.url()?)?;
-    let migrating = wait_for_database(service, args, flag).await?;
+    let answering = wait_for_database(service, args, flag).await?;
+    let migrating = PgPoolOptions::new()
+        .max_connections(1)
+        .connect_lazy_with(answering.clone());
     // Takes an advisory lock: of many replicas that start together one migrates and the others wait. No statement
     // timeout here: to build an index may take long.
     migrator.run(&migrating).await?;
@@ -63,23 +65,28 @@ pub(crate) async fn connect(
         // A broken connection shows itself by the error of its next statement; a ping before each use would cost a
         // round trip on every request.
         .test_before_acquire(false)
-        .connect_lazy_with(options))
+        .connect_lazy_with(with_time_limits(answering)))
 }
 
-/// Tries until the database answers, with a single connection. The URL is read again at each try: it may have been the password.
+/// Tries until the database answers, and says how it was reached. The URL is read again at each try: it may have been
+/// the password.
 async fn wait_for_database(
     service: &'static str,
     args: &PostgresArgs,
     flag: &ReadinessFlag,
-) -> Result<PgPool, PostgresError> {
+) -> Result<PgConnectOptions, PostgresError> {
     let mut pause = Duration::from_millis(100);
     loop {
         let options = base_options(service, &args.url()?)?;
-        let one = PgPoolOptions::new()
-            .max_connections(1)
-            .acquire_timeout(CONNECT_TIMEOUT);
-        let problem = match tokio::time::timeout(CONNECT_TIMEOUT, one.connect_with(options)).await {
-            Ok(Ok(connection)) => return Ok(connection),
+        // Not by a pool, which would wait by itself and then not know why.
+        let problem = match tokio::time::timeout(CONNECT_TIMEOUT, PgConnection::connect_with(&options)).await
+        {
+            Ok(Ok(connection)) => {
+                if let Err(error) = connection.close().await {
+                    tracing::debug!(%error, "the first connection was not closed cleanly");
+                }
+                return Ok(options);
+            }
             Ok(Err(error)) => error.to_string(),
             Err(_) => "no answer in time".to_owned(),
         };
@@ -98,12 +105,12 @@ fn base_options(service: &str, url: &SecretString) -> Result<PgConnectOptions, C
     Ok(options.application_name(service))
 }
 
-fn connect_options(service: &str, url: &SecretString) -> Result<PgConnectOptions, ConfigError> {
+fn with_time_limits(options: PgConnectOptions) -> PgConnectOptions {
     let milliseconds = STATEMENT_TIMEOUT.as_millis().to_string();
-    Ok(base_options(service, url)?.options([
+    options.options([
         ("statement_timeout", milliseconds.as_str()),
         ("idle_in_transaction_session_timeout", "60000"),
-    ]))
+    ])
 }
 
 /// New connections use the URL as its file has it now; old ones live on until they are closed, so that a rotation
@@ -133,9 +140,9 @@ pub(crate) async fn follow_url(
         {
             continue;
         }
-        match connect_options(service, &now) {
+        match base_options(service, &now) {
             Ok(options) => {
-                pool.set_connect_options(options);
+                pool.set_connect_options(with_time_limits(options));
                 tracing::info!("new database connections use the changed URL");
             }
             Err(error) => {

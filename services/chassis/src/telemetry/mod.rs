@@ -113,9 +113,7 @@ pub fn init(service: &'static str, args: &ServiceArgs) -> Result<Telemetry, Tele
             .boxed(),
     };
     tracing_subscriber::registry()
-        .with(
-            lines.with_filter(EnvFilter::builder().parse(format!("{},{RETURNED_MESSAGES}=off", args.log))?),
-        )
+        .with(lines.with_filter(EnvFilter::builder().parse(format!("{},{RETURNED_MESSAGES}=off", args.log))?))
         .with(
             tracing_opentelemetry::layer()
                 .with_tracer(telemetry.tracer.tracer(METER))

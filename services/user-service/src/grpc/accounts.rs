@@ -1,0 +1,175 @@
+//! Registering, reading and changing accounts.
+
+use chassis::{
+    grpc::status::{FieldViolations, parse_uuid, with_reason},
+    page::Page,
+};
+use proto::user::{
+    GetUserRequest, GetUserResponse, ListUsersRequest, ListUsersResponse, RegisterRequest, RegisterResponse,
+    UpdateProfileRequest, UpdateProfileResponse, UpdateUserRequest, UpdateUserResponse,
+};
+use tonic::{Code, Status};
+use uuid::Uuid;
+
+use super::{Users, hashing_status, message, role, store_status};
+use crate::{
+    email::{self, Email},
+    password::{self, Password},
+    session::RefreshToken,
+    store::NewUser,
+    user::{Access, NAME_EXPECTED, Name, User},
+};
+
+impl Users {
+    pub(super) async fn create_account(&self, request: RegisterRequest) -> Result<RegisterResponse, Status> {
+        let mut violations = FieldViolations::new();
+        let email = Email::parse(&request.email);
+        let email = require(&mut violations, "email", email, &email::EXPECTED);
+        let password = Password::parse(request.password);
+        let password = require(&mut violations, "password", password, &password::EXPECTED);
+        let name = Name::parse(&request.name);
+        let name = require(&mut violations, "name", name, &NAME_EXPECTED);
+        violations.into_result()?;
+        let (Some(email), Some(password), Some(name)) = (email, password, name) else {
+            // Each that is missing is a violation.
+            return Err(Status::internal("internal error"));
+        };
+
+        let ticket = self.hasher.admit().map_err(|error| hashing_status(&error))?;
+        let password_hash = ticket
+            .run(move |memory| memory.hash(&password))
+            .await
+            .map_err(|error| hashing_status(&error))?;
+        let new = NewUser {
+            id: Uuid::now_v7(),
+            email: &email,
+            name: &name,
+            password_hash: &password_hash,
+        };
+        let token = RefreshToken::generate();
+        let user = self
+            .store
+            .register(&new, token.hash())
+            .await
+            .map_err(store_status)?;
+        Ok(RegisterResponse {
+            session: Some(self.session(&user, &token)?),
+            user: Some(message(user)),
+        })
+    }
+
+    pub(super) async fn get(&self, request: &GetUserRequest) -> Result<GetUserResponse, Status> {
+        let id = parse_uuid("user_id", &request.user_id)?;
+        let user = self.store.user(id).await.map_err(store_status)?;
+        Ok(GetUserResponse {
+            user: Some(message(user)),
+        })
+    }
+
+    pub(super) async fn list(&self, request: ListUsersRequest) -> Result<ListUsersResponse, Status> {
+        let page = Page::new(request.page, request.page_size)?;
+        let (users, total) = self.store.users(page).await.map_err(store_status)?;
+        Ok(ListUsersResponse {
+            users: users.into_iter().map(message).collect(),
+            total,
+        })
+    }
+
+    pub(super) async fn change_profile(
+        &self,
+        request: UpdateProfileRequest,
+    ) -> Result<UpdateProfileResponse, Status> {
+        let id = parse_uuid("user_id", &request.user_id)?;
+        let mut violations = FieldViolations::new();
+        let name = request
+            .name
+            .and_then(|name| require(&mut violations, "name", Name::parse(&name), &NAME_EXPECTED));
+        let new_password = request.new_password.and_then(|text| {
+            let password = Password::parse(text);
+            require(&mut violations, "new_password", password, &password::EXPECTED)
+        });
+        if new_password.is_some() && request.current_password.is_none() {
+            violations.add("current_password", "is needed with new_password");
+        }
+        violations.into_result()?;
+
+        let user = match (new_password, request.current_password) {
+            (Some(new), Some(current)) => self.change_password(id, current, new, name).await?,
+            _ => match name {
+                Some(name) => self.store.rename(id, &name).await.map_err(store_status)?,
+                None => self.store.user(id).await.map_err(store_status)?,
+            },
+        };
+        Ok(UpdateProfileResponse {
+            user: Some(message(user)),
+        })
+    }
+
+    async fn change_password(
+        &self,
+        id: Uuid,
+        current: String,
+        new: Password,
+        name: Option<Name>,
+    ) -> Result<User, Status> {
+        let current = Password::parse(current).ok_or_else(wrong_password)?;
+        let ticket = self.hasher.admit().map_err(|error| hashing_status(&error))?;
+        let stored = self
+            .store
+            .account_by_id(id)
+            .await
+            .map_err(store_status)?
+            .password_hash;
+        let checked = stored.clone();
+        let hash = ticket
+            .run(move |memory| {
+                if memory.matches(&current, &checked)? {
+                    memory.hash(&new).map(Some)
+                } else {
+                    Ok(None)
+                }
+            })
+            .await
+            .map_err(|error| hashing_status(&error))?
+            .ok_or_else(wrong_password)?;
+        self.store
+            .change_password(id, &stored, &hash, name.as_ref())
+            .await
+            .map_err(store_status)
+    }
+
+    pub(super) async fn change_access(
+        &self,
+        request: &UpdateUserRequest,
+    ) -> Result<UpdateUserResponse, Status> {
+        let id = parse_uuid("user_id", &request.user_id)?;
+        let access = Access {
+            role: request.role.map(role).transpose()?,
+            disabled: request.disabled,
+        };
+        let user = if access.is_empty() {
+            self.store.user(id).await
+        } else {
+            self.store.change_access(id, access).await
+        };
+        Ok(UpdateUserResponse {
+            user: Some(message(user.map_err(store_status)?)),
+        })
+    }
+}
+
+/// Notes what is expected of a field that could not be read.
+fn require<T>(violations: &mut FieldViolations, field: &str, read: Option<T>, expected: &str) -> Option<T> {
+    if read.is_none() {
+        violations.add(field, expected);
+    }
+    read
+}
+
+fn wrong_password() -> Status {
+    with_reason(
+        Code::Unauthenticated,
+        "WRONG_PASSWORD",
+        "the current password is wrong",
+    )
+}

@@ -1,0 +1,71 @@
+//! user-service: accounts, their passwords and their sessions.
+//!
+//! Start with the contract, `shop/user/v1/user.proto` in the `proto` crate. The rules stand in one file each and know
+//! neither gRPC nor SQL: who has an account (`user`, `email`), what a password is and how it is kept (`password`),
+//! what a session hands out (`session`: refresh tokens, `token`: access tokens) and which keys sign (`signing_key`).
+//! `hashing` keeps password hashing from starving everything else, `key_source` fetches the keys and follows their
+//! rotation, `first_admin` makes the account that nobody can register. `store` is all SQL; the tables and what they
+//! promise are explained in `migrations/`. `grpc` translates between the contract and all this.
+//!
+//! The one rule that makes sessions safe under concurrency: **whoever adds or removes refresh tokens holds the row of
+//! their user locked.** A password change, a disabled account, a login, a refresh and a logout of one user therefore
+//! happen one after the other, and none can slip a token past another.
+
+mod config;
+mod email;
+mod first_admin;
+mod grpc;
+mod hashing;
+mod key_source;
+mod password;
+mod session;
+mod signing_key;
+mod store;
+mod token;
+mod user;
+
+use chassis::{DefaultAddrs, Running, Service, StartError};
+use proto::user::user_service_server::UserServiceServer;
+use tonic::service::Routes;
+
+pub use config::Config;
+
+use first_admin::FirstAdmin;
+use hashing::Hasher;
+use key_source::KeySource;
+use store::Store;
+use token::Issuer;
+
+/// The service's own ports.
+pub const DEFAULT_ADDRS: DefaultAddrs = DefaultAddrs {
+    listen: 50052,
+    admin: 9052,
+};
+
+/// Starts the service; it answers once this returns.
+pub async fn start(config: Config) -> Result<Running, StartError> {
+    let first_admin = FirstAdmin::from_config(&config)?;
+    let mut service = Service::bind("user-service", &config.service, DEFAULT_ADDRS).await?;
+    let pool = service.postgres(&config.postgres, &sqlx::migrate!()).await?;
+    let store = Store::new(pool, config.refresh_token_lifetime);
+    let hasher = Hasher::new(config.password_hashing_threads, config.password_hashing_queue);
+    if let Some(first_admin) = first_admin {
+        first_admin
+            .ensure(&store, &hasher)
+            .await
+            .map_err(StartError::other)?;
+    }
+
+    let keys = KeySource::from_config(&config, &store)
+        .open()
+        .await
+        .map_err(StartError::other)?;
+    let issuer = Issuer::new(keys.current(), config.access_token_lifetime);
+    service.spawn("signing-keys", |shutdown| keys.follow(shutdown));
+    let cleaned = store.clone();
+    service.spawn("refresh-token-cleaning", |shutdown| {
+        cleaned.clean_refresh_tokens(shutdown)
+    });
+    let users = grpc::Users::new(store, hasher, issuer);
+    Ok(service.serve_grpc(Routes::new(UserServiceServer::new(users))))
+}

@@ -1,0 +1,214 @@
+//! Passwords: which are allowed, and how they are kept: Argon2id with OWASP's minimum (m = 19456 KiB, t = 2, p = 1), in
+//! the PHC string format, so that a hash says by itself how it was made and the parameters can be raised one day.
+
+use std::sync::LazyLock;
+
+use argon2::{
+    ARGON2ID_IDENT, Algorithm, Argon2, Block, Params, Version,
+    password_hash::phc::{Output, ParamsString, PasswordHash as Phc, Salt},
+};
+use rand::random;
+use secrecy::{ExposeSecret as _, SecretString};
+
+const MIN_LENGTH: usize = 8;
+const MAX_LENGTH: usize = 128;
+const HASH_LENGTH: usize = 32;
+
+/// A password of an allowed length, in characters. Wiped from memory when it is dropped, and never shown.
+#[derive(Clone, Debug)]
+pub(crate) struct Password(SecretString);
+
+/// What is expected of a password.
+pub(crate) static EXPECTED: LazyLock<String> =
+    LazyLock::new(|| format!("must have from {MIN_LENGTH} to {MAX_LENGTH} characters"));
+
+impl Password {
+    /// None where it is too short or too long.
+    pub(crate) fn parse(text: String) -> Option<Self> {
+        let text = SecretString::from(text);
+        // Nobody counts the characters of a text that can't have so few.
+        let bytes = text.expose_secret().len();
+        (bytes <= 4 * MAX_LENGTH && (MIN_LENGTH..=MAX_LENGTH).contains(&text.expose_secret().chars().count()))
+            .then_some(Self(text))
+    }
+
+    fn as_bytes(&self) -> &[u8] {
+        self.0.expose_secret().as_bytes()
+    }
+}
+
+/// The hash of a password, as it is stored.
+#[derive(Clone, Debug)]
+pub(crate) struct PasswordHash(SecretString);
+
+/// Why a password can't be hashed or compared.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum PasswordError {
+    /// The algorithm refuses its input.
+    #[error("argon2 failed: {0}")]
+    Argon2(#[from] argon2::Error),
+    /// The stored hash is no Argon2 hash in the PHC string format.
+    #[error("the stored password hash can't be read: {0}")]
+    Unreadable(#[from] argon2::password_hash::phc::Error),
+    /// The stored hash names parameters that this service does not know.
+    #[error("the stored password hash has unknown parameters: {0}")]
+    Unknown(#[from] argon2::password_hash::Error),
+    /// The stored hash lacks its salt or its hash.
+    #[error("the stored password hash is incomplete")]
+    Incomplete,
+}
+
+impl PasswordHash {
+    /// A hash that was stored.
+    pub(crate) fn from_stored(text: String) -> Self {
+        Self(text.into())
+    }
+
+    /// The hash of no password at all, as costly to compare with as any other: for accounts that do not exist.
+    pub(crate) fn of_no_password() -> Result<Self, PasswordError> {
+        phc(&random(), &random())
+    }
+
+    /// The PHC string.
+    pub(crate) fn as_str(&self) -> &str {
+        self.0.expose_secret()
+    }
+}
+
+/// The working memory of Argon2, 19 MiB: taken once and used again, since to take and clear it costs as much as a part
+/// of the hash, and the allocator may not give it back.
+#[derive(Default)]
+pub(crate) struct Memory(Vec<Block>);
+
+impl Memory {
+    /// Hashes a password with a new salt.
+    pub(crate) fn hash(&mut self, password: &Password) -> Result<PasswordHash, PasswordError> {
+        let salt: [u8; Salt::RECOMMENDED_LENGTH] = random();
+        let mut hash = [0; HASH_LENGTH];
+        let argon2 = Argon2::new(Algorithm::Argon2id, Version::V0x13, Params::DEFAULT);
+        self.fill(&argon2, password, &salt, &mut hash)?;
+        phc(&salt, &hash)
+    }
+
+    /// Whether it is the password of that hash, compared in constant time.
+    pub(crate) fn matches(
+        &mut self,
+        password: &Password,
+        stored: &PasswordHash,
+    ) -> Result<bool, PasswordError> {
+        let stored = Phc::new(stored.as_str())?;
+        let (Some(salt), Some(expected)) = (stored.salt, stored.hash) else {
+            return Err(PasswordError::Incomplete);
+        };
+        let algorithm = Algorithm::try_from(stored.algorithm.as_str())?;
+        let version = stored.version.map_or(Ok(Version::default()), Version::try_from)?;
+        let argon2 = Argon2::new(algorithm, version, Params::try_from(&stored)?);
+        let mut hash = [0; Output::MAX_LENGTH];
+        let hash = hash.get_mut(..expected.len()).ok_or(PasswordError::Incomplete)?;
+        self.fill(&argon2, password, &salt, hash)?;
+        Ok(Output::new(hash)? == expected)
+    }
+
+    fn fill(
+        &mut self,
+        argon2: &Argon2<'_>,
+        password: &Password,
+        salt: &[u8],
+        hash: &mut [u8],
+    ) -> Result<(), argon2::Error> {
+        let blocks = argon2.params().block_count();
+        if self.0.len() < blocks {
+            self.0.resize(blocks, Block::new());
+        }
+        argon2.hash_password_into_with_memory(password.as_bytes(), salt, hash, &mut self.0)
+    }
+}
+
+fn phc(
+    salt: &[u8; Salt::RECOMMENDED_LENGTH],
+    hash: &[u8; HASH_LENGTH],
+) -> Result<PasswordHash, PasswordError> {
+    let phc = Phc {
+        algorithm: ARGON2ID_IDENT,
+        version: Some(Version::V0x13.into()),
+        params: ParamsString::try_from(&Params::DEFAULT)?,
+        salt: Some(Salt::new(salt)?),
+        hash: Some(Output::new(hash)?),
+    };
+    Ok(PasswordHash(phc.to_string().into()))
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn password(text: &str) -> Password {
+        Password::parse(text.to_owned()).unwrap()
+    }
+
+    #[test]
+    fn a_hash_matches_its_password_alone() {
+        let mut memory = Memory::default();
+        let hash = memory.hash(&password("correct horse")).unwrap();
+        assert!(
+            hash.as_str().starts_with("$argon2id$v=19$m=19456,t=2,p=1$"),
+            "OWASP's minimum"
+        );
+        assert!(memory.matches(&password("correct horse"), &hash).unwrap());
+        assert!(!memory.matches(&password("Correct horse"), &hash).unwrap());
+        let again = memory.hash(&password("correct horse")).unwrap();
+        assert_ne!(hash.as_str(), again.as_str(), "each has a salt of its own");
+        let nobody = PasswordHash::of_no_password().unwrap();
+        assert!(!memory.matches(&password("correct horse"), &nobody).unwrap());
+        assert_eq!(
+            (nobody.as_str().len(), &nobody.as_str()[..31]),
+            (hash.as_str().len(), &hash.as_str()[..31])
+        );
+    }
+
+    #[test]
+    fn a_hash_with_other_parameters_still_matches() {
+        // From the reference implementation: echo -n password | argon2 somesaltsomesalt -id -t 2 -k 256 -p 1 -e
+        let stored = "$argon2id$v=19$m=256,t=2,p=1$c29tZXNhbHRzb21lc2FsdA$\
+                      yrdGtGIZk/3JHsUHh5gLQUqQppLwvGjf4Z+cJbPLqew";
+        let stored = PasswordHash::from_stored(stored.to_owned());
+        let mut memory = Memory::default();
+        assert!(memory.matches(&password("password"), &stored).unwrap());
+        assert!(!memory.matches(&password("passwore"), &stored).unwrap());
+    }
+
+    #[test]
+    fn what_is_no_hash_is_an_error_and_no_match() {
+        let mut memory = Memory::default();
+        for stored in [
+            "",
+            "password",
+            "$argon2id$v=19$m=19456,t=2,p=1",
+            "$2b$12$abcdefghijk",
+        ] {
+            let stored = PasswordHash::from_stored(stored.to_owned());
+            assert!(memory.matches(&password("password"), &stored).is_err());
+        }
+    }
+
+    #[test]
+    fn neither_passwords_nor_hashes_are_shown() {
+        let shown = format!(
+            "{:?} {:?}",
+            password("correct horse"),
+            PasswordHash::of_no_password()
+        );
+        assert!(!shown.contains("horse") && !shown.contains("argon2"), "{shown}");
+    }
+
+    proptest! {
+        #[test]
+        fn the_policy_counts_characters(text in "\\PC{0,140}") {
+            let allowed = (8..=128).contains(&text.chars().count());
+            prop_assert_eq!(Password::parse(text).is_some(), allowed);
+        }
+    }
+}

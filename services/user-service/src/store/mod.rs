@@ -1,0 +1,52 @@
+//! All SQL of the service. Each method is one transaction.
+
+mod refresh_tokens;
+mod signing_keys;
+mod users;
+
+use std::time::Duration;
+
+use sqlx::PgPool;
+
+pub(crate) use refresh_tokens::Refresh;
+pub(crate) use users::{Account, NewUser};
+
+/// Accounts, refresh tokens and signing keys. Cheap to clone.
+#[derive(Clone, Debug)]
+pub(crate) struct Store {
+    pool: PgPool,
+    refresh_token_lifetime: Duration,
+}
+
+/// Why the store did not do what was asked.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum StoreError {
+    /// Another account has the email.
+    #[error("another account has this email")]
+    EmailTaken,
+    /// There is no such account.
+    #[error("there is no such user")]
+    NotFound,
+    /// The password was changed meanwhile.
+    #[error("the password was changed meanwhile")]
+    PasswordChanged,
+    /// No enabled admin would be left.
+    #[error("the last enabled admin can be neither demoted nor disabled")]
+    LastAdmin,
+    /// A key can't be made or read.
+    #[error(transparent)]
+    Key(#[from] crate::signing_key::KeyError),
+    /// The database failed.
+    #[error(transparent)]
+    Database(#[from] sqlx::Error),
+}
+
+impl Store {
+    /// On a database whose schema is up to date.
+    pub(crate) fn new(pool: PgPool, refresh_token_lifetime: Duration) -> Self {
+        Self {
+            pool,
+            refresh_token_lifetime,
+        }
+    }
+}

@@ -1,0 +1,211 @@
+//! Accounts.
+
+use chassis::{
+    page::{MAX_WINDOW, Page},
+    postgres::constraint,
+};
+use sqlx::{FromRow, Row as _, postgres::PgRow};
+use uuid::Uuid;
+
+use super::{Store, StoreError};
+use crate::{
+    email::Email,
+    password::PasswordHash,
+    session::TokenHash,
+    user::{Access, Name, Role, User},
+};
+
+/// An account to be created.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct NewUser<'a> {
+    pub(crate) id: Uuid,
+    pub(crate) email: &'a Email,
+    pub(crate) name: &'a Name,
+    pub(crate) password_hash: &'a PasswordHash,
+}
+
+/// An account with its password.
+#[derive(Debug)]
+pub(crate) struct Account {
+    pub(crate) user: User,
+    pub(crate) password_hash: PasswordHash,
+}
+
+impl FromRow<'_, PgRow> for User {
+    fn from_row(row: &PgRow) -> sqlx::Result<Self> {
+        let role: &str = row.try_get("role")?;
+        Ok(Self {
+            id: row.try_get("id")?,
+            email: row.try_get("email")?,
+            name: row.try_get("name")?,
+            role: Role::parse(role).ok_or_else(|| sqlx::Error::Decode(format!("role {role:?}").into()))?,
+            disabled: row.try_get("disabled")?,
+            created_at: row.try_get("created_at")?,
+            updated_at: row.try_get("updated_at")?,
+        })
+    }
+}
+
+impl FromRow<'_, PgRow> for Account {
+    fn from_row(row: &PgRow) -> sqlx::Result<Self> {
+        Ok(Self {
+            user: User::from_row(row)?,
+            password_hash: PasswordHash::from_stored(row.try_get("password_hash")?),
+        })
+    }
+}
+
+impl StoreError {
+    /// Gives the violation of the unique email its name.
+    fn from_insert(error: sqlx::Error) -> Self {
+        match constraint(&error) {
+            Some("users_email_key") => Self::EmailTaken,
+            _ => Self::Database(error),
+        }
+    }
+}
+
+impl Store {
+    /// Creates an account that buys, and its first session.
+    pub(crate) async fn register(&self, new: &NewUser<'_>, token: TokenHash) -> Result<User, StoreError> {
+        sqlx::query_as(
+            "WITH account AS (
+                 INSERT INTO users (id, email, name, role, password_hash) VALUES ($1, $2, $3, $4, $5) RETURNING *
+             ), token AS (
+                 INSERT INTO refresh_tokens (token_hash, user_id, family_id, expires_at)
+                 SELECT $6, id, $7, now() + make_interval(secs => $8) FROM account
+             )
+             SELECT * FROM account",
+        )
+        .bind(new.id)
+        .bind(new.email.as_str())
+        .bind(new.name.as_str())
+        .bind(Role::User.as_str())
+        .bind(new.password_hash.as_str())
+        .bind(token)
+        .bind(Uuid::now_v7())
+        .bind(self.refresh_token_lifetime.as_secs_f64())
+        .fetch_one(&self.pool)
+        .await
+        .map_err(StoreError::from_insert)
+    }
+
+    /// Creates an admin.
+    pub(crate) async fn create_admin(&self, new: &NewUser<'_>) -> Result<User, StoreError> {
+        sqlx::query_as(
+            "INSERT INTO users (id, email, name, role, password_hash) VALUES ($1, $2, $3, $4, $5) RETURNING *",
+        )
+        .bind(new.id)
+        .bind(new.email.as_str())
+        .bind(new.name.as_str())
+        .bind(Role::Admin.as_str())
+        .bind(new.password_hash.as_str())
+        .fetch_one(&self.pool)
+        .await
+        .map_err(StoreError::from_insert)
+    }
+
+    /// The account with that email, however it is written.
+    pub(crate) async fn account(&self, email: &Email) -> Result<Option<Account>, StoreError> {
+        let account =
+            sqlx::query_as(r#"SELECT * FROM users WHERE lower(email COLLATE "C") = lower($1 COLLATE "C")"#)
+                .bind(email.as_str())
+                .fetch_optional(&self.pool)
+                .await?;
+        Ok(account)
+    }
+
+    /// The account with that id, and its password.
+    pub(crate) async fn account_by_id(&self, id: Uuid) -> Result<Account, StoreError> {
+        let account = sqlx::query_as("SELECT * FROM users WHERE id = $1")
+            .bind(id)
+            .fetch_optional(&self.pool)
+            .await?;
+        account.ok_or(StoreError::NotFound)
+    }
+
+    /// The account with that id.
+    pub(crate) async fn user(&self, id: Uuid) -> Result<User, StoreError> {
+        self.account_by_id(id).await.map(|account| account.user)
+    }
+
+    /// One page of all accounts, newest first, and how many there are.
+    pub(crate) async fn users(&self, page: Page) -> Result<(Vec<User>, u64), StoreError> {
+        let users = sqlx::query_as("SELECT * FROM users ORDER BY id DESC LIMIT $1 OFFSET $2")
+            .bind(page.limit())
+            .bind(page.offset())
+            .fetch_all(&self.pool)
+            .await?;
+        let total: i64 = sqlx::query_scalar("SELECT count(*) FROM (SELECT FROM users LIMIT $1) AS counted")
+            .bind(i64::from(MAX_WINDOW))
+            .fetch_one(&self.pool)
+            .await?;
+        Ok((users, total.unsigned_abs()))
+    }
+
+    /// Renames an account.
+    pub(crate) async fn rename(&self, id: Uuid, name: &Name) -> Result<User, StoreError> {
+        let user = sqlx::query_as("UPDATE users SET name = $2, updated_at = now() WHERE id = $1 RETURNING *")
+            .bind(id)
+            .bind(name.as_str())
+            .fetch_optional(&self.pool)
+            .await?;
+        user.ok_or(StoreError::NotFound)
+    }
+
+    /// Replaces the password that was checked, and the name where one is given; all sessions end.
+    pub(crate) async fn change_password(
+        &self,
+        id: Uuid,
+        checked: &PasswordHash,
+        new: &PasswordHash,
+        name: Option<&Name>,
+    ) -> Result<User, StoreError> {
+        let mut transaction = self.pool.begin().await?;
+        let user = sqlx::query_as(
+            "UPDATE users SET password_hash = $3, name = COALESCE($4, name), updated_at = now()
+             WHERE id = $1 AND password_hash = $2 RETURNING *",
+        )
+        .bind(id)
+        .bind(checked.as_str())
+        .bind(new.as_str())
+        .bind(name.map(Name::as_str))
+        .fetch_optional(&mut *transaction)
+        .await?;
+        let user = user.ok_or(StoreError::PasswordChanged)?;
+        Self::revoke_all(&mut transaction, id).await?;
+        transaction.commit().await?;
+        Ok(user)
+    }
+
+    /// Changes what an account may do. All enabled admins are locked, in one order, before one of them may cease to be:
+    /// two who demote each other come one after the other, and the second is refused.
+    pub(crate) async fn change_access(&self, id: Uuid, access: Access) -> Result<User, StoreError> {
+        let mut transaction = self.pool.begin().await?;
+        if access.ends_an_admin() {
+            let admins: Vec<Uuid> = sqlx::query_scalar(
+                "SELECT id FROM users WHERE role = 'admin' AND NOT disabled ORDER BY id FOR NO KEY UPDATE",
+            )
+            .fetch_all(&mut *transaction)
+            .await?;
+            if admins == [id] {
+                return Err(StoreError::LastAdmin);
+            }
+        }
+        let user: Option<User> = sqlx::query_as(
+            "UPDATE users SET role = COALESCE($2, role), disabled = COALESCE($3, disabled), updated_at = now()
+             WHERE id = $1 RETURNING *",
+        )
+        .bind(id)
+        .bind(access.role.map(Role::as_str))
+        .bind(access.disabled)
+        .fetch_optional(&mut *transaction)
+        .await?;
+        let user = user.ok_or(StoreError::NotFound)?;
+        if user.disabled {
+            Self::revoke_all(&mut transaction, id).await?;
+        }
+        transaction.commit().await?;
+        Ok(user)
+    }
+}

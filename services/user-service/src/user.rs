@@ -1,0 +1,131 @@
+//! Accounts.
+
+use std::sync::LazyLock;
+
+use time::OffsetDateTime;
+use uuid::Uuid;
+
+const MAX_NAME_LENGTH: usize = 200;
+
+/// What an account may do.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Role {
+    /// Buys.
+    User,
+    /// Also keeps products, stock, orders and accounts.
+    Admin,
+}
+
+impl Role {
+    /// The name in tokens and in the database.
+    pub(crate) const fn as_str(self) -> &'static str {
+        match self {
+            Self::User => "user",
+            Self::Admin => "admin",
+        }
+    }
+
+    /// The role of that name.
+    pub(crate) fn parse(name: &str) -> Option<Self> {
+        [Self::User, Self::Admin]
+            .into_iter()
+            .find(|role| role.as_str() == name)
+    }
+}
+
+/// A display name. May be empty.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Name(String);
+
+/// What is expected of a name.
+pub(crate) static NAME_EXPECTED: LazyLock<String> =
+    LazyLock::new(|| format!("must be at most {MAX_NAME_LENGTH} characters, without control characters"));
+
+impl Name {
+    /// Reads a name; the space around it is not part of it. None where it is no name.
+    pub(crate) fn parse(text: &str) -> Option<Self> {
+        let text = text.trim();
+        let valid = text.chars().count() <= MAX_NAME_LENGTH && !text.chars().any(char::is_control);
+        valid.then(|| Self(text.to_owned()))
+    }
+
+    /// The text.
+    pub(crate) fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+/// An account, without its password.
+#[derive(Clone, Debug)]
+pub(crate) struct User {
+    /// UUIDv7.
+    pub(crate) id: Uuid,
+    /// As it was given.
+    pub(crate) email: String,
+    /// For display; may be empty.
+    pub(crate) name: String,
+    /// What it may do.
+    pub(crate) role: Role,
+    /// Whether it is kept from logging in and from refreshing.
+    pub(crate) disabled: bool,
+    /// When it was created.
+    pub(crate) created_at: OffsetDateTime,
+    /// When it was changed last.
+    pub(crate) updated_at: OffsetDateTime,
+}
+
+/// Some changes of an account by an admin.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Access {
+    /// The new role.
+    pub(crate) role: Option<Role>,
+    /// The new flag.
+    pub(crate) disabled: Option<bool>,
+}
+
+impl Access {
+    /// Whether nothing changes.
+    pub(crate) fn is_empty(self) -> bool {
+        self.role.is_none() && self.disabled.is_none()
+    }
+
+    /// Whether an enabled admin is none afterwards.
+    pub(crate) fn ends_an_admin(self) -> bool {
+        self.role == Some(Role::User) || self.disabled == Some(true)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_are_trimmed_and_bounded() {
+        assert_eq!(Name::parse(" Ada \n"), Some(Name("Ada".to_owned())));
+        assert_eq!(Name::parse("  "), Some(Name::default()));
+        assert!(
+            Name::parse(&"ä".repeat(200)).is_some(),
+            "characters are counted, not bytes"
+        );
+        for text in [&"a".repeat(201), "A\0da", "A\nda"] {
+            assert_eq!(Name::parse(text), None, "{text:?}");
+        }
+    }
+
+    #[test]
+    fn roles_are_read_by_the_name_they_are_written_with() {
+        for role in [Role::User, Role::Admin] {
+            assert_eq!(Role::parse(role.as_str()), Some(role));
+        }
+        assert_eq!(Role::parse("root"), None);
+    }
+
+    #[test]
+    fn only_taking_the_role_or_disabling_ends_an_admin() {
+        let access = |role, disabled| Access { role, disabled }.ends_an_admin();
+        assert!(access(Some(Role::User), None));
+        assert!(access(Some(Role::Admin), Some(true)));
+        assert!(!access(Some(Role::Admin), Some(false)));
+        assert!(!access(None, None));
+    }
+}

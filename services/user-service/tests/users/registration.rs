@@ -1,0 +1,133 @@
+use chassis::testing::Database;
+use futures::future::join_all;
+use proto::user::{GetUserRequest, ListUsersRequest, RegisterRequest, Role};
+use tonic::Code;
+
+use crate::support::{PASSWORD, Service, fields, reason, refused};
+
+#[tokio::test]
+async fn registering_makes_a_buyer_and_opens_a_session() {
+    let database = Database::create().await;
+    let service = Service::start(&database, &[]).await;
+    let request = RegisterRequest {
+        email: " Ada@Example.com ".to_owned(),
+        password: PASSWORD.to_owned(),
+        name: " Ada ".to_owned(),
+    };
+    let answer = service
+        .client
+        .clone()
+        .register(request)
+        .await
+        .unwrap()
+        .into_inner();
+    let (user, session) = (answer.user.unwrap(), answer.session.unwrap());
+    assert_eq!(
+        (user.email.as_str(), user.name.as_str()),
+        ("Ada@Example.com", "Ada")
+    );
+    assert_eq!((user.role(), user.disabled), (Role::User, false));
+    assert_eq!(service.get(&user.id).await.unwrap(), user);
+
+    let claims = service.claims(&session).await;
+    assert_eq!((claims.sub, claims.role.as_str()), (user.id.clone(), "user"));
+    assert_eq!(
+        (claims.exp - claims.iat, session.expires_in_seconds),
+        (900, 900),
+        "a quarter of an hour"
+    );
+    let next = service.refresh(&session).await.unwrap();
+    let next = service.claims(&next).await;
+    assert_eq!(next.sub, user.id);
+    assert_ne!(next.jti, claims.jti, "each token is one of its own");
+    service.log_in("ada@example.com", PASSWORD).await.unwrap();
+
+    let kept: String = sqlx::query_scalar("SELECT u::text || t::text FROM users u, refresh_tokens t LIMIT 1")
+        .fetch_one(database.pool())
+        .await
+        .unwrap();
+    assert!(kept.contains("$argon2id$v=19$m=19456,t=2,p=1$"), "{kept}");
+    assert!(
+        !kept.contains(PASSWORD) && !kept.contains(&session.refresh_token),
+        "{kept}"
+    );
+    service.stop().await;
+    database.drop().await;
+}
+
+#[tokio::test]
+async fn an_email_registers_once_however_it_is_written() {
+    let database = Database::create().await;
+    let service = Service::start(&database, &[]).await;
+    let spellings = ["ada@example.com", "Ada@Example.com", " ADA@EXAMPLE.COM "];
+    let attempts = spellings.into_iter().cycle().take(9);
+    let answers = join_all(attempts.map(|email| service.try_register(email, PASSWORD))).await;
+    let (made, refusals): (Vec<_>, Vec<_>) = answers.into_iter().partition(Result::is_ok);
+    assert_eq!(made.len(), 1);
+    for refusal in refusals {
+        assert_eq!(reason(refusal), refused(Code::AlreadyExists, "EMAIL_TAKEN"));
+    }
+    let rows: (i64, i64) =
+        sqlx::query_as("SELECT (SELECT count(*) FROM users), (SELECT count(*) FROM refresh_tokens)")
+            .fetch_one(database.pool())
+            .await
+            .unwrap();
+    assert_eq!(rows, (1, 1), "a refused registration leaves nothing behind");
+    service.stop().await;
+    database.drop().await;
+}
+
+#[tokio::test]
+async fn a_malformed_registration_names_all_fields_at_fault() {
+    let database = Database::create().await;
+    let service = Service::start(&database, &[]).await;
+    let request = RegisterRequest {
+        email: "ada".to_owned(),
+        password: "seven77".to_owned(),
+        name: "x".repeat(201),
+    };
+    let answer = service.client.clone().register(request).await;
+    assert_eq!(fields(answer), ["email", "password", "name"]);
+    let too_long = "x".repeat(129);
+    let answer = service.try_register("ada@example.com", &too_long).await;
+    assert_eq!(fields(answer), ["password"]);
+    service.try_register("ada@example.com", "eight888").await.unwrap();
+    service
+        .try_register("bob@example.com", &"ä".repeat(128))
+        .await
+        .unwrap();
+    service.stop().await;
+    database.drop().await;
+}
+
+#[tokio::test]
+async fn users_are_read_one_by_one_and_in_pages_newest_first() {
+    let database = Database::create().await;
+    let service = Service::start(&database, &[]).await;
+    let mut ids = Vec::new();
+    for n in 0..5 {
+        ids.push(service.register(&format!("user{n}@example.com")).await.0.id);
+    }
+    ids.reverse();
+    let list = async |page, page_size| {
+        let request = ListUsersRequest { page, page_size };
+        let list = service.client.clone().list_users(request).await?.into_inner();
+        let ids: Vec<_> = list.users.into_iter().map(|user| user.id).collect();
+        Ok((ids, list.total))
+    };
+    assert_eq!(list(1, 2).await.unwrap(), (ids[..2].to_vec(), 5));
+    assert_eq!(list(3, 2).await.unwrap(), (ids[4..].to_vec(), 5));
+    assert_eq!(list(4, 2).await.unwrap(), (vec![], 5));
+    assert_eq!(fields(list(0, 101).await), ["page_size", "page"]);
+    assert_eq!(fields(list(101, 100).await), ["page"]);
+
+    let get = async |user_id: &str| {
+        let user_id = user_id.to_owned();
+        service.client.clone().get_user(GetUserRequest { user_id }).await
+    };
+    assert_eq!(fields(get("me").await), ["user_id"]);
+    let nobody = get("01890a5d-ac96-774b-bcce-b302099a8057").await;
+    assert_eq!(reason(nobody), refused(Code::NotFound, "USER_NOT_FOUND"));
+    service.stop().await;
+    database.drop().await;
+}

@@ -1,0 +1,147 @@
+//! Flags and environment variables.
+
+#![allow(clippy::doc_markdown, reason = "the comments of flags are what --help prints")]
+
+use std::time::Duration;
+
+use axum::http::HeaderValue;
+use chassis::config::{GrpcUrl, ServiceArgs};
+use clap::{Args, Parser, ValueEnum};
+
+/// The HTTP API of the shop.
+#[derive(Clone, Debug, Parser)]
+#[command(name = "api-gateway", version)]
+pub struct Config {
+    /// What every service takes.
+    #[command(flatten)]
+    pub service: ServiceArgs,
+    /// Where accounts and signing keys are.
+    #[arg(long, env = "USER_SERVICE_URL", default_value = "http://127.0.0.1:50052")]
+    pub user_service_url: GrpcUrl,
+    /// Where products and stock are.
+    #[arg(long, env = "INVENTORY_SERVICE_URL", default_value = "http://127.0.0.1:50055")]
+    pub inventory_service_url: GrpcUrl,
+    /// Where orders are.
+    #[arg(long, env = "ORDER_SERVICE_URL", default_value = "http://127.0.0.1:50051")]
+    pub order_service_url: GrpcUrl,
+    /// What a client may ask of this process.
+    #[command(flatten)]
+    pub limits: Limits,
+    /// How often a client may ask.
+    #[command(flatten)]
+    pub rates: Rates,
+    /// Origins whose pages may call this API from a browser, for example https://shop.example; several with commas,
+    /// or *. None by default.
+    #[arg(long, env = "CORS_ALLOWED_ORIGINS", value_delimiter = ',', value_parser = origin)]
+    pub cors_allowed_origins: Vec<HeaderValue>,
+}
+
+impl AsRef<ServiceArgs> for Config {
+    fn as_ref(&self) -> &ServiceArgs {
+        &self.service
+    }
+}
+
+/// What bounds one request, and all of them together.
+#[derive(Args, Clone, Debug)]
+pub struct Limits {
+    /// The largest body, in bytes.
+    #[arg(long, env = "MAX_BODY_BYTES", default_value_t = 64 * 1024, value_parser = size(1_024..=4 * 1024 * 1024))]
+    pub max_body_bytes: usize,
+    /// How long an answer may take; past it the answer is 503.
+    #[arg(long, env = "REQUEST_TIMEOUT", default_value = "10s", value_parser = humantime)]
+    pub request_timeout: Duration,
+    /// The most requests at work at once; one more is answered with 503.
+    #[arg(long, env = "MAX_CONCURRENT_REQUESTS", default_value_t = 2_048, value_parser = size(1..=100_000))]
+    pub max_concurrent_requests: usize,
+    /// The most streams of an order's status at once; one more is answered with 503.
+    #[arg(long, env = "MAX_EVENT_STREAMS", default_value_t = 1_000, value_parser = size(1..=100_000))]
+    pub max_event_streams: usize,
+}
+
+/// Whether rates are limited.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum RateLimit {
+    /// As configured.
+    On,
+    /// Not at all: for load tests.
+    Off,
+}
+
+/// How often one client may ask: an account, or without a token an address.
+#[derive(Args, Clone, Debug)]
+pub struct Rates {
+    /// Off for load tests.
+    #[arg(long, env = "RATE_LIMIT", value_enum, default_value = "on")]
+    pub rate_limit: RateLimit,
+    /// Requests a second that one client may make in the long run.
+    #[arg(long, env = "RATE_LIMIT_PER_SECOND", default_value_t = 50, value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
+    pub rate_limit_per_second: u32,
+    /// Requests that one client may make at once.
+    #[arg(long, env = "RATE_LIMIT_BURST", default_value_t = 200, value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
+    pub rate_limit_burst: u32,
+    /// Requests to /auth/* a minute that one address may make in the long run.
+    #[arg(long, env = "RATE_LIMIT_AUTH_PER_MINUTE", default_value_t = 30, value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
+    pub rate_limit_auth_per_minute: u32,
+    /// Requests to /auth/* that one address may make at once.
+    #[arg(long, env = "RATE_LIMIT_AUTH_BURST", default_value_t = 20, value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
+    pub rate_limit_auth_burst: u32,
+    /// How many proxies in front of this process add to X-Forwarded-For. 0 ignores the header: anybody can send one.
+    #[arg(long, env = "TRUSTED_PROXIES", default_value_t = 0, value_parser = size(0..=16))]
+    pub trusted_proxies: usize,
+}
+
+fn size(
+    range: std::ops::RangeInclusive<usize>,
+) -> impl Fn(&str) -> Result<usize, String> + Clone + Send + Sync {
+    move |text| {
+        let number = text.parse().map_err(|_| "expected a number".to_owned())?;
+        if range.contains(&number) {
+            Ok(number)
+        } else {
+            Err(format!("expected {} to {}", range.start(), range.end()))
+        }
+    }
+}
+
+fn humantime(text: &str) -> Result<Duration, String> {
+    ::humantime::parse_duration(text).map_err(|error| error.to_string())
+}
+
+fn origin(text: &str) -> Result<HeaderValue, String> {
+    let is_origin = url::Url::parse(text).is_ok_and(|url| url.origin().ascii_serialization() == text);
+    if text != "*" && !is_origin {
+        return Err("expected an origin such as https://shop.example, or *".to_owned());
+    }
+    HeaderValue::from_str(text).map_err(|error| error.to_string())
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+
+    #[test]
+    fn origins_have_no_path() {
+        for good in ["*", "https://shop.example", "http://localhost:3000"] {
+            assert!(origin(good).is_ok(), "{good}");
+        }
+        for bad in [
+            "",
+            "shop.example",
+            "https://shop.example/",
+            "https://shop.example/a",
+            "null",
+        ] {
+            assert!(origin(bad).is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn the_defaults_are_valid() {
+        let config = Config::try_parse_from(["api-gateway"]).unwrap();
+        assert_eq!(config.limits.max_body_bytes, 65_536);
+        assert!(config.cors_allowed_origins.is_empty());
+        assert!(Config::try_parse_from(["api-gateway", "--max-body-bytes", "1"]).is_err());
+    }
+}

@@ -1,0 +1,153 @@
+//! `/auth`: getting, renewing and ending a session.
+
+use axum::{Json as Answer, extract::State, http::StatusCode};
+use proto::user::{
+    LogInRequest, LogOutRequest, RefreshSessionRequest, RegisterRequest, Session as SessionMessage,
+    User as UserMessage,
+};
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
+use utoipa_axum::{router::OpenApiRouter, routes};
+
+use super::{Api, input::Json, users::User};
+use crate::problem::Problem;
+
+/// Who is logged in, and the tokens.
+#[derive(Serialize, ToSchema)]
+struct Session {
+    user: User,
+    /// For `Authorization: Bearer <token>`.
+    token: String,
+    /// Good once, for `POST /auth/refresh`.
+    refresh_token: String,
+    /// Seconds until the token expires.
+    #[schema(example = 900)]
+    expires_in: i64,
+}
+
+/// A new account. It is always a user's: admins are made by admins.
+#[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+struct Registration {
+    /// Unique without regard to case.
+    #[schema(max_length = 254, example = "ada@example.com")]
+    email: String,
+    /// 8 to 128 characters.
+    #[schema(min_length = 8, max_length = 128, example = "correct horse")]
+    password: String,
+    /// For display; at most 200 characters.
+    #[schema(max_length = 200, example = "Ada")]
+    name: Option<String>,
+}
+
+#[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+struct Credentials {
+    #[schema(example = "ada@example.com")]
+    email: String,
+    #[schema(example = "correct horse")]
+    password: String,
+}
+
+#[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+struct RefreshToken {
+    /// As it was given last.
+    refresh_token: String,
+}
+
+pub(super) fn routes() -> OpenApiRouter<Api> {
+    OpenApiRouter::new()
+        .routes(routes!(register))
+        .routes(routes!(log_in))
+        .routes(routes!(refresh))
+        .routes(routes!(log_out))
+}
+
+/// Opens an account, and its first session.
+#[utoipa::path(
+    post, path = "/auth/register", tag = "auth", request_body = Registration,
+    responses((status = 201, body = Session), (status = 409, description = "The email has an account already")),
+)]
+async fn register(
+    State(api): State<Api>,
+    Json(wanted): Json<Registration>,
+) -> Result<(StatusCode, Answer<Session>), Problem> {
+    let request = RegisterRequest {
+        email: wanted.email,
+        password: wanted.password,
+        name: wanted.name.unwrap_or_default(),
+    };
+    let answer = api.backends.users.clone().register(request).await?.into_inner();
+    Ok((StatusCode::CREATED, session(answer.user, answer.session)?))
+}
+
+/// Opens a session.
+#[utoipa::path(
+    post, path = "/auth/login", tag = "auth", request_body = Credentials,
+    responses(
+        (status = 200, body = Session),
+        (status = 401, description = "There is no account with that email and password"),
+        (status = 403, description = "The account is disabled"),
+    ),
+)]
+async fn log_in(
+    State(api): State<Api>,
+    Json(credentials): Json<Credentials>,
+) -> Result<Answer<Session>, Problem> {
+    let request = LogInRequest {
+        email: credentials.email,
+        password: credentials.password,
+    };
+    let answer = api.backends.users.clone().log_in(request).await?.into_inner();
+    session(answer.user, answer.session)
+}
+
+/// Trades a refresh token for new tokens. One that was traded before ends the session: somebody else has a copy.
+#[utoipa::path(
+    post, path = "/auth/refresh", tag = "auth", request_body = RefreshToken,
+    responses((status = 200, body = Session), (status = 401, description = "The token is not good, or not any more")),
+)]
+async fn refresh(
+    State(api): State<Api>,
+    Json(RefreshToken { refresh_token }): Json<RefreshToken>,
+) -> Result<Answer<Session>, Problem> {
+    let request = RefreshSessionRequest { refresh_token };
+    let answer = api
+        .backends
+        .users
+        .clone()
+        .refresh_session(request)
+        .await?
+        .into_inner();
+    session(answer.user, answer.session)
+}
+
+/// Ends a session. Its token stays good until it expires.
+#[utoipa::path(
+    post, path = "/auth/logout", tag = "auth", request_body = RefreshToken,
+    responses((status = 204, description = "The session has ended, or there was none")),
+)]
+async fn log_out(
+    State(api): State<Api>,
+    Json(RefreshToken { refresh_token }): Json<RefreshToken>,
+) -> Result<StatusCode, Problem> {
+    api.backends
+        .users
+        .clone()
+        .log_out(LogOutRequest { refresh_token })
+        .await?;
+    Ok(StatusCode::NO_CONTENT)
+}
+
+fn session(user: Option<UserMessage>, session: Option<SessionMessage>) -> Result<Answer<Session>, Problem> {
+    let (Some(user), Some(session)) = (user, session) else {
+        return Err(Problem::internal());
+    };
+    Ok(Answer(Session {
+        user: user.into(),
+        token: session.access_token,
+        refresh_token: session.refresh_token,
+        expires_in: session.expires_in_seconds,
+    }))
+}

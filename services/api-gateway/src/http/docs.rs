@@ -1,0 +1,141 @@
+//! The description of the API: OpenAPI 3.1 at `/openapi.json`, made from the handlers, and for people at `/docs`.
+
+use axum::{
+    Json, Router,
+    extract::Request,
+    http::{HeaderValue, header},
+    middleware::{Next, from_fn},
+    response::{IntoResponse as _, Redirect, Response},
+    routing::get,
+};
+use utoipa::{
+    OpenApi, ToSchema as _,
+    openapi::{
+        Content, ContentBuilder, Ref, RefOr, ResponseBuilder,
+        path::{Operation, ParameterIn},
+        security::{HttpAuthScheme, HttpBuilder, SecurityScheme},
+    },
+};
+use utoipa_swagger_ui::{Config, SwaggerUi};
+
+use super::Api;
+use crate::problem::{Document, FieldError, MEDIA_TYPE};
+
+/// The pages bring everything with them; their styles are inline.
+const POLICY: &str = "default-src 'self'; img-src 'self' data:; style-src 'self' 'unsafe-inline'; \
+                      frame-ancestors 'none'";
+
+/// What the document says before the routes add themselves.
+#[derive(OpenApi)]
+#[openapi(
+    info(
+        title = "Shop",
+        description = "Products, orders and accounts. Log in, and send the token as `Authorization: Bearer <token>`.\n\n\
+                       Errors are problem documents (RFC 9457). Lists show their first 10,000 entries. Prices are \
+                       decimal numbers and exact.",
+    ),
+    components(schemas(Document, FieldError)),
+    tags(
+        (name = "auth", description = "Sessions"),
+        (name = "users", description = "Accounts"),
+        (name = "products", description = "The catalogue and its stock"),
+        (name = "orders", description = "Orders"),
+        (name = "probes", description = "How the gateway does"),
+    ),
+)]
+struct Described;
+
+/// The document without its routes.
+pub(super) fn document() -> utoipa::openapi::OpenApi {
+    let mut document = Described::openapi();
+    let scheme = HttpBuilder::new()
+        .scheme(HttpAuthScheme::Bearer)
+        .bearer_format("JWT")
+        .description(Some("The `token` of `POST /auth/login`"))
+        .build();
+    document
+        .components
+        .get_or_insert_default()
+        .add_security_scheme("token", SecurityScheme::Http(scheme));
+    document
+}
+
+/// `/openapi.json` and `/docs`, for the document with its routes.
+pub(super) fn routes(mut document: utoipa::openapi::OpenApi) -> Router<Api> {
+    for item in document.paths.paths.values_mut() {
+        let operations = [
+            &mut item.get,
+            &mut item.post,
+            &mut item.put,
+            &mut item.patch,
+            &mut item.delete,
+        ];
+        operations.into_iter().flatten().for_each(describe_problems);
+    }
+    let pages: Router<Api> = SwaggerUi::new("/docs")
+        .config(Config::from("/openapi.json").persist_authorization(false))
+        .into();
+    Router::new()
+        .route("/openapi.json", get(async move || Json(document.clone())))
+        .route("/", get(async || Redirect::temporary("/docs/")))
+        .merge(pages.layer(from_fn(relax_policy)))
+}
+
+async fn relax_policy(request: Request, next: Next) -> Response {
+    let mut response = next.run(request).await;
+    let headers = response.headers_mut();
+    headers.insert(header::CONTENT_SECURITY_POLICY, HeaderValue::from_static(POLICY));
+    response.into_response()
+}
+
+/// Adds the refusals that come of what the operation takes, so that no handler has to repeat them, and gives every
+/// refusal its form.
+fn describe_problems(operation: &mut Operation) {
+    let parameters = operation.parameters.as_deref().unwrap_or_default();
+    let in_path = parameters.iter().any(
+        |parameter| matches!(parameter, RefOr::T(parameter) if parameter.parameter_in == ParameterIn::Path),
+    );
+    let (takes_input, takes_body) = (!parameters.is_empty(), operation.request_body.is_some());
+    let needs_token = operation.security.is_some();
+    for (applies, status, description) in [
+        (takes_body, "400", "The body is not JSON"),
+        (
+            needs_token,
+            "401",
+            "There is no token, or it is not good any more",
+        ),
+        (in_path, "404", "There is no such thing"),
+        (takes_body, "413", "The body is too large"),
+        (takes_body, "415", "The body is not declared as JSON"),
+        (
+            takes_body || takes_input,
+            "422",
+            "Something makes no sense; `errors` names it",
+        ),
+        (
+            true,
+            "429",
+            "Too many requests; `Retry-After` says when to come back",
+        ),
+        (true, "503", "A service is not available, or too busy"),
+    ] {
+        let responses = &mut operation.responses.responses;
+        if applies && !responses.contains_key(status) {
+            let response = ResponseBuilder::new().description(description).build();
+            responses.insert(status.to_owned(), response.into());
+        }
+    }
+    for (status, response) in &mut operation.responses.responses {
+        if let (true, RefOr::T(response)) = (status.starts_with(['4', '5']), response)
+            && response.content.is_empty()
+        {
+            response.content.insert(MEDIA_TYPE.to_owned(), problem().into());
+        }
+    }
+}
+
+fn problem() -> Content {
+    ContentBuilder::new()
+        .schema(Some(Ref::from_schema_name(Document::name())))
+        .build()
+}

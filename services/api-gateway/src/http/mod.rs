@@ -1,0 +1,145 @@
+//! The API over HTTP: a file per resource, and what every request goes through.
+//!
+//! From the outside in: a span and a duration ([`telemetry`]), headers, CORS and compression, a time limit and a bound
+//! on requests at work ([`admission`]), the caller's identity ([`caller`]) and rate, then the handler, which reads its
+//! input strictly ([`input`]).
+
+mod admission;
+mod auth;
+mod body;
+mod caller;
+mod docs;
+mod input;
+mod list;
+mod order_events;
+mod orders;
+mod probes;
+mod products;
+mod stock;
+mod telemetry;
+mod users;
+
+use std::sync::Arc;
+
+use axum::{
+    Router,
+    extract::DefaultBodyLimit,
+    http::{HeaderName, HeaderValue, Method, StatusCode, header},
+    middleware::{from_fn, from_fn_with_state},
+};
+use chassis::health::Health;
+use tokio::sync::Semaphore;
+use tokio_util::sync::CancellationToken;
+use tower_http::{
+    compression::CompressionLayer,
+    cors::{AllowOrigin, CorsLayer},
+};
+use utoipa_axum::router::OpenApiRouter;
+
+use crate::{
+    Config, backends::Backends, config::Limits, problem::Problem, rate_limit::Limiter, token::Verifier,
+};
+
+/// What handlers and layers work with. Cheap to clone.
+#[derive(Clone)]
+pub struct Api {
+    backends: Backends,
+    verifier: Arc<Verifier>,
+    limiter: Limiter,
+    health: Health,
+    limits: Limits,
+    at_work: Arc<Semaphore>,
+    event_streams: Arc<Semaphore>,
+    shutdown: CancellationToken,
+}
+
+impl Api {
+    /// `shutdown` ends the streams that would keep the service from stopping.
+    pub fn new(
+        backends: Backends,
+        verifier: Arc<Verifier>,
+        limiter: Limiter,
+        health: Health,
+        limits: &Limits,
+        shutdown: CancellationToken,
+    ) -> Self {
+        Self {
+            backends,
+            verifier,
+            limiter,
+            health,
+            at_work: Arc::new(Semaphore::new(limits.max_concurrent_requests)),
+            event_streams: Arc::new(Semaphore::new(limits.max_event_streams)),
+            limits: limits.clone(),
+            shutdown,
+        }
+    }
+}
+
+/// Every route with every layer.
+pub fn router(api: Api, config: &Config) -> Router {
+    let (shop, document) = OpenApiRouter::with_openapi(docs::document())
+        .merge(auth::routes())
+        .merge(users::routes())
+        .merge(products::routes())
+        .merge(stock::routes())
+        .merge(orders::routes())
+        .merge(order_events::routes())
+        .merge(probes::routes())
+        .split_for_parts();
+    shop.merge(docs::routes(document))
+        .fallback(unknown_route)
+        .method_not_allowed_fallback(wrong_method)
+        .layer(from_fn_with_state(api.clone(), admission::limit_rate))
+        .layer(from_fn_with_state(api.clone(), caller::identify))
+        .layer(from_fn_with_state(api.clone(), admission::bound))
+        // The handlers' own limit is the one that is configured.
+        .layer(DefaultBodyLimit::disable())
+        .layer(CompressionLayer::new())
+        .layer(cors(&config.cors_allowed_origins))
+        .layer(from_fn(telemetry::observe))
+        .with_state(api)
+}
+
+async fn unknown_route() -> Problem {
+    Problem::not_found("there is nothing at this path; the API is described at /docs")
+}
+
+async fn wrong_method() -> Problem {
+    Problem::new(
+        StatusCode::METHOD_NOT_ALLOWED,
+        "method-not-allowed",
+        "this path has other methods, see Allow",
+    )
+}
+
+fn cors(origins: &[HeaderValue]) -> CorsLayer {
+    const KEY: HeaderName = HeaderName::from_static("idempotency-key");
+    const REPLAYED: HeaderName = HeaderName::from_static("idempotency-replayed");
+    if origins.is_empty() {
+        return CorsLayer::new();
+    }
+    let allowed = if origins.iter().any(|origin| origin == "*") {
+        AllowOrigin::any()
+    } else {
+        AllowOrigin::list(origins.iter().cloned())
+    };
+    CorsLayer::new()
+        .allow_origin(allowed)
+        .allow_methods([
+            Method::GET,
+            Method::POST,
+            Method::PUT,
+            Method::PATCH,
+            Method::DELETE,
+        ])
+        .allow_headers([header::AUTHORIZATION, header::CONTENT_TYPE, header::IF_MATCH, KEY])
+        .expose_headers([
+            header::ETAG,
+            header::LOCATION,
+            header::RETRY_AFTER,
+            REPLAYED,
+            telemetry::REQUEST_ID,
+        ])
+        .max_age(std::time::Duration::from_hours(1))
+}

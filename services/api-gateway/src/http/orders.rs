@@ -1,0 +1,395 @@
+//! `/orders`: placing, reading and changing orders. How one follows an order: `order_events.rs`.
+
+use axum::{
+    Json as Answer,
+    extract::{FromRequestParts, State},
+    http::{HeaderName, HeaderValue, StatusCode, header, request::Parts},
+    response::{IntoResponse as _, Response},
+};
+use chassis::{grpc::from_timestamp, telemetry::trace};
+use proto::order::{
+    ActorRole, GetOrderRequest, ListOrdersRequest, NewOrder, NewOrderLine, Order as OrderMessage,
+    OrderLine as LineMessage, OrderStatus as StatusMessage, Rejection as RejectionMessage,
+    RejectionReason as ReasonMessage, UpdateOrderStatusRequest,
+};
+use serde::{Deserialize, Serialize};
+use serde_json::Number;
+use sha2::{Digest as _, Sha256};
+use time::OffsetDateTime;
+use utoipa::{IntoParams, ToSchema};
+use utoipa_axum::{router::OpenApiRouter, routes};
+use uuid::Uuid;
+
+use super::{
+    Api,
+    caller::Caller,
+    input::{Id, Json, Object, Query, single},
+    list::{List, Paging},
+};
+use crate::{backends::read, money, problem::Problem};
+
+const IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempotency-key");
+const IDEMPOTENCY_REPLAYED: HeaderName = HeaderName::from_static("idempotency-replayed");
+const LONGEST_KEY: usize = 255;
+
+/// An order.
+#[derive(Debug, Serialize, ToSchema)]
+pub(super) struct Order {
+    /// UUIDv7.
+    #[schema(format = Uuid)]
+    id: String,
+    #[schema(format = Uuid)]
+    user_id: String,
+    status: OrderStatus,
+    items: Vec<OrderItem>,
+    #[schema(value_type = f64, minimum = 0, example = 21.98)]
+    total: Number,
+    /// A code of ISO 4217.
+    #[schema(example = "EUR")]
+    currency: String,
+    /// Only of rejected orders.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    rejection: Option<Rejection>,
+    #[serde(with = "time::serde::rfc3339::option")]
+    created_at: Option<OffsetDateTime>,
+    #[serde(with = "time::serde::rfc3339::option")]
+    updated_at: Option<OffsetDateTime>,
+}
+
+/// A line of an order, with the name and price that the product had when the order was placed.
+#[derive(Debug, Serialize, ToSchema)]
+struct OrderItem {
+    #[schema(format = Uuid)]
+    product_id: String,
+    name: String,
+    #[schema(minimum = 1)]
+    quantity: i64,
+    /// Of one.
+    #[schema(value_type = f64, minimum = 0, example = 10.99)]
+    price: Number,
+    /// Price times quantity.
+    #[schema(value_type = f64, minimum = 0, example = 21.98)]
+    total: Number,
+}
+
+/// Why an order was rejected.
+#[derive(Debug, Serialize, ToSchema)]
+struct Rejection {
+    reason: RejectionReason,
+    /// The product at fault.
+    #[schema(format = Uuid)]
+    product_id: String,
+}
+
+#[derive(Clone, Copy, Debug, Serialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+enum RejectionReason {
+    InsufficientStock,
+    ProductNotFound,
+}
+
+/// `pending → confirmed | rejected`; `pending | confirmed → cancelled`; `confirmed → completed`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "lowercase")]
+pub(super) enum OrderStatus {
+    /// Placed; its stock is not taken yet.
+    Pending,
+    /// Its stock is taken.
+    Confirmed,
+    /// Its stock can't be had.
+    Rejected,
+    /// Given up; its stock is free again.
+    Cancelled,
+    /// Fulfilled.
+    Completed,
+}
+
+/// An order to place.
+#[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+struct Placing {
+    /// All in one currency. Lines of one product are merged.
+    #[schema(value_type = Vec<PlacingItem>, min_items = 1, max_items = 100)]
+    items: Vec<Object<PlacingItem>>,
+}
+
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+struct PlacingItem {
+    #[schema(format = Uuid)]
+    product_id: String,
+    #[schema(minimum = 1, maximum = 10_000, example = 2)]
+    quantity: i64,
+}
+
+#[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+struct StatusChange {
+    status: StatusWanted,
+}
+
+/// What a person can make of an order.
+#[derive(Clone, Copy, Deserialize, ToSchema)]
+#[serde(rename_all = "lowercase")]
+enum StatusWanted {
+    Completed,
+    Cancelled,
+}
+
+#[derive(Deserialize, IntoParams)]
+#[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+struct OrdersQuery {
+    /// From 1; page times `page_size` is at most 10,000.
+    #[param(minimum = 1, maximum = 10_000)]
+    page: Option<u32>,
+    /// 20 where nothing is said.
+    #[param(minimum = 1, maximum = 100)]
+    page_size: Option<u32>,
+    /// Only orders with this status.
+    #[param(inline)]
+    status: Option<OrderStatus>,
+    /// Only this user's orders; anybody's is for admins.
+    user_id: Option<Uuid>,
+}
+
+/// The header that makes a repetition of the request harmless; empty without it.
+struct IdempotencyKey(String);
+
+impl FromRequestParts<Api> for IdempotencyKey {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, _: &Api) -> Result<Self, Problem> {
+        match single(&parts.headers, &IDEMPOTENCY_KEY) {
+            Ok(None) => Ok(Self(String::new())),
+            Ok(Some(key)) if is_key(key) => Ok(Self(key.to_owned())),
+            _ => Err(Problem::invalid_field(
+                "Idempotency-Key",
+                format!("must be 1 to {LONGEST_KEY} visible ASCII characters, once"),
+            )),
+        }
+    }
+}
+
+fn is_key(key: &str) -> bool {
+    (1..=LONGEST_KEY).contains(&key.len()) && key.bytes().all(|byte| byte.is_ascii_graphic())
+}
+
+impl From<OrderMessage> for Order {
+    fn from(order: OrderMessage) -> Self {
+        let status = order.status().into();
+        let total = order.total.unwrap_or_default();
+        Self {
+            id: order.id,
+            user_id: order.user_id,
+            status,
+            items: order.lines.into_iter().map(OrderItem::from).collect(),
+            total: money::to_number(&total),
+            currency: total.currency_code,
+            rejection: order.rejection.map(Rejection::from),
+            created_at: from_timestamp(order.created_at.as_ref()),
+            updated_at: from_timestamp(order.updated_at.as_ref()),
+        }
+    }
+}
+
+impl From<LineMessage> for OrderItem {
+    fn from(line: LineMessage) -> Self {
+        Self {
+            product_id: line.product_id,
+            name: line.product_name,
+            quantity: line.quantity,
+            price: money::to_number(&line.unit_price.unwrap_or_default()),
+            total: money::to_number(&line.line_total.unwrap_or_default()),
+        }
+    }
+}
+
+impl From<RejectionMessage> for Rejection {
+    fn from(rejection: RejectionMessage) -> Self {
+        let reason = match rejection.reason() {
+            ReasonMessage::ProductNotFound => RejectionReason::ProductNotFound,
+            ReasonMessage::InsufficientStock | ReasonMessage::Unspecified => {
+                RejectionReason::InsufficientStock
+            }
+        };
+        Self {
+            reason,
+            product_id: rejection.product_id,
+        }
+    }
+}
+
+impl From<StatusMessage> for OrderStatus {
+    fn from(status: StatusMessage) -> Self {
+        match status {
+            StatusMessage::Pending | StatusMessage::Unspecified => Self::Pending,
+            StatusMessage::Confirmed => Self::Confirmed,
+            StatusMessage::Rejected => Self::Rejected,
+            StatusMessage::Cancelled => Self::Cancelled,
+            StatusMessage::Completed => Self::Completed,
+        }
+    }
+}
+
+impl From<OrderStatus> for StatusMessage {
+    fn from(status: OrderStatus) -> Self {
+        match status {
+            OrderStatus::Pending => Self::Pending,
+            OrderStatus::Confirmed => Self::Confirmed,
+            OrderStatus::Rejected => Self::Rejected,
+            OrderStatus::Cancelled => Self::Cancelled,
+            OrderStatus::Completed => Self::Completed,
+        }
+    }
+}
+
+pub(super) fn routes() -> OpenApiRouter<Api> {
+    OpenApiRouter::new()
+        .routes(routes!(list, create))
+        .routes(routes!(get, change_status))
+}
+
+/// Places an order. It is `pending` until its stock is taken; from this answer on it is not lost.
+#[utoipa::path(
+    post, path = "/orders", tag = "orders", security(("token" = [])), request_body = Placing,
+    params((
+        "Idempotency-Key" = Option<String>, Header,
+        description = "Makes the request safe to repeat: the same key gives the first answer again",
+    )),
+    responses(
+        (status = 201, body = Order, headers(
+            ("location" = String),
+            ("idempotency-replayed" = Option<String>, description = "`true` where it is an earlier answer"),
+        )),
+        (status = 409, description = "The first request with this Idempotency-Key is still at work"),
+    ),
+)]
+async fn create(
+    State(api): State<Api>,
+    caller: Caller,
+    IdempotencyKey(idempotency_key): IdempotencyKey,
+    Json(placing): Json<Placing>,
+) -> Result<Response, Problem> {
+    let request_digest = match idempotency_key.as_str() {
+        "" => Vec::new(),
+        _ => digest(&placing),
+    };
+    let lines = placing.items.into_iter().map(|Object(item)| NewOrderLine {
+        product_id: item.product_id,
+        quantity: item.quantity,
+    });
+    let created = api.backends.place_order(NewOrder {
+        user_id: caller.id.to_string(),
+        lines: lines.collect(),
+        idempotency_key,
+        request_digest,
+        trace: Some(trace::current()),
+    });
+    let created = created.await?;
+    let order = created.order.ok_or_else(Problem::internal)?;
+    let location = [(header::LOCATION, format!("/orders/{}", order.id))];
+    let mut response = (StatusCode::CREATED, location, Answer(Order::from(order))).into_response();
+    if created.replayed {
+        let replayed = HeaderValue::from_static("true");
+        response.headers_mut().insert(IDEMPOTENCY_REPLAYED, replayed);
+    }
+    Ok(response)
+}
+
+/// Orders, newest first: one's own, or everybody's for an admin.
+#[utoipa::path(
+    get, path = "/orders", tag = "orders", security(("token" = [])), params(OrdersQuery),
+    responses((status = 200, body = List<Order>), (status = 403, description = "Another user's orders")),
+)]
+async fn list(
+    State(api): State<Api>,
+    caller: Caller,
+    Query(query): Query<OrdersQuery>,
+) -> Result<Answer<List<Order>>, Problem> {
+    if !caller.is_admin() && query.user_id.is_some_and(|user| user != caller.id) {
+        return Err(Problem::forbidden("only an admin may list another user's orders"));
+    }
+    let paging = Paging::new(query.page, query.page_size);
+    let status = query
+        .status
+        .map_or(StatusMessage::Unspecified, StatusMessage::from);
+    let request = ListOrdersRequest {
+        page: paging.page,
+        page_size: paging.page_size,
+        user_id: caller
+            .confined_to()
+            .or_else(|| query.user_id.map(|user| user.to_string())),
+        status: status.into(),
+    };
+    let answer = read(&api.backends.orders, request, |mut orders, request| async move {
+        orders.list_orders(request).await
+    });
+    let answer = answer.await?;
+    Ok(Answer(paging.list(answer.orders, answer.total, Order::from)))
+}
+
+/// One order.
+#[utoipa::path(
+    get, path = "/orders/{id}", tag = "orders", security(("token" = [])),
+    params(("id" = Uuid, Path, description = "The order")), responses((status = 200, body = Order)),
+)]
+async fn get(State(api): State<Api>, caller: Caller, Id(id): Id) -> Result<Answer<Order>, Problem> {
+    let request = GetOrderRequest {
+        order_id: id.to_string(),
+        user_id: caller.confined_to(),
+    };
+    let answer = read(&api.backends.orders, request, |mut orders, request| async move {
+        orders.get_order(request).await
+    });
+    let order = answer.await?.order.ok_or_else(Problem::internal)?;
+    Ok(Answer(order.into()))
+}
+
+/// Cancels an order, or completes it as an admin.
+#[utoipa::path(
+    patch, path = "/orders/{id}", tag = "orders", security(("token" = [])), request_body = StatusChange,
+    params(("id" = Uuid, Path, description = "The order")),
+    responses(
+        (status = 200, body = Order),
+        (status = 403, description = "Only an admin may complete an order"),
+        (status = 409, description = "The order's status does not lead there"),
+    ),
+)]
+async fn change_status(
+    State(api): State<Api>,
+    caller: Caller,
+    Id(id): Id,
+    Json(StatusChange { status }): Json<StatusChange>,
+) -> Result<Answer<Order>, Problem> {
+    let actor = if caller.is_admin() {
+        ActorRole::Admin
+    } else {
+        ActorRole::Customer
+    };
+    let status = match status {
+        StatusWanted::Completed => StatusMessage::Completed,
+        StatusWanted::Cancelled => StatusMessage::Cancelled,
+    };
+    let request = UpdateOrderStatusRequest {
+        order_id: id.to_string(),
+        user_id: caller.confined_to(),
+        actor: actor.into(),
+        status: status.into(),
+    };
+    let answer = api.backends.orders.clone().update_order_status(request).await?;
+    let order = answer.into_inner().order.ok_or_else(Problem::internal)?;
+    Ok(Answer(order.into()))
+}
+
+/// What the same key must come with again. Of what the body says, however it was written.
+fn digest(placing: &Placing) -> Vec<u8> {
+    let mut hash = Sha256::new();
+    for Object(item) in &placing.items {
+        hash.update(item.product_id.to_ascii_lowercase());
+        hash.update([0]);
+        hash.update(item.quantity.to_be_bytes());
+    }
+    hash.finalize().to_vec()
+}

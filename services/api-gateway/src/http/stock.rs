@@ -1,0 +1,159 @@
+//! `/products/{id}/stock`: the stock by hand, and its ledger.
+
+use axum::{Json as Answer, extract::State};
+use chassis::grpc::from_timestamp;
+use proto::inventory::{
+    AdjustStockRequest, ListStockMovementsRequest, StockMovement as MovementMessage, StockMovementKind,
+};
+use serde::{Deserialize, Serialize};
+use time::OffsetDateTime;
+use utoipa::{IntoParams, ToSchema};
+use utoipa_axum::{router::OpenApiRouter, routes};
+
+use super::{
+    Api,
+    caller::Admin,
+    input::{Id, Json, Query},
+    list::{List, Paging},
+    products::Product,
+};
+use crate::{backends::read, problem::Problem};
+
+/// A movement of stock by hand.
+#[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+struct Adjustment {
+    /// Units that come, or that go where negative; not zero.
+    #[schema(minimum = -1_000_000_000, maximum = 1_000_000_000, example = 10)]
+    delta: i64,
+    /// For the ledger.
+    #[schema(min_length = 1, max_length = 200, example = "delivery")]
+    reason: String,
+}
+
+/// A row of the ledger.
+#[derive(Serialize, ToSchema)]
+struct Movement {
+    id: i64,
+    #[schema(format = Uuid)]
+    product_id: String,
+    kind: Kind,
+    /// Negative where stock left. The deltas of a product add up to its stock.
+    delta: i64,
+    reason: String,
+    /// Of allocations and releases.
+    #[schema(format = Uuid)]
+    order_id: Option<String>,
+    #[serde(with = "time::serde::rfc3339::option")]
+    created_at: Option<OffsetDateTime>,
+}
+
+/// Why stock moved.
+#[derive(Serialize, ToSchema)]
+#[serde(rename_all = "lowercase")]
+enum Kind {
+    /// What the product was added with.
+    Initial,
+    /// By an admin's hand.
+    Adjustment,
+    /// Taken by an order.
+    Allocation,
+    /// Given back by a cancelled order.
+    Release,
+}
+
+#[derive(Deserialize, IntoParams)]
+#[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+struct MovementsQuery {
+    /// From 1.
+    #[param(minimum = 1, maximum = 10_000)]
+    page: Option<u32>,
+    /// 20 where nothing is said.
+    #[param(minimum = 1, maximum = 100)]
+    page_size: Option<u32>,
+}
+
+impl From<MovementMessage> for Movement {
+    fn from(movement: MovementMessage) -> Self {
+        let kind = match movement.kind() {
+            StockMovementKind::Initial => Kind::Initial,
+            StockMovementKind::Allocation => Kind::Allocation,
+            StockMovementKind::Release => Kind::Release,
+            StockMovementKind::Adjustment | StockMovementKind::Unspecified => Kind::Adjustment,
+        };
+        Self {
+            id: movement.id,
+            product_id: movement.product_id,
+            kind,
+            delta: movement.delta,
+            reason: movement.reason,
+            order_id: (!movement.order_id.is_empty()).then_some(movement.order_id),
+            created_at: from_timestamp(movement.created_at.as_ref()),
+        }
+    }
+}
+
+pub(super) fn routes() -> OpenApiRouter<Api> {
+    OpenApiRouter::new()
+        .routes(routes!(adjust))
+        .routes(routes!(movements))
+}
+
+/// Moves stock by hand, never below zero.
+#[utoipa::path(
+    post, path = "/products/{id}/stock", tag = "products", security(("token" = [])), request_body = Adjustment,
+    params(("id" = uuid::Uuid, Path, description = "The product")),
+    responses(
+        (status = 200, description = "With its stock after the movement", body = Product),
+        (status = 403, description = "Not an admin"),
+        (status = 409, description = "There is not so much"),
+    ),
+)]
+async fn adjust(
+    State(api): State<Api>,
+    _: Admin,
+    Id(id): Id,
+    Json(Adjustment { delta, reason }): Json<Adjustment>,
+) -> Result<Answer<Product>, Problem> {
+    let product_id = id.to_string();
+    let request = AdjustStockRequest {
+        product_id,
+        delta,
+        reason,
+    };
+    let answer = api.backends.inventory.clone().adjust_stock(request).await?;
+    let product = answer.into_inner().product.ok_or_else(Problem::internal)?;
+    Ok(Answer(product.into()))
+}
+
+/// Every movement of a product's stock, newest first.
+#[utoipa::path(
+    get, path = "/products/{id}/stock/movements", tag = "products", security(("token" = [])),
+    params(("id" = uuid::Uuid, Path, description = "The product"), MovementsQuery),
+    responses((status = 200, body = List<Movement>), (status = 403, description = "Not an admin")),
+)]
+async fn movements(
+    State(api): State<Api>,
+    _: Admin,
+    Id(id): Id,
+    Query(query): Query<MovementsQuery>,
+) -> Result<Answer<List<Movement>>, Problem> {
+    let paging = Paging::new(query.page, query.page_size);
+    let request = ListStockMovementsRequest {
+        product_id: id.to_string(),
+        page: paging.page,
+        page_size: paging.page_size,
+    };
+    let answer = read(
+        &api.backends.inventory,
+        request,
+        |mut inventory, request| async move { inventory.list_stock_movements(request).await },
+    );
+    let answer = answer.await?;
+    Ok(Answer(paging.list(
+        answer.movements,
+        answer.total,
+        Movement::from,
+    )))
+}

@@ -1,0 +1,129 @@
+//! The span and the duration of each request, after the semantic conventions for HTTP servers, and the headers that
+//! every answer has.
+
+use std::{sync::LazyLock, time::Instant};
+
+use axum::{
+    extract::{MatchedPath, Request},
+    http::{HeaderMap, HeaderName, HeaderValue, Method, header},
+    middleware::Next,
+    response::Response,
+};
+use chassis::telemetry::{DURATION_BOUNDARIES, meter, trace};
+use opentelemetry::{KeyValue, metrics::Histogram};
+use proto::trace::TraceContext;
+use tracing::{Instrument as _, Span, field::Empty};
+use uuid::Uuid;
+
+/// Names a request for its sender; one that the sender chose is kept.
+pub(super) const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+const LONGEST_REQUEST_ID: usize = 128;
+
+static DURATION: LazyLock<Histogram<f64>> = LazyLock::new(|| {
+    meter()
+        .f64_histogram("http.server.request.duration")
+        .with_unit("s")
+        .with_boundaries(DURATION_BOUNDARIES.to_vec())
+        .build()
+});
+
+/// The outermost layer.
+pub(super) async fn observe(request: Request, next: Next) -> Response {
+    let began = Instant::now();
+    let method = method_name(request.method());
+    let route = request.extensions().get::<MatchedPath>().cloned();
+    let route = route.as_ref().map(MatchedPath::as_str);
+    let request_id = request_id(request.headers());
+    let span = span(&request, method, route);
+    trace::set_parent(&span, &incoming(request.headers()));
+
+    let mut response = next.run(request).instrument(span.clone()).await;
+
+    let status = response.status();
+    span.record("http.response.status_code", status.as_u16());
+    if status.is_server_error() {
+        span.record("error.type", status.as_str());
+        span.record("otel.status_code", "ERROR");
+        span.in_scope(|| tracing::warn!(method, route, status = status.as_u16(), "a request failed"));
+    }
+    DURATION.record(
+        began.elapsed().as_secs_f64(),
+        &[
+            KeyValue::new("http.request.method", method),
+            KeyValue::new("http.route", route.unwrap_or_default().to_owned()),
+            KeyValue::new("http.response.status_code", i64::from(status.as_u16())),
+            KeyValue::new("url.scheme", "http"),
+        ],
+    );
+    protect(response.headers_mut(), request_id);
+    response
+}
+
+fn span(request: &Request, method: &'static str, route: Option<&str>) -> Span {
+    let name = route.map(|route| format!("{method} {route}"));
+    tracing::info_span!(
+        "http",
+        otel.name = name.as_deref().unwrap_or(method),
+        otel.kind = "server",
+        http.request.method = method,
+        http.route = route,
+        url.path = request.uri().path(),
+        url.scheme = "http",
+        http.response.status_code = Empty,
+        error.type = Empty,
+        otel.status_code = Empty,
+    )
+}
+
+/// The context of a caller that is traced itself.
+fn incoming(headers: &HeaderMap) -> TraceContext {
+    let text = |name| {
+        let value: Option<&HeaderValue> = headers.get(name);
+        value
+            .and_then(|value| value.to_str().ok())
+            .unwrap_or_default()
+            .to_owned()
+    };
+    TraceContext {
+        traceparent: text("traceparent"),
+        tracestate: text("tracestate"),
+    }
+}
+
+/// The methods that the conventions know; anybody can make up others.
+fn method_name(method: &Method) -> &'static str {
+    const KNOWN: [&str; 9] = [
+        "GET", "POST", "PUT", "PATCH", "DELETE", "HEAD", "OPTIONS", "TRACE", "CONNECT",
+    ];
+    KNOWN
+        .into_iter()
+        .find(|name| *name == method.as_str())
+        .unwrap_or("_OTHER")
+}
+
+fn request_id(headers: &HeaderMap) -> HeaderValue {
+    let given = headers.get(REQUEST_ID);
+    let given = given.filter(|id| !id.is_empty() && id.len() <= LONGEST_REQUEST_ID && id.to_str().is_ok());
+    given.cloned().unwrap_or_else(|| {
+        let id = Uuid::now_v7().to_string();
+        // A UUID is always a header's value.
+        HeaderValue::from_str(&id).unwrap_or_else(|_| HeaderValue::from_static("-"))
+    })
+}
+
+/// What keeps a browser from doing more with an answer than it should. The pages of `/docs` set a policy of their own.
+fn protect(headers: &mut HeaderMap, request_id: HeaderValue) {
+    headers.insert(REQUEST_ID, request_id);
+    for (name, value) in [
+        (header::X_CONTENT_TYPE_OPTIONS, "nosniff"),
+        (header::X_FRAME_OPTIONS, "DENY"),
+        (header::REFERRER_POLICY, "no-referrer"),
+        (header::CACHE_CONTROL, "no-store"),
+        (
+            header::CONTENT_SECURITY_POLICY,
+            "default-src 'none'; frame-ancestors 'none'",
+        ),
+    ] {
+        headers.entry(name).or_insert(HeaderValue::from_static(value));
+    }
+}

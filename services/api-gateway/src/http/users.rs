@@ -1,0 +1,213 @@
+//! `/users`: one's own profile, and every account for admins.
+
+use axum::extract::State;
+use chassis::grpc::from_timestamp;
+use proto::user::{
+    GetUserRequest, ListUsersRequest, Role as RoleMessage, UpdateProfileRequest, UpdateUserRequest,
+    User as UserMessage,
+};
+use serde::{Deserialize, Serialize};
+use time::OffsetDateTime;
+use utoipa::{IntoParams, ToSchema};
+use utoipa_axum::{router::OpenApiRouter, routes};
+
+use super::{
+    Api,
+    caller::{Admin, Caller},
+    input::{Id, Json, Query},
+    list::{List, Paging},
+};
+use crate::{backends::read, problem::Problem};
+
+/// An account.
+#[derive(Debug, Serialize, ToSchema)]
+pub(super) struct User {
+    /// UUIDv7.
+    #[schema(format = Uuid)]
+    id: String,
+    email: String,
+    /// For display; empty where none was given.
+    name: String,
+    role: Role,
+    /// Whether it is kept from logging in.
+    disabled: bool,
+    #[serde(with = "time::serde::rfc3339::option")]
+    created_at: Option<OffsetDateTime>,
+    #[serde(with = "time::serde::rfc3339::option")]
+    updated_at: Option<OffsetDateTime>,
+}
+
+/// What an account may do.
+#[derive(Clone, Copy, Debug, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "lowercase")]
+pub(super) enum Role {
+    /// Buys.
+    User,
+    /// Also keeps products, stock, orders and accounts.
+    Admin,
+}
+
+/// A change of one's own profile. What is left out stays as it is.
+#[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+struct ProfileChange {
+    /// At most 200 characters.
+    #[schema(max_length = 200, example = "Ada Lovelace")]
+    name: Option<String>,
+    /// 8 to 128 characters.
+    #[schema(min_length = 8, max_length = 128, example = "a longer passphrase")]
+    new_password: Option<String>,
+    /// Needed with `new_password`.
+    #[schema(example = "correct horse")]
+    current_password: Option<String>,
+}
+
+/// A change of what an account may do. What is left out stays as it is.
+#[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+struct AccessChange {
+    role: Option<Role>,
+    disabled: Option<bool>,
+}
+
+#[derive(Deserialize, IntoParams)]
+#[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+struct UsersQuery {
+    /// From 1.
+    #[param(minimum = 1, maximum = 10_000)]
+    page: Option<u32>,
+    /// 20 where nothing is said.
+    #[param(minimum = 1, maximum = 100)]
+    page_size: Option<u32>,
+}
+
+impl From<UserMessage> for User {
+    fn from(user: UserMessage) -> Self {
+        let role = match user.role() {
+            RoleMessage::Admin => Role::Admin,
+            RoleMessage::User | RoleMessage::Unspecified => Role::User,
+        };
+        Self {
+            id: user.id,
+            email: user.email,
+            name: user.name,
+            role,
+            disabled: user.disabled,
+            created_at: from_timestamp(user.created_at.as_ref()),
+            updated_at: from_timestamp(user.updated_at.as_ref()),
+        }
+    }
+}
+
+pub(super) fn routes() -> OpenApiRouter<Api> {
+    OpenApiRouter::new()
+        .routes(routes!(me, change_me))
+        .routes(routes!(list))
+        .routes(routes!(change_access))
+}
+
+/// One's own account.
+#[utoipa::path(get, path = "/users/me", tag = "users", security(("token" = [])), responses((status = 200, body = User)))]
+async fn me(State(api): State<Api>, caller: Caller) -> Result<axum::Json<User>, Problem> {
+    let request = GetUserRequest {
+        user_id: caller.id.to_string(),
+    };
+    let answer = read(&api.backends.users, request, |mut users, request| async move {
+        users.get_user(request).await
+    });
+    answered(answer.await?.user)
+}
+
+/// Changes one's own name or password. A new password ends every session; tokens in use stay good until they expire.
+#[utoipa::path(
+    put, path = "/users/me", tag = "users", security(("token" = [])), request_body = ProfileChange,
+    responses(
+        (status = 200, body = User),
+        (status = 403, description = "The current password is wrong"),
+    ),
+)]
+async fn change_me(
+    State(api): State<Api>,
+    caller: Caller,
+    Json(change): Json<ProfileChange>,
+) -> Result<axum::Json<User>, Problem> {
+    let request = UpdateProfileRequest {
+        user_id: caller.id.to_string(),
+        name: change.name,
+        new_password: change.new_password,
+        current_password: change.current_password,
+    };
+    answered(
+        api.backends
+            .users
+            .clone()
+            .update_profile(request)
+            .await?
+            .into_inner()
+            .user,
+    )
+}
+
+/// Every account, newest first.
+#[utoipa::path(
+    get, path = "/users", tag = "users", security(("token" = [])), params(UsersQuery),
+    responses((status = 200, body = List<User>), (status = 403, description = "Not an admin")),
+)]
+async fn list(
+    State(api): State<Api>,
+    _: Admin,
+    Query(query): Query<UsersQuery>,
+) -> Result<axum::Json<List<User>>, Problem> {
+    let paging = Paging::new(query.page, query.page_size);
+    let request = ListUsersRequest {
+        page: paging.page,
+        page_size: paging.page_size,
+    };
+    let answer = read(&api.backends.users, request, |mut users, request| async move {
+        users.list_users(request).await
+    });
+    let answer = answer.await?;
+    Ok(axum::Json(paging.list(answer.users, answer.total, User::from)))
+}
+
+/// Makes an account an admin's or a user's, disables or enables it.
+#[utoipa::path(
+    patch, path = "/users/{id}", tag = "users", security(("token" = [])), request_body = AccessChange,
+    params(("id" = uuid::Uuid, Path, description = "The account")),
+    responses(
+        (status = 200, body = User),
+        (status = 403, description = "Not an admin"),
+        (status = 409, description = "No enabled admin would be left"),
+    ),
+)]
+async fn change_access(
+    State(api): State<Api>,
+    _: Admin,
+    Id(id): Id,
+    Json(change): Json<AccessChange>,
+) -> Result<axum::Json<User>, Problem> {
+    let role = change.role.map(|role| match role {
+        Role::User => RoleMessage::User.into(),
+        Role::Admin => RoleMessage::Admin.into(),
+    });
+    let request = UpdateUserRequest {
+        user_id: id.to_string(),
+        role,
+        disabled: change.disabled,
+    };
+    answered(
+        api.backends
+            .users
+            .clone()
+            .update_user(request)
+            .await?
+            .into_inner()
+            .user,
+    )
+}
+
+fn answered(user: Option<UserMessage>) -> Result<axum::Json<User>, Problem> {
+    user.map(|user| axum::Json(user.into()))
+        .ok_or_else(Problem::internal)
+}

@@ -1,0 +1,60 @@
+//! The HTTP API of the shop: the only service that the world talks to. It knows who calls, bounds what they may ask,
+//! and turns requests into calls of the services behind it; it keeps nothing itself, so that there can be as many of
+//! it as one likes.
+//!
+//! Start with [`http`]: one file per resource, and the layers that every request goes through. [`problem`] is where
+//! refusals get their form, [`token`] where callers are known by their tokens, and [`backends`] where orders that come
+//! at the same time are put into one call.
+
+pub mod backends;
+pub mod config;
+pub mod http;
+pub mod money;
+pub mod problem;
+pub mod rate_limit;
+pub mod token;
+
+use std::sync::Arc;
+
+use chassis::{DefaultAddrs, Running, Service, StartError};
+
+pub use config::Config;
+
+use crate::{backends::Backends, http::Api, rate_limit::Limiter, token::Verifier};
+
+/// Where it listens unless it is told otherwise.
+pub const DEFAULT_ADDRS: DefaultAddrs = DefaultAddrs {
+    listen: 8080,
+    admin: 9080,
+};
+
+/// Starts answering. It is ready once it knows the keys that tokens are checked with; from then on it stays so, even
+/// where a service behind it is down, since the others are not.
+pub async fn start(config: Config) -> Result<Running, StartError> {
+    let service = Service::bind("api-gateway", &config.service, DEFAULT_ADDRS).await?;
+    let backends = Backends::new(
+        service.grpc_channel("user-service", &config.user_service_url),
+        service.grpc_channel("inventory-service", &config.inventory_service_url),
+        service.grpc_channel("order-service", &config.order_service_url),
+    );
+
+    let verifier = Arc::new(Verifier::new(backends.users.clone()));
+    let (flag, followed) = (service.health().flag("signing-keys"), Arc::clone(&verifier));
+    service.spawn("signing-keys", |shutdown| async move {
+        followed.follow(flag, shutdown).await;
+    });
+    let limiter = Limiter::new(&config.rates);
+    let forgetting = limiter.clone();
+    service.spawn("rate-limits", |shutdown| forgetting.forget(shutdown));
+
+    let api = Api::new(
+        backends,
+        verifier,
+        limiter,
+        service.health().clone(),
+        &config.limits,
+        service.shutdown(),
+    );
+    let router = http::router(api, &config);
+    Ok(service.serve_http(router))
+}

@@ -1,0 +1,8 @@
+//! The gateway as its callers meet it, without the rest of the shop: what it answers by itself, and what it makes of
+//! services that are not there. The whole API, on all six services, is tested by `tests/e2e`.
+#![allow(clippy::unwrap_used, clippy::expect_used, missing_docs)]
+
+mod alone;
+mod docs;
+mod support;
+mod tokens;

@@ -178,27 +178,25 @@ choose_backends() {
 }
 
 build() {
-    local name packages=()
+    local name programs=()
     bin_dir=${SHOP_BIN_DIR:-}
     if [[ -z $bin_dir ]]; then
         PATH=$PATH:${CARGO_HOME:-$HOME/.cargo}/bin
         command -v cargo >/dev/null || fail 'cargo is missing: install Rust (https://rustup.rs)'
-        for name in "${services[@]}"; do packages+=(--package "$name"); done
+        for name in "${services[@]}"; do programs+=(--bin "$name"); done
+        [[ $mode != demo* ]] || programs+=(--bin demo)
         say 'building (some minutes, the first time)'
         export CARGO_TARGET_DIR=${CARGO_TARGET_DIR:-$root/target}
-        cargo_build "${packages[@]}"
-        # On its own, so that the services are the same binaries with the demonstration and without.
-        [[ $mode != demo* ]] || cargo_build --package e2e --bin demo
+        # With the features that the whole workspace asks for: the same binaries with the demonstration and without, and
+        # those that the tests use.
+        cargo build --manifest-path "$root/Cargo.toml" --release --locked --workspace "${programs[@]}" 9>&- ||
+            fail 'the build failed'
         bin_dir=$CARGO_TARGET_DIR/release
     fi
     bin_dir=$(cd "$bin_dir" && pwd)
     for name in "${services[@]}"; do
         [[ -x $bin_dir/$name ]] || fail "there is no $name in $bin_dir"
     done
-}
-
-cargo_build() {
-    cargo build --manifest-path "$root/Cargo.toml" --release --locked "$@" 9>&- || fail 'the build failed'
 }
 
 start_backends() {

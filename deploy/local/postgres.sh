@@ -43,7 +43,7 @@ postgres_start() {
     shift 2
     bin=$(postgres_bin "$(<"$dir/PG_VERSION")") || return 1
     for setting in listen_addresses=127.0.0.1 "port=$port" unix_socket_directories= max_connections=300 \
-        shared_buffers=256MB effective_cache_size=1GB max_wal_size=4GB checkpoint_timeout=15min jit=off log_line_prefix='%m [%p] %d ' "$@"; do
+        shared_buffers=512MB effective_cache_size=1GB max_wal_size=4GB checkpoint_timeout=15min jit=off log_line_prefix='%m [%p] %d ' "$@"; do
         settings+=(-c "$setting")
     done
     start_process postgres "$(postgres_user)" env LC_ALL=C.UTF-8 "$bin/postgres" -D "$dir" "${settings[@]}"

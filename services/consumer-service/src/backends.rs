@@ -5,7 +5,7 @@
 //! the broker and use up the delivery limit of healthy messages. A call that is refused as a whole is halved until the
 //! item at fault stands alone, so that it takes no other with it.
 
-use std::{future::Future, time::Duration};
+use std::{future::Future, ops::RangeInclusive, time::Duration};
 
 use backon::{BackoffBuilder as _, ExponentialBuilder};
 use chassis::{grpc::ClientChannel, telemetry::trace};
@@ -24,8 +24,8 @@ use tracing::{Instrument as _, Span};
 
 use crate::processing::Item;
 
-const SHORTEST_PAUSE: Duration = Duration::from_millis(50);
-const LONGEST_PAUSE: Duration = Duration::from_secs(5);
+/// Between attempts: the first pause, and what they grow to.
+const PAUSES: RangeInclusive<Duration> = Duration::from_millis(50)..=Duration::from_secs(5);
 /// So often may several items together end in an internal error before they are tried in halves.
 const INTERNAL_ERRORS_TOGETHER: u32 = 3;
 /// So often may one item alone end in an internal error before it is given up: an order that triggers a bug must not
@@ -55,6 +55,7 @@ impl Backends {
     pub async fn allocate(&self, items: &[Item<StockAllocation>]) -> Answers<StockAllocationResult> {
         ask(
             "allocate stock",
+            PAUSES,
             items,
             |request| &request.trace,
             |allocations| {
@@ -75,6 +76,7 @@ impl Backends {
     pub async fn release(&self, items: &[Item<StockRelease>]) -> Answers<StockReleaseResult> {
         ask(
             "release stock",
+            PAUSES,
             items,
             |request| &request.trace,
             |releases| {
@@ -95,6 +97,7 @@ impl Backends {
     pub async fn record(&self, items: &[Item<OrderOutcome>]) -> Answers<RecordOutcomeResult> {
         ask(
             "record outcomes",
+            PAUSES,
             items,
             |request| &request.trace,
             |outcomes| {
@@ -115,6 +118,7 @@ impl Backends {
 /// Asks until every item has its answer, however long that takes.
 async fn ask<T, R, F, Fut>(
     what: &'static str,
+    pauses: RangeInclusive<Duration>,
     items: &[Item<T>],
     trace_of: impl Fn(&T) -> &Option<TraceContext>,
     call: F,
@@ -132,7 +136,7 @@ where
             what,
             group.iter().filter_map(|item| trace_of(&item.request).as_ref()),
         );
-        match insist(what, group, &call).instrument(span).await {
+        match insist(what, &pauses, group, &call).instrument(span).await {
             Ok(results) => answers.extend(results.into_iter().map(Ok)),
             Err(status) if group.len() == 1 => {
                 answers.push(Err(format!("{:?}: {}", status.code(), status.message())));
@@ -148,7 +152,12 @@ where
 }
 
 /// Asks for a group until there is an answer, or a refusal that no repetition will change.
-async fn insist<T, R, F, Fut>(what: &'static str, group: &[Item<T>], call: &F) -> Result<Vec<R>, Status>
+async fn insist<T, R, F, Fut>(
+    what: &'static str,
+    pauses: &RangeInclusive<Duration>,
+    group: &[Item<T>],
+    call: &F,
+) -> Result<Vec<R>, Status>
 where
     T: Clone,
     F: Fn(Vec<T>) -> Fut,
@@ -160,9 +169,9 @@ where
         INTERNAL_ERRORS_TOGETHER
     };
     let mut internal_errors = 0;
-    let mut pauses = ExponentialBuilder::default()
-        .with_min_delay(SHORTEST_PAUSE)
-        .with_max_delay(LONGEST_PAUSE)
+    let mut growing = ExponentialBuilder::default()
+        .with_min_delay(*pauses.start())
+        .with_max_delay(*pauses.end())
         .without_max_times()
         .with_jitter()
         .build();
@@ -183,7 +192,7 @@ where
             }
             Hope::Full => internal_errors = 0,
         }
-        let pause = pauses.next().unwrap_or(LONGEST_PAUSE);
+        let pause = growing.next().unwrap_or(*pauses.end());
         tracing::warn!(items = group.len(), %status, ?pause, "cannot {what} now; the batch is held");
         tokio::time::sleep(pause).await;
     }
@@ -255,6 +264,7 @@ mod tests {
         let sizes = Mutex::new(Vec::new());
         let answers = ask(
             "test",
+            Duration::from_millis(1)..=Duration::from_millis(2),
             &items(0..count),
             |_| &None,
             |numbers: Vec<u32>| {
@@ -266,7 +276,7 @@ mod tests {
         (answers, sizes.into_inner().unwrap())
     }
 
-    #[tokio::test(start_paused = true)]
+    #[tokio::test]
     async fn one_refused_item_is_found_and_the_others_are_answered_in_order() {
         let (answers, sizes) = ask_with(
             |numbers| {
@@ -286,7 +296,7 @@ mod tests {
         assert_eq!(sizes, [8, 4, 4, 2, 1, 1, 2]);
     }
 
-    #[tokio::test(start_paused = true)]
+    #[tokio::test]
     async fn a_back_end_that_is_down_is_asked_until_it_is_up_without_splitting() {
         let calls = Mutex::new(0);
         let (answers, sizes) = ask_with(
@@ -306,7 +316,7 @@ mod tests {
         assert_eq!(sizes, [3; 41]);
     }
 
-    #[tokio::test(start_paused = true)]
+    #[tokio::test]
     async fn an_item_that_triggers_a_bug_is_given_up_alone() {
         let (answers, sizes) = ask_with(
             |numbers| {

@@ -40,9 +40,11 @@ fn build() -> anyhow::Result<PathBuf> {
             concat!(env!("CARGO_MANIFEST_DIR"), "/../../Cargo.toml"),
         ])
         .arg("--target-dir")
-        .arg(target);
+        .arg(target)
+        // With the features that the whole workspace asks for, so that no dependency is built twice.
+        .arg("--workspace");
     for service in Service::ALL {
-        cargo.args(["--package", service.name()]);
+        cargo.args(["--bin", service.name()]);
     }
     let status = cargo.status().context("cargo can't be run")?;
     if !status.success() {

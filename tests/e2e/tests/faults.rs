@@ -70,16 +70,21 @@ async fn redeliver_twice(
             .publish(routing_key, &event.data, event.properties.clone())
             .await?;
     }
-    wait_until(
-        "the consumer has them",
-        || rabbitmq.orders_waiting(),
-        |waiting| *waiting == 0,
-    )
-    .await?;
-    // What a consumer that has drained did not acknowledge is back in the queue.
-    stack.terminate(Service::Consumer).await?;
-    assert_eq!(rabbitmq.orders_waiting().await?, 0, "all is acknowledged");
-    stack.start(Service::Consumer).await
+    // A message that consumer-service has, but has not begun with when it is told to stop, is back in the queue then.
+    loop {
+        wait_until(
+            "the consumer has them",
+            || rabbitmq.orders_waiting(),
+            |waiting| *waiting == 0,
+        )
+        .await?;
+        stack.terminate(Service::Consumer).await?;
+        let left = rabbitmq.orders_waiting().await?;
+        stack.start(Service::Consumer).await?;
+        if left == 0 {
+            return Ok(());
+        }
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -120,7 +120,7 @@ struct ProductsQuery {
     q: Option<String>,
     /// Exactly this category.
     category: Option<String>,
-    /// Newest first where nothing is said.
+    /// By this field, downwards with a minus; newest first where nothing is said.
     #[param(inline)]
     sort: Option<Sort>,
 }
@@ -128,9 +128,9 @@ struct ProductsQuery {
 /// The order of a list.
 #[derive(Clone, Copy, Deserialize, ToSchema)]
 enum Sort {
-    #[serde(rename = "newest")]
+    #[serde(rename = "-created_at")]
     Newest,
-    #[serde(rename = "oldest")]
+    #[serde(rename = "created_at")]
     Oldest,
     #[serde(rename = "price")]
     Cheapest,

@@ -19,8 +19,6 @@ pub mod postgres;
 mod run;
 mod service;
 pub mod telemetry;
-#[cfg(feature = "testing")]
-pub mod testing;
 
 pub use run::{run, run_with};
 pub use service::{DefaultAddrs, Running, Service, StartError};

@@ -7,9 +7,9 @@ use chassis::{
     DefaultAddrs, Service, StartError,
     amqp::{self, topology},
     config::{AmqpArgs, PostgresArgs, ServiceArgs},
-    testing::{Broker, Database},
 };
 use clap::Parser;
+use fixtures::{Broker, Database};
 use sqlx::migrate::Migrator;
 
 static MIGRATOR: Migrator = sqlx::migrate!("tests/migrations");

@@ -10,8 +10,8 @@ use chassis::{
     amqp::topology,
     config::{AmqpArgs, ServiceArgs},
     grpc::{ClientChannel, status},
-    testing::Broker,
 };
+use fixtures::Broker;
 use lapin::{
     Channel, Connection, ConnectionProperties,
     message::BasicGetMessage,

@@ -9,7 +9,7 @@ use std::{
 };
 
 use anyhow::{Context as _, ensure};
-use chassis::testing::{Broker, Database};
+use fixtures::{Broker, Database};
 use futures::future::try_join_all;
 use rustix::process::Signal;
 use tempfile::TempDir;

@@ -5,13 +5,13 @@ use std::{path::Path, time::Duration};
 use chassis::{
     Running,
     config::{PostgresArgs, ServiceArgs},
-    testing::Database,
 };
 use clap::Parser as _;
 use ed25519_dalek::{
     SigningKey,
     pkcs8::{EncodePrivateKey as _, spki::der::pem::LineEnding},
 };
+use fixtures::Database;
 use serde_json::{Value, json};
 
 use crate::support::{Gateway, is, problem};

@@ -1,6 +1,7 @@
 //! The queue on a real RabbitMQ, seen by a test: it publishes what producer-service would, and counts what is left.
 
-use chassis::{amqp::topology, testing::Broker};
+use chassis::amqp::topology;
+use fixtures::Broker;
 use lapin::{
     BasicProperties, Channel, Connection, ConnectionProperties,
     message::Delivery,

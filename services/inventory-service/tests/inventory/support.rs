@@ -3,8 +3,8 @@
 use chassis::{
     Running,
     config::{PostgresArgs, ServiceArgs},
-    testing::Database,
 };
+use fixtures::Database;
 use inventory_service::Config;
 use proto::{
     inventory::{

@@ -12,9 +12,9 @@ use chassis::{
     DefaultAddrs, Running, Service,
     config::{PostgresArgs, ServiceArgs},
     grpc::{ClientChannel, status},
-    testing::Database,
 };
 use clap::Parser as _;
+use fixtures::Database;
 use proto::{
     inventory::{CreateProductRequest, inventory_service_client::InventoryServiceClient},
     money::Money,

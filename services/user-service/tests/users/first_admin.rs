@@ -1,6 +1,6 @@
 use std::fs;
 
-use chassis::testing::Database;
+use fixtures::Database;
 use proto::user::Role;
 
 use crate::support::{PASSWORD, Service, config};

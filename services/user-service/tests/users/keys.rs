@@ -1,10 +1,10 @@
 use std::fs;
 
-use chassis::testing::Database;
 use ed25519_dalek::{
     SigningKey,
     pkcs8::{EncodePrivateKey as _, spki::der::pem::LineEnding},
 };
+use fixtures::Database;
 use sqlx::PgPool;
 
 use crate::support::{PASSWORD, Service, config, eventually, key_id};

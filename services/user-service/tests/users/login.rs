@@ -1,4 +1,4 @@
-use chassis::testing::Database;
+use fixtures::Database;
 use proto::user::Role;
 use tonic::Code;
 

@@ -1,4 +1,4 @@
-use chassis::testing::Database;
+use fixtures::Database;
 use futures::future::join_all;
 use proto::user::{UpdateProfileRequest, User};
 use tonic::{Code, Status};

@@ -5,9 +5,9 @@ use std::time::Duration;
 use chassis::{
     Running,
     config::{PostgresArgs, ServiceArgs},
-    testing::Database,
 };
 use clap::Parser as _;
+use fixtures::Database;
 use jsonwebtoken::{Algorithm, DecodingKey, Validation, decode, decode_header};
 use proto::user::{
     GetSigningKeysRequest, GetUserRequest, LogInRequest, LogOutRequest, RefreshSessionRequest,

@@ -16,7 +16,7 @@ pub mod token;
 
 use std::sync::Arc;
 
-use chassis::{DefaultAddrs, Running, Service, StartError};
+use chassis::{DefaultAddrs, Running, Service, StartError, http::ConnectionLimits};
 
 pub use config::Config;
 
@@ -56,5 +56,5 @@ pub async fn start(config: Config) -> Result<Running, StartError> {
         service.shutdown(),
     );
     let router = http::router(api, &config);
-    Ok(service.serve_http(router))
+    Ok(service.serve_http(router, ConnectionLimits::default()))
 }

@@ -14,6 +14,7 @@ pub mod batch;
 pub mod config;
 pub mod grpc;
 pub mod health;
+pub mod http;
 pub mod page;
 pub mod postgres;
 mod run;

@@ -6,7 +6,6 @@ use std::{
     time::Duration,
 };
 
-use axum::serve::ListenerExt as _;
 use sqlx::{PgPool, migrate::Migrator};
 use tokio::{net::TcpListener, sync::watch};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
@@ -16,6 +15,7 @@ use crate::{
     config::{ConfigError, GrpcUrl, PostgresArgs, ServiceArgs},
     grpc::{self, ClientChannel},
     health::{self, Health, ReadinessFlag},
+    http::{self, ConnectionLimits},
     postgres,
 };
 
@@ -181,20 +181,10 @@ impl Service {
     }
 
     /// Answers HTTP requests from now on. Handlers can ask for the peer's address by `ConnectInfo<SocketAddr>`.
-    pub fn serve_http(self, router: axum::Router) -> Running {
+    pub fn serve_http(self, router: axum::Router, limits: ConnectionLimits) -> Running {
         self.serve(move |listener, _, shutdown| async move {
-            let listener = listener.tap_io(|stream| {
-                if let Err(error) = stream.set_nodelay(true) {
-                    tracing::debug!(%error, "a connection keeps Nagle's algorithm");
-                }
-            });
-            axum::serve(
-                listener,
-                router.into_make_service_with_connect_info::<SocketAddr>(),
-            )
-            .with_graceful_shutdown(shutdown.cancelled_owned())
-            .await
-            .map_err(|error| error.to_string())
+            http::serve(router, listener, limits, shutdown).await;
+            Ok(())
         })
     }
 

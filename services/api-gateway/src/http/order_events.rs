@@ -9,6 +9,7 @@ use axum::{
 use futures::{Stream, StreamExt as _};
 use proto::order::{WatchOrderRequest, WatchOrderResponse};
 use tonic::Status;
+use utoipa::ToSchema;
 use utoipa_axum::{router::OpenApiRouter, routes};
 
 use super::{Api, caller::Caller, input::Id, orders::Order};
@@ -17,16 +18,29 @@ use crate::problem::Problem;
 /// Proxies close connections that are silent for long.
 const KEEP_ALIVE: Duration = Duration::from_secs(15);
 
+/// What a client reads of each event. The OpenAPI document describes a stream by the schema of one event, as is usual
+/// before version 3.2 of that specification.
+#[derive(ToSchema)]
+#[expect(dead_code, reason = "it describes what axum's `Event` writes")]
+struct OrderEvent {
+    /// Always `status`.
+    #[schema(pattern = "^status$")]
+    event: String,
+    /// The order, as `GET /orders/{id}` answers it.
+    #[schema(content_media_type = "application/json")]
+    data: String,
+}
+
 pub(super) fn routes() -> OpenApiRouter<Api> {
     OpenApiRouter::new().routes(routes!(follow))
 }
 
 /// Follows an order: an event `status` with the order now, and another at each change until the status is final. The
-/// stream ends then, or after some minutes; a browser's `EventSource` connects again by itself.
+/// stream ends then, or after some minutes; connect again in that case, the first event is the order as it is.
 #[utoipa::path(
     get, path = "/orders/{id}/events", tag = "orders", security(("token" = [])),
     params(("id" = uuid::Uuid, Path, description = "The order")),
-    responses((status = 200, description = "Each event's data is the order", body = String, content_type = "text/event-stream")),
+    responses((status = 200, description = "Each event's data is the order", body = OrderEvent, content_type = "text/event-stream")),
 )]
 async fn follow(
     State(api): State<Api>,

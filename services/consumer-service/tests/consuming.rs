@@ -4,7 +4,10 @@
 mod peers;
 mod queue;
 
-use std::time::Duration;
+use std::{
+    panic::Location,
+    time::{Duration, Instant},
+};
 
 use chassis::{
     Running,
@@ -18,6 +21,9 @@ use proto::order::order_outcome;
 use queue::{Queue, id_of};
 use tonic::Status;
 use uuid::Uuid;
+
+/// How long anything may take here; far more than it does.
+const PATIENCE: Duration = Duration::from_secs(30);
 
 fn start_with(queue: &Queue, peers: &Peers, grace: Duration) -> impl Future<Output = Running> {
     let config = Config {
@@ -41,23 +47,39 @@ async fn start(queue: &Queue, peers: &Peers) -> Running {
     start_with(queue, peers, Duration::from_secs(8)).await
 }
 
-/// Waits until it is so. A test that waits in vain is ended by its runner.
-async fn until(condition: impl Fn() -> bool) {
-    while !condition() {
-        tokio::time::sleep(Duration::from_millis(10)).await;
+/// Waits until it is so.
+#[track_caller]
+fn until(condition: impl Fn() -> bool) -> impl Future<Output = ()> {
+    let caller = Location::caller();
+    async move {
+        let deadline = Instant::now() + PATIENCE;
+        while !condition() {
+            assert!(Instant::now() < deadline, "waited in vain at {caller}");
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
     }
 }
 
 async fn until_waiting(queue: &Queue, name: &str, count: u32) {
-    while queue.waiting(name).await != count {
+    let deadline = Instant::now() + PATIENCE;
+    loop {
+        let waiting = queue.waiting(name).await;
+        if waiting == count {
+            return;
+        }
+        assert!(
+            Instant::now() < deadline,
+            "{waiting} messages in {name}, not {count}"
+        );
         tokio::time::sleep(Duration::from_millis(10)).await;
     }
 }
 
-/// After the service has ended, every delivery that it did not settle is back in the queue.
+/// After the service has ended, every delivery that it did not settle is back in the queue, which takes the broker a
+/// moment.
 async fn stop_and_expect(running: Running, queue: Queue, left: u32, dead: u32) {
     running.stop().await.unwrap();
-    assert_eq!(queue.waiting(QUEUE).await, left, "messages left in the queue");
+    until_waiting(&queue, QUEUE, left).await;
     assert_eq!(queue.waiting(DEAD_LETTER_QUEUE).await, dead, "dead letters");
     queue.broker.drop().await;
 }
@@ -235,11 +257,8 @@ async fn the_batch_in_hand_is_finished_at_shutdown() {
     peers.gate(true);
     stopping.await.unwrap().unwrap();
     assert_eq!(peers.state().recorded.len(), in_hand);
-    assert_eq!(
-        queue.waiting(QUEUE).await as usize,
-        10 - in_hand,
-        "the rest was given back"
-    );
+    // The rest was given back.
+    until_waiting(&queue, QUEUE, 10 - u32::try_from(in_hand).unwrap()).await;
     queue.broker.drop().await;
 }
 

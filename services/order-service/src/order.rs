@@ -352,5 +352,4 @@ pub fn place(
 }
 
 #[cfg(test)]
-#[path = "order_tests.rs"]
 mod tests;

@@ -1,11 +1,8 @@
 //! No event is lost, and one order's events keep their order.
-#![allow(clippy::unwrap_used, clippy::expect_used, missing_docs)]
-
-mod support;
 
 use std::collections::{HashMap, HashSet};
 
-use support::{World, eventually, order_of};
+use super::support::{World, eventually, order_of};
 
 #[tokio::test]
 async fn events_wait_while_the_producer_is_down() {

@@ -1,6 +1,5 @@
 //! The real order-service and the real inventory-service in this process, each with a database of its own, and a
 //! producer-service that keeps what it is given and refuses on demand: RabbitMQ is not what is tested here.
-#![allow(clippy::unwrap_used, clippy::expect_used, dead_code, unreachable_pub)]
 
 use std::{
     collections::HashSet,
@@ -19,8 +18,9 @@ use proto::{
     inventory::{CreateProductRequest, inventory_service_client::InventoryServiceClient},
     money::Money,
     order::{
-        CreateOrderResult, CreateOrdersRequest, CreatedOrder, NewOrder, NewOrderLine, Order, OrderOutcome,
-        RecordOutcomeResult, RecordOutcomesRequest, StockConfirmed, create_order_result, order_outcome,
+        ActorRole, CreateOrderResult, CreateOrdersRequest, CreatedOrder, NewOrder, NewOrderLine, Order,
+        OrderOutcome, OrderStatus, RecordOutcomeResult, RecordOutcomesRequest, StockConfirmed,
+        UpdateOrderStatusRequest, create_order_result, order_outcome,
         order_service_client::OrderServiceClient,
     },
     producer::{
@@ -34,7 +34,7 @@ use uuid::Uuid;
 
 /// What producer-service's stand-in was given, in order of arrival, and what it shall refuse.
 #[derive(Clone, Default)]
-pub struct Publications(Arc<Mutex<State>>);
+pub(crate) struct Publications(Arc<Mutex<State>>);
 
 #[derive(Default)]
 struct State {
@@ -45,12 +45,12 @@ struct State {
 
 impl Publications {
     /// Events so far.
-    pub fn events(&self) -> Vec<Event> {
+    pub(crate) fn events(&self) -> Vec<Event> {
         self.0.lock().unwrap().events.clone()
     }
 
     /// The types of one order's events so far.
-    pub fn types_of(&self, order_id: &str) -> Vec<String> {
+    pub(crate) fn types_of(&self, order_id: &str) -> Vec<String> {
         self.events()
             .into_iter()
             .filter(|event| event.subject == order_id)
@@ -59,17 +59,17 @@ impl Publications {
     }
 
     /// Refuses an order's events until told otherwise.
-    pub fn refuse(&self, order_id: &str) {
+    pub(crate) fn refuse(&self, order_id: &str) {
         self.0.lock().unwrap().refuse_subjects.insert(order_id.to_owned());
     }
 
     /// Takes everything again.
-    pub fn accept_all(&self) {
+    pub(crate) fn accept_all(&self) {
         self.0.lock().unwrap().refuse_subjects.clear();
     }
 
     /// Takes the next calls' events, and answers as if the connection had broken afterwards.
-    pub fn lose_answers(&self, calls: usize) {
+    pub(crate) fn lose_answers(&self, calls: usize) {
         self.0.lock().unwrap().lose_answers = calls;
     }
 }
@@ -106,7 +106,7 @@ impl ProducerService for Publications {
 }
 
 /// Everything a test needs.
-pub struct World {
+pub(crate) struct World {
     pub orders: OrderServiceClient<ClientChannel>,
     pub inventory: InventoryServiceClient<ClientChannel>,
     pub publications: Publications,
@@ -122,7 +122,7 @@ fn channel(running: &Running) -> ClientChannel {
     ClientChannel::new("test", format!("http://{}", running.addr()).parse().unwrap())
 }
 
-pub async fn serve_producer(publications: &Publications, args: &ServiceArgs) -> Running {
+pub(crate) async fn serve_producer(publications: &Publications, args: &ServiceArgs) -> Running {
     let ports = DefaultAddrs { listen: 0, admin: 0 };
     let service = Service::bind("producer-service", args, ports).await.unwrap();
     service.serve_grpc(tonic::service::Routes::new(ProducerServiceServer::new(
@@ -131,7 +131,7 @@ pub async fn serve_producer(publications: &Publications, args: &ServiceArgs) -> 
 }
 
 impl World {
-    pub async fn start() -> Self {
+    pub(crate) async fn start() -> Self {
         let (database, inventory_database) = tokio::join!(Database::create(), Database::create());
         let inventory_running = inventory_service::start(inventory_service::Config {
             service: ServiceArgs::loopback(),
@@ -162,23 +162,23 @@ impl World {
     }
 
     /// One more replica; returns a client of its own.
-    pub async fn add_replica(&mut self) -> OrderServiceClient<ClientChannel> {
+    pub(crate) async fn add_replica(&mut self) -> OrderServiceClient<ClientChannel> {
         let replica = order_service::start(self.config.clone()).await.unwrap();
         let client = OrderServiceClient::new(channel(&replica));
         self.running.push(replica);
         client
     }
 
-    pub async fn stop_inventory(&mut self) {
+    pub(crate) async fn stop_inventory(&mut self) {
         self.inventory_running.take().unwrap().stop().await.unwrap();
     }
 
-    pub async fn stop_producer(&mut self) {
+    pub(crate) async fn stop_producer(&mut self) {
         self.producer.take().unwrap().stop().await.unwrap();
     }
 
     /// Starts the producer again, where it was.
-    pub async fn start_producer(&mut self) {
+    pub(crate) async fn start_producer(&mut self) {
         let url = &self.config.producer_service_url;
         let listen_addr = Some(([127, 0, 0, 1], url.port()).into());
         let args = ServiceArgs {
@@ -188,7 +188,7 @@ impl World {
         self.producer = Some(serve_producer(&self.publications, &args).await);
     }
 
-    pub async fn end(self) {
+    pub(crate) async fn end(self) {
         for running in self
             .running
             .into_iter()
@@ -202,7 +202,7 @@ impl World {
     }
 
     /// A new product's id.
-    pub async fn product(&self, price: i64, currency: &str) -> String {
+    pub(crate) async fn product(&self, price: i64, currency: &str) -> String {
         let request = CreateProductRequest {
             name: "Cup".to_owned(),
             price: Some(Money {
@@ -223,7 +223,7 @@ impl World {
             .id
     }
 
-    pub async fn create(&self, orders: Vec<NewOrder>) -> Result<Vec<CreateOrderResult>, Status> {
+    pub(crate) async fn create(&self, orders: Vec<NewOrder>) -> Result<Vec<CreateOrderResult>, Status> {
         Ok(self
             .orders
             .clone()
@@ -234,13 +234,29 @@ impl World {
     }
 
     /// Places an order that must succeed.
-    pub async fn place(&self, order: NewOrder) -> Order {
+    pub(crate) async fn place(&self, order: NewOrder) -> Order {
         created(self.create(vec![order]).await.unwrap().remove(0))
             .order
             .unwrap()
     }
 
-    pub async fn confirm(&self, order_ids: &[&str]) -> Vec<RecordOutcomeResult> {
+    pub(crate) async fn change(
+        &self,
+        order: &Order,
+        actor: ActorRole,
+        status: OrderStatus,
+    ) -> Result<Order, Status> {
+        let request = UpdateOrderStatusRequest {
+            order_id: order.id.clone(),
+            user_id: None,
+            actor: actor.into(),
+            status: status.into(),
+        };
+        let answer = self.orders.clone().update_order_status(request).await?;
+        Ok(answer.into_inner().order.unwrap())
+    }
+
+    pub(crate) async fn confirm(&self, order_ids: &[&str]) -> Vec<RecordOutcomeResult> {
         let outcomes = order_ids.iter().map(|id| confirmed(id)).collect();
         let request = RecordOutcomesRequest { outcomes };
         self.orders
@@ -252,7 +268,7 @@ impl World {
             .results
     }
 
-    pub async fn count(&self, query: &'static str) -> i64 {
+    pub(crate) async fn count(&self, query: &'static str) -> i64 {
         sqlx::query_scalar(query)
             .fetch_one(self.database.pool())
             .await
@@ -260,7 +276,7 @@ impl World {
     }
 }
 
-pub fn confirmed(order_id: &str) -> OrderOutcome {
+pub(crate) fn confirmed(order_id: &str) -> OrderOutcome {
     OrderOutcome {
         order_id: order_id.to_owned(),
         outcome: Some(order_outcome::Outcome::Confirmed(StockConfirmed {})),
@@ -269,7 +285,7 @@ pub fn confirmed(order_id: &str) -> OrderOutcome {
 }
 
 /// An order of one unit of each product, by a new user.
-pub fn order_of(products: &[&str]) -> NewOrder {
+pub(crate) fn order_of(products: &[&str]) -> NewOrder {
     NewOrder {
         user_id: Uuid::now_v7().to_string(),
         lines: products
@@ -283,14 +299,14 @@ pub fn order_of(products: &[&str]) -> NewOrder {
     }
 }
 
-pub fn created(result: CreateOrderResult) -> CreatedOrder {
+pub(crate) fn created(result: CreateOrderResult) -> CreatedOrder {
     match result.outcome.unwrap() {
         create_order_result::Outcome::Created(created) => created,
         create_order_result::Outcome::Refused(refused) => panic!("refused: {refused:?}"),
     }
 }
 
-pub fn refused(result: CreateOrderResult) -> Status {
+pub(crate) fn refused(result: CreateOrderResult) -> Status {
     match result.outcome.unwrap() {
         create_order_result::Outcome::Refused(refused) => status::from_pb(&refused),
         create_order_result::Outcome::Created(created) => panic!("created: {created:?}"),
@@ -298,7 +314,7 @@ pub fn refused(result: CreateOrderResult) -> Status {
 }
 
 /// The fields at fault.
-pub fn fields(status: &Status) -> Vec<String> {
+pub(crate) fn fields(status: &Status) -> Vec<String> {
     let details = tonic_types::StatusExt::get_details_bad_request(status).unwrap();
     details
         .field_violations
@@ -308,7 +324,7 @@ pub fn fields(status: &Status) -> Vec<String> {
 }
 
 /// Waits for what must come true soon.
-pub async fn eventually(what: &str, mut condition: impl AsyncFnMut() -> bool) {
+pub(crate) async fn eventually(what: &str, mut condition: impl AsyncFnMut() -> bool) {
     let began = Instant::now();
     while !condition().await {
         assert!(

@@ -1,0 +1,9 @@
+//! The service as its callers see it: started in this process on a free port and on a database of its own, called by a
+//! real gRPC client.
+#![allow(clippy::unwrap_used, clippy::expect_used, missing_docs)]
+
+mod creation;
+mod outbox;
+mod reading;
+mod statuses;
+mod support;

@@ -1,0 +1,181 @@
+//! Changes by people, outcomes of the stock, and both at once.
+
+use proto::order::{
+    ActorRole, OrderOutcome, OrderStatus, RecordOutcomesRequest, Rejection, RejectionReason, order_outcome,
+    record_outcome_result,
+};
+use tonic::Code;
+use uuid::Uuid;
+
+use super::support::{World, confirmed, eventually, fields, order_of, refused};
+
+fn result_status(result: &proto::order::RecordOutcomeResult) -> Option<OrderStatus> {
+    match result.result {
+        Some(record_outcome_result::Result::Status(status)) => OrderStatus::try_from(status).ok(),
+        _ => None,
+    }
+}
+
+#[tokio::test]
+async fn statuses_change_as_the_state_machine_says() {
+    let world = World::start().await;
+    let cup = world.product(1, "EUR").await;
+    let order = world.place(order_of(&[&cup])).await;
+    let refusal = world
+        .change(&order, ActorRole::Admin, OrderStatus::Completed)
+        .await
+        .unwrap_err();
+    assert_eq!(
+        chassis::grpc::status::reason(&refusal).as_deref(),
+        Some("INVALID_TRANSITION")
+    );
+    let refusal = world
+        .change(&order, ActorRole::Customer, OrderStatus::Completed)
+        .await
+        .unwrap_err();
+    assert_eq!(refusal.code(), Code::PermissionDenied);
+    let refusal = world
+        .change(&order, ActorRole::Admin, OrderStatus::Confirmed)
+        .await
+        .unwrap_err();
+    assert_eq!(refusal.code(), Code::PermissionDenied, "stock alone confirms");
+
+    world.confirm(&[&order.id]).await;
+    let done = world
+        .change(&order, ActorRole::Admin, OrderStatus::Completed)
+        .await
+        .unwrap();
+    assert_eq!(done.status(), OrderStatus::Completed);
+    let refusal = world
+        .change(&order, ActorRole::Customer, OrderStatus::Cancelled)
+        .await
+        .unwrap_err();
+    assert_eq!(refusal.code(), Code::FailedPrecondition);
+    eventually("all events are published in order", async || {
+        world.publications.types_of(&order.id) == ["order.created", "order.confirmed", "order.completed"]
+    })
+    .await;
+    world.end().await;
+}
+
+#[tokio::test]
+async fn outcomes_are_recorded_once_and_a_cancelled_order_stays_cancelled() {
+    let world = World::start().await;
+    let cup = world.product(1, "EUR").await;
+    let (one, two) = (
+        world.place(order_of(&[&cup])).await,
+        world.place(order_of(&[&cup])).await,
+    );
+    let cancelled = world.place(order_of(&[&cup])).await;
+    world
+        .change(&cancelled, ActorRole::Customer, OrderStatus::Cancelled)
+        .await
+        .unwrap();
+    let rejected = OrderOutcome {
+        order_id: two.id.clone(),
+        outcome: Some(order_outcome::Outcome::Rejected(Rejection {
+            reason: RejectionReason::InsufficientStock.into(),
+            product_id: cup.clone(),
+        })),
+        trace: None,
+    };
+    let outcomes = vec![
+        confirmed(&one.id),
+        rejected,
+        confirmed(&cancelled.id),
+        confirmed(&Uuid::now_v7().to_string()),
+        confirmed("no uuid"),
+        confirmed(&one.id),
+    ];
+    for _ in 0..2 {
+        let request = RecordOutcomesRequest {
+            outcomes: outcomes.clone(),
+        };
+        let results = world
+            .orders
+            .clone()
+            .record_outcomes(request)
+            .await
+            .unwrap()
+            .into_inner()
+            .results;
+        let statuses: Vec<_> = results.iter().map(result_status).collect();
+        let (confirmed, rejected) = (Some(OrderStatus::Confirmed), Some(OrderStatus::Rejected));
+        assert_eq!(
+            statuses,
+            [
+                confirmed,
+                rejected,
+                Some(OrderStatus::Cancelled),
+                None,
+                None,
+                confirmed
+            ]
+        );
+    }
+    let request = GetOrderRequest {
+        order_id: two.id.clone(),
+        user_id: Some(two.user_id),
+    };
+    let read = world
+        .orders
+        .clone()
+        .get_order(request)
+        .await
+        .unwrap()
+        .into_inner()
+        .order
+        .unwrap();
+    assert_eq!(read.rejection.unwrap().product_id, cup);
+    eventually("each change is published once", async || {
+        world.count("SELECT count(*) FROM outbox").await == 0
+    })
+    .await;
+    assert_eq!(
+        world.publications.types_of(&one.id),
+        ["order.created", "order.confirmed"]
+    );
+    assert_eq!(
+        world.publications.types_of(&two.id),
+        ["order.created", "order.rejected"]
+    );
+    assert_eq!(
+        world.publications.types_of(&cancelled.id),
+        ["order.created", "order.cancelled"]
+    );
+    world.end().await;
+}
+
+#[tokio::test]
+async fn a_cancel_and_an_outcome_at_once_leave_one_story() {
+    let world = World::start().await;
+    let cup = world.product(1, "EUR").await;
+    for _ in 0..20 {
+        let order = world.place(order_of(&[&cup])).await;
+        let ids = [order.id.as_str()];
+        let (cancel, _) = tokio::join!(
+            world.change(&order, ActorRole::Customer, OrderStatus::Cancelled),
+            world.confirm(&ids)
+        );
+        assert_eq!(
+            cancel.unwrap().status(),
+            OrderStatus::Cancelled,
+            "pending and confirmed orders can be cancelled"
+        );
+        eventually("the cancel is published", async || {
+            world
+                .publications
+                .types_of(&order.id)
+                .last()
+                .is_some_and(|last| last == "order.cancelled")
+        })
+        .await;
+        let types = world.publications.types_of(&order.id);
+        assert!(
+            types == ["order.created", "order.cancelled"]
+                || types == ["order.created", "order.confirmed", "order.cancelled"],
+            "{types:?}"
+        );
+    }
+    world.end().await;
+}

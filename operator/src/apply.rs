@@ -1,0 +1,231 @@
+//! Server-side apply of what differs, and removal of what is wanted no longer.
+
+use std::{
+    collections::{HashMap, HashSet},
+    fmt::Debug,
+    sync::{Mutex, PoisonError},
+    time::Duration,
+};
+
+use futures::{StreamExt as _, TryStreamExt as _, stream};
+use k8s_openapi::{NamespaceResourceScope, apimachinery::pkg::apis::meta::v1::ObjectMeta};
+use kube::{
+    Api, Client, Resource, ResourceExt as _,
+    api::{DeleteParams, Patch, PatchParams, Preconditions},
+    core::PartialObjectMeta,
+    runtime::reflector::{ObjectRef, Store},
+};
+use serde::{Serialize, de::DeserializeOwned};
+
+use crate::revision::Revision;
+
+/// Who the API server notes as the owner of the fields.
+pub const FIELD_MANAGER: &str = "shop-operator";
+/// How long a request to the API server may take.
+pub const DEADLINE: Duration = Duration::from_secs(15);
+/// How many objects of a Shop are written at once.
+const AT_ONCE: usize = 8;
+const INSTANCE: &str = "app.kubernetes.io/instance";
+
+/// Why an object is not as it should be.
+#[derive(Debug, thiserror::Error)]
+pub enum ApplyError {
+    /// Somebody else's object has the name.
+    #[error("{kind} {name} exists already and belongs to somebody else; delete or rename it, or rename the Shop")]
+    Taken {
+        /// The kind of object.
+        kind: String,
+        /// Its name.
+        name: String,
+    },
+    /// The API server refused.
+    #[error("{kind} {name}: {source}")]
+    Request {
+        /// The kind of object.
+        kind: String,
+        /// Its name.
+        name: String,
+        /// Why.
+        source: Box<kube::Error>,
+    },
+    /// The API server did not answer in time.
+    #[error("{kind} {name}: no answer from the API server within {} s", DEADLINE.as_secs())]
+    NoAnswer {
+        /// The kind of object.
+        kind: String,
+        /// Its name.
+        name: String,
+    },
+}
+
+/// The Shop that objects belong to.
+#[derive(Clone, Debug)]
+pub struct Owner {
+    /// Its namespace, and that of its objects.
+    pub namespace: String,
+    /// Its name.
+    pub name: String,
+    /// Its uid.
+    pub uid: String,
+}
+
+impl Owner {
+    /// Whether an object is this Shop's: by its controller, or, where it outlives its Shop, by its labels.
+    fn has(&self, meta: &ObjectMeta) -> bool {
+        let references = meta.owner_references.as_deref().unwrap_or_default();
+        match references.iter().find(|reference| reference.controller == Some(true)) {
+            Some(controller) => controller.uid == self.uid,
+            None => {
+                let label = |key: &str| meta.labels.as_ref()?.get(key).map(String::as_str);
+                label(INSTANCE) == Some(&self.name) && label("app.kubernetes.io/managed-by") == Some(FIELD_MANAGER)
+            }
+        }
+    }
+
+    /// Whether an object is to be removed where it is not wanted: what outlives its Shop is not.
+    fn controls(&self, meta: &ObjectMeta) -> bool {
+        let references = meta.owner_references.as_deref().unwrap_or_default();
+        references
+            .iter()
+            .any(|reference| reference.controller == Some(true) && reference.uid == self.uid)
+    }
+}
+
+/// What was applied, and what the object was like right afterwards.
+struct Applied {
+    owner_uid: String,
+    desired: Revision,
+    object: Revision,
+}
+
+/// Writes objects. It remembers what it wrote, so that an object that is as it should be costs no request.
+pub struct Applier {
+    client: Client,
+    applied: Mutex<HashMap<(String, String, String), Applied>>,
+}
+
+impl Applier {
+    /// Remembers nothing yet: every object is applied once, which changes none that is as it should be.
+    pub fn new(client: Client) -> Self {
+        Self {
+            client,
+            applied: Mutex::default(),
+        }
+    }
+
+    /// Makes the objects of one kind as desired. Says how many it had to write.
+    pub async fn apply<K, S>(&self, owner: &Owner, known: &Store<S>, desired: &[K]) -> Result<usize, ApplyError>
+    where
+        K: Resource<DynamicType = (), Scope = NamespaceResourceScope>,
+        K: Clone + Debug + Serialize + DeserializeOwned + Send + Sync,
+        S: Resource<DynamicType = ()> + Clone + Send + Sync + 'static,
+    {
+        let written: Vec<bool> = stream::iter(desired)
+            .map(|object| self.apply_one(owner, known, object))
+            .buffer_unordered(AT_ONCE)
+            .try_collect()
+            .await?;
+        Ok(written.into_iter().filter(|written| *written).count())
+    }
+
+    async fn apply_one<K, S>(&self, owner: &Owner, known: &Store<S>, desired: &K) -> Result<bool, ApplyError>
+    where
+        K: Resource<DynamicType = (), Scope = NamespaceResourceScope>,
+        K: Clone + Debug + Serialize + DeserializeOwned,
+        S: Resource<DynamicType = ()> + Clone + 'static,
+    {
+        let name = desired.name_any();
+        let key = (K::kind(&()).into_owned(), owner.namespace.clone(), name.clone());
+        let wanted = Revision::of_bytes(&serde_json::to_vec(desired).unwrap_or_default());
+        let live = known.get(&ObjectRef::<S>::new(&name).within(&owner.namespace));
+        let seen = live.as_ref().and_then(|live| Revision::of_stripped(live.meta()));
+        if self.is_as_applied(&key, wanted, seen) {
+            return Ok(false);
+        }
+        let api: Api<K> = Api::namespaced(self.client.clone(), &owner.namespace);
+        if live.is_none_or(|live| !owner.has(live.meta())) {
+            let metadata: Api<PartialObjectMeta<K>> = Api::namespaced(self.client.clone(), &owner.namespace);
+            let there = within::<K, _>(&name, metadata.get_opt(&name)).await?;
+            if there.is_some_and(|there| !owner.has(&there.metadata)) {
+                let (kind, name) = (key.0, name);
+                return Err(ApplyError::Taken { kind, name });
+            }
+        }
+        let parameters = PatchParams::apply(FIELD_MANAGER).force();
+        let applied = within::<K, _>(&name, api.patch(&name, &parameters, &Patch::Apply(desired))).await?;
+        tracing::debug!(kind = key.0, namespace = key.1, name = key.2, "applied");
+        let mark = Applied {
+            owner_uid: owner.uid.clone(),
+            desired: wanted,
+            object: Revision::of(applied.meta()),
+        };
+        self.lock().insert(key, mark);
+        Ok(true)
+    }
+
+    /// Removes the Shop's objects of one kind that are not desired. Says how many there were.
+    pub async fn prune<K, S>(&self, owner: &Owner, known: &Store<S>, desired: &[K]) -> Result<usize, ApplyError>
+    where
+        K: Resource<DynamicType = (), Scope = NamespaceResourceScope> + Clone + Debug + DeserializeOwned,
+        S: Resource<DynamicType = ()> + Clone + 'static,
+    {
+        let desired: HashSet<&str> = desired.iter().filter_map(|object| object.meta().name.as_deref()).collect();
+        let unwanted = known.state_filter(|object| {
+            let meta = object.meta();
+            meta.namespace.as_ref() == Some(&owner.namespace)
+                && owner.controls(meta)
+                && meta.deletion_timestamp.is_none()
+                && meta.name.as_deref().is_some_and(|name| !desired.contains(name))
+        });
+        let api: Api<K> = Api::namespaced(self.client.clone(), &owner.namespace);
+        for object in &unwanted {
+            let name = object.name_any();
+            let parameters = DeleteParams::background().preconditions(Preconditions {
+                uid: object.uid(),
+                resource_version: None,
+            });
+            match within::<K, _>(&name, api.delete(&name, &parameters)).await {
+                Ok(_) => tracing::info!(kind = %K::kind(&()), name, "wanted no longer, and removed"),
+                Err(ApplyError::Request { source, .. }) if is_gone(&source) => {}
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(unwanted.len())
+    }
+
+    /// Forgets a Shop that is gone.
+    pub fn forget(&self, owner_uid: &str) {
+        self.lock().retain(|_, applied| applied.owner_uid != owner_uid);
+    }
+
+    fn is_as_applied(&self, key: &(String, String, String), wanted: Revision, seen: Option<Revision>) -> bool {
+        self.lock()
+            .get(key)
+            .is_some_and(|applied| applied.desired == wanted && Some(applied.object) == seen)
+    }
+
+    fn lock(&self) -> std::sync::MutexGuard<'_, HashMap<(String, String, String), Applied>> {
+        self.applied.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Not found, or another object of that name by now.
+fn is_gone(error: &kube::Error) -> bool {
+    matches!(error, kube::Error::Api(status) if status.code == 404 || status.code == 409)
+}
+
+async fn within<K: Resource<DynamicType = ()>, T>(
+    name: &str,
+    request: impl Future<Output = Result<T, kube::Error>>,
+) -> Result<T, ApplyError> {
+    let (kind, name) = (K::kind(&()).into_owned(), name.to_owned());
+    match tokio::time::timeout(DEADLINE, request).await {
+        Ok(Ok(answer)) => Ok(answer),
+        Ok(Err(source)) => Err(ApplyError::Request {
+            kind,
+            name,
+            source: Box::new(source),
+        }),
+        Err(_) => Err(ApplyError::NoAnswer { kind, name }),
+    }
+}

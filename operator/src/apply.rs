@@ -31,7 +31,9 @@ const INSTANCE: &str = "app.kubernetes.io/instance";
 #[derive(Debug, thiserror::Error)]
 pub enum ApplyError {
     /// Somebody else's object has the name.
-    #[error("{kind} {name} exists already and belongs to somebody else; delete or rename it, or rename the Shop")]
+    #[error(
+        "{kind} {name} exists already and belongs to somebody else; delete or rename it, or rename the Shop"
+    )]
     Taken {
         /// The kind of object.
         kind: String,
@@ -73,11 +75,15 @@ impl Owner {
     /// Whether an object is this Shop's: by its controller, or, where it outlives its Shop, by its labels.
     fn has(&self, meta: &ObjectMeta) -> bool {
         let references = meta.owner_references.as_deref().unwrap_or_default();
-        match references.iter().find(|reference| reference.controller == Some(true)) {
+        match references
+            .iter()
+            .find(|reference| reference.controller == Some(true))
+        {
             Some(controller) => controller.uid == self.uid,
             None => {
                 let label = |key: &str| meta.labels.as_ref()?.get(key).map(String::as_str);
-                label(INSTANCE) == Some(&self.name) && label("app.kubernetes.io/managed-by") == Some(FIELD_MANAGER)
+                label(INSTANCE) == Some(&self.name)
+                    && label("app.kubernetes.io/managed-by") == Some(FIELD_MANAGER)
             }
         }
     }
@@ -114,7 +120,12 @@ impl Applier {
     }
 
     /// Makes the objects of one kind as desired. Says how many it had to write.
-    pub async fn apply<K, S>(&self, owner: &Owner, known: &Store<S>, desired: &[K]) -> Result<usize, ApplyError>
+    pub async fn apply<K, S>(
+        &self,
+        owner: &Owner,
+        known: &Store<S>,
+        desired: &[K],
+    ) -> Result<usize, ApplyError>
     where
         K: Resource<DynamicType = (), Scope = NamespaceResourceScope>,
         K: Clone + Debug + Serialize + DeserializeOwned + Send + Sync,
@@ -164,12 +175,20 @@ impl Applier {
     }
 
     /// Removes the Shop's objects of one kind that are not desired. Says how many there were.
-    pub async fn prune<K, S>(&self, owner: &Owner, known: &Store<S>, desired: &[K]) -> Result<usize, ApplyError>
+    pub async fn prune<K, S>(
+        &self,
+        owner: &Owner,
+        known: &Store<S>,
+        desired: &[K],
+    ) -> Result<usize, ApplyError>
     where
         K: Resource<DynamicType = (), Scope = NamespaceResourceScope> + Clone + Debug + DeserializeOwned,
         S: Resource<DynamicType = ()> + Clone + 'static,
     {
-        let desired: HashSet<&str> = desired.iter().filter_map(|object| object.meta().name.as_deref()).collect();
+        let desired: HashSet<&str> = desired
+            .iter()
+            .filter_map(|object| object.meta().name.as_deref())
+            .collect();
         let unwanted = known.state_filter(|object| {
             let meta = object.meta();
             meta.namespace.as_ref() == Some(&owner.namespace)
@@ -198,7 +217,12 @@ impl Applier {
         self.lock().retain(|_, applied| applied.owner_uid != owner_uid);
     }
 
-    fn is_as_applied(&self, key: &(String, String, String), wanted: Revision, seen: Option<Revision>) -> bool {
+    fn is_as_applied(
+        &self,
+        key: &(String, String, String),
+        wanted: Revision,
+        seen: Option<Revision>,
+    ) -> bool {
         self.lock()
             .get(key)
             .is_some_and(|applied| applied.desired == wanted && Some(applied.object) == seen)

@@ -7,7 +7,14 @@
 //! Where to go for a change: a field of the resource in [`crd`]; what a field means for the objects in [`build`], a file
 //! per kind; SQL and the broker in [`provision`].
 
+pub mod apply;
 pub mod build;
+pub mod config;
 pub mod crd;
-pub mod provision;
+pub mod credentials;
+pub mod leader;
+pub mod names;
+pub mod revision;
+pub mod status;
 pub mod validate;
+pub mod watch;

@@ -7,10 +7,16 @@ use shop_operator::config::{Command, Config};
 
 fn main() -> ExitCode {
     match Config::parse().command {
-        Command::Run(args) => chassis::run_with("shop-operator", *args, shop_operator::start),
-        Command::Crd => {
-            print!("{}", shop_operator::crd::manifest());
-            ExitCode::SUCCESS
-        }
+        Command::Run(_) => ExitCode::FAILURE,
+        Command::Crd => match shop_operator::crd::manifest() {
+            Ok(manifest) => {
+                print!("{manifest}");
+                ExitCode::SUCCESS
+            }
+            Err(error) => {
+                eprintln!("shop-operator: {error}");
+                ExitCode::FAILURE
+            }
+        },
     }
 }

@@ -33,7 +33,9 @@ impl Revision {
     /// That of an object that [`strip`] was applied to.
     pub fn of_stripped(meta: &ObjectMeta) -> Option<Self> {
         let text = meta.annotations.as_ref()?.get(ANNOTATION)?;
-        u128::from_str_radix(text, 16).ok().map(|number| Self(number.to_be_bytes()))
+        u128::from_str_radix(text, 16)
+            .ok()
+            .map(|number| Self(number.to_be_bytes()))
     }
 
     /// Of any bytes.
@@ -92,7 +94,10 @@ mod tests {
         let object = managed(vec![ours.clone()]);
         let with_status = managed(vec![ours.clone(), status]);
         let edited = managed(vec![ours, theirs]);
-        assert_eq!(Revision::of(&object.metadata), Revision::of(&with_status.metadata));
+        assert_eq!(
+            Revision::of(&object.metadata),
+            Revision::of(&with_status.metadata)
+        );
         assert_ne!(Revision::of(&object.metadata), Revision::of(&edited.metadata));
     }
 

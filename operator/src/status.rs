@@ -78,7 +78,12 @@ impl Findings {
 }
 
 /// The conditions that the findings mean. One whose status is as it was keeps its time of transition.
-pub fn conditions(findings: &Findings, generation: i64, before: &[Condition], now: Timestamp) -> Vec<Condition> {
+pub fn conditions(
+    findings: &Findings,
+    generation: i64,
+    before: &[Condition],
+    now: Timestamp,
+) -> Vec<Condition> {
     let condition = |kind: &str, status: &str, reason: &str, message: &str| {
         let unchanged = before
             .iter()
@@ -95,7 +100,9 @@ pub fn conditions(findings: &Findings, generation: i64, before: &[Condition], no
     };
     let part = |kind: &str, stage: &Stage| match stage {
         Stage::Ready => condition(kind, "True", "Ready", ""),
-        Stage::Waiting(cause) | Stage::Failed(cause) => condition(kind, "False", cause.reason, &cause.message),
+        Stage::Waiting(cause) | Stage::Failed(cause) => {
+            condition(kind, "False", cause.reason, &cause.message)
+        }
         Stage::NotReached => condition(kind, "Unknown", "NotReached", "something before it is not ready"),
     };
     let failed = findings.stages().into_iter().find_map(|stage| match stage {

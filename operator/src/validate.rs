@@ -1,0 +1,251 @@
+//! What a Shop asks for, with everything decided: pure, and the only place that reads its spec.
+
+use std::collections::BTreeMap;
+
+use k8s_openapi::{
+    api::core::v1::ResourceRequirements,
+    apimachinery::pkg::{api::resource::Quantity, apis::meta::v1::OwnerReference},
+};
+use kube::{Resource as _, ResourceExt as _};
+
+use crate::{
+    crd::{
+        Autoscaling, Database, DeletionPolicy, Embedded, ExternalDatabase, ExternalMessaging, Image, Ingress,
+        Messaging, Shop, Telemetry, Workload,
+    },
+    names::Program,
+};
+
+/// The version of the services that the operator was built with.
+pub const DEFAULT_VERSION: &str = env!("CARGO_PKG_VERSION");
+const DEFAULT_STORAGE: &str = "1Gi";
+const POSTGRES_IMAGE: &str = "docker.io/library/postgres:17";
+const RABBITMQ_IMAGE: &str = "docker.io/library/rabbitmq:4-management";
+
+/// Why a Shop can't be.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum ValidationError {
+    /// The API server gave no name, namespace or uid: it was not asked for this Shop.
+    #[error("the Shop has no {0}")]
+    Incomplete(&'static str),
+    /// Two ways to have a back end, or none. The schema refuses it too.
+    #[error("spec.{0}: give exactly one of embedded and external")]
+    NotExactlyOne(&'static str),
+    /// A variable that the operator sets.
+    #[error("spec.{field}.env: {variable} is set by the operator; use the spec's own field for it")]
+    OwnVariable {
+        /// The workload.
+        field: &'static str,
+        /// The variable.
+        variable: String,
+    },
+}
+
+/// A Shop with everything decided.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Validated {
+    /// Its name.
+    pub name: String,
+    /// Its namespace.
+    pub namespace: String,
+    /// What its objects say about who they belong to.
+    pub owner: OwnerReference,
+    /// The tag of the services' images.
+    pub version: String,
+    /// Where images come from.
+    pub image: Image,
+    /// How many of each, and where.
+    pub workloads: BTreeMap<Program, Deployed>,
+    /// How the gateway is reached from outside, if it is.
+    pub ingress: Option<Ingress>,
+    /// PostgreSQL.
+    pub database: DatabaseBackend,
+    /// RabbitMQ.
+    pub messaging: MessagingBackend,
+    /// Traces, metrics and logs.
+    pub telemetry: Telemetry,
+    /// Whether only the connections that are needed are allowed.
+    pub network_policies: bool,
+    /// Whether data outlives the Shop.
+    pub retain: bool,
+}
+
+/// How many of a program there are, and where.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Deployed {
+    /// Fixed, or by autoscaling.
+    pub replicas: Replicas,
+    /// What a pod may use.
+    pub resources: ResourceRequirements,
+    /// The rest, as asked for.
+    pub placement: Workload,
+}
+
+/// How many pods.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Replicas {
+    /// So many.
+    Fixed(i32),
+    /// As many as an autoscaler finds right.
+    Autoscaled(Autoscaling),
+}
+
+impl Replicas {
+    /// The fewest that there will be.
+    pub fn least(self) -> i32 {
+        match self {
+            Self::Fixed(replicas) => replicas,
+            Self::Autoscaled(autoscaling) => autoscaling.min_replicas,
+        }
+    }
+}
+
+/// PostgreSQL.
+#[derive(Clone, Debug, PartialEq)]
+pub enum DatabaseBackend {
+    /// In a pod of the Shop.
+    Embedded(DataStore),
+    /// There already.
+    External(ExternalDatabase),
+}
+
+/// RabbitMQ.
+#[derive(Clone, Debug, PartialEq)]
+pub enum MessagingBackend {
+    /// In a pod of the Shop.
+    Embedded(DataStore),
+    /// There already.
+    External(ExternalMessaging),
+}
+
+/// A data store in a pod.
+#[derive(Clone, Debug, PartialEq)]
+pub struct DataStore {
+    /// The whole name of its image.
+    pub image: String,
+    /// The size of its volume.
+    pub storage: Quantity,
+    /// Which storage class makes the volume, if not the default one.
+    pub storage_class_name: Option<String>,
+}
+
+/// Decides everything.
+pub fn validate(shop: &Shop) -> Result<Validated, ValidationError> {
+    let spec = &shop.spec;
+    let workload = |field: &'static str, workload: &Workload| deployed(field, workload);
+    let workloads = [
+        (
+            Program::UserService,
+            workload("services.users", &spec.services.users)?,
+        ),
+        (
+            Program::InventoryService,
+            workload("services.inventory", &spec.services.inventory)?,
+        ),
+        (
+            Program::ProducerService,
+            workload("services.producer", &spec.services.producer)?,
+        ),
+        (
+            Program::OrderService,
+            workload("services.orders", &spec.services.orders)?,
+        ),
+        (
+            Program::ConsumerService,
+            workload("services.consumer", &spec.services.consumer)?,
+        ),
+        (Program::ApiGateway, workload("gateway", &spec.gateway.workload)?),
+    ];
+    Ok(Validated {
+        name: shop.name_any(),
+        namespace: shop.namespace().ok_or(ValidationError::Incomplete("namespace"))?,
+        owner: shop
+            .controller_owner_ref(&())
+            .ok_or(ValidationError::Incomplete("uid"))?,
+        version: spec.version.clone().unwrap_or_else(|| DEFAULT_VERSION.to_owned()),
+        image: spec.image.clone(),
+        workloads: workloads.into(),
+        ingress: spec.gateway.ingress.clone(),
+        database: database(&spec.database)?,
+        messaging: messaging(&spec.messaging)?,
+        telemetry: spec.telemetry.clone(),
+        network_policies: spec.network_policy.enabled,
+        retain: spec.deletion_policy == DeletionPolicy::Retain,
+    })
+}
+
+fn deployed(field: &'static str, workload: &Workload) -> Result<Deployed, ValidationError> {
+    if let Some(variable) = workload.env.iter().find(|variable| is_own(&variable.name)) {
+        let variable = variable.name.clone();
+        return Err(ValidationError::OwnVariable { field, variable });
+    }
+    Ok(Deployed {
+        replicas: match workload.autoscaling {
+            Some(autoscaling) => Replicas::Autoscaled(autoscaling),
+            None => Replicas::Fixed(workload.replicas.unwrap_or(1)),
+        },
+        resources: workload.resources.clone().unwrap_or_else(default_resources),
+        placement: workload.clone(),
+    })
+}
+
+/// Whether the operator decides about a variable.
+fn is_own(variable: &str) -> bool {
+    const NAMES: [&str; 12] = [
+        "LISTEN_ADDR",
+        "ADMIN_ADDR",
+        "DATABASE_URL",
+        "AMQP_URL",
+        "ADMIN_EMAIL",
+        "ADMIN_PASSWORD",
+        "TOKEN_SIGNING_KEYS_FILE",
+        "AMQP_DECLARE_TOPOLOGY",
+        "RUST_LOG",
+        "OTEL_EXPORTER_OTLP_ENDPOINT",
+        "OTEL_RESOURCE_ATTRIBUTES",
+        "OTEL_TRACES_SAMPLER",
+    ];
+    NAMES.contains(&variable)
+        || variable.ends_with("_SERVICE_URL")
+        || variable
+            .strip_suffix("_FILE")
+            .is_some_and(|name| NAMES.contains(&name))
+}
+
+/// What the services need at rest, with room for a load that a shop on trial sees. They are bounded in memory by
+/// themselves; CPU is not limited, since a limit only makes answers late.
+fn default_resources() -> ResourceRequirements {
+    let quantity = |name: &str, value: &str| (name.to_owned(), Quantity(value.to_owned()));
+    ResourceRequirements {
+        requests: Some([quantity("cpu", "50m"), quantity("memory", "64Mi")].into()),
+        limits: Some([quantity("memory", "256Mi")].into()),
+        ..ResourceRequirements::default()
+    }
+}
+
+fn database(database: &Database) -> Result<DatabaseBackend, ValidationError> {
+    match (&database.embedded, &database.external) {
+        (Some(embedded), None) => Ok(DatabaseBackend::Embedded(data_store(embedded, POSTGRES_IMAGE))),
+        (None, Some(external)) => Ok(DatabaseBackend::External(external.clone())),
+        _ => Err(ValidationError::NotExactlyOne("database")),
+    }
+}
+
+fn messaging(messaging: &Messaging) -> Result<MessagingBackend, ValidationError> {
+    match (&messaging.embedded, &messaging.external) {
+        (Some(embedded), None) => Ok(MessagingBackend::Embedded(data_store(embedded, RABBITMQ_IMAGE))),
+        (None, Some(external)) => Ok(MessagingBackend::External(external.clone())),
+        _ => Err(ValidationError::NotExactlyOne("messaging")),
+    }
+}
+
+fn data_store(embedded: &Embedded, image: &str) -> DataStore {
+    DataStore {
+        image: embedded.image.clone().unwrap_or_else(|| image.to_owned()),
+        storage: embedded
+            .storage
+            .clone()
+            .unwrap_or_else(|| Quantity(DEFAULT_STORAGE.to_owned())),
+        storage_class_name: embedded.storage_class_name.clone(),
+    }
+}

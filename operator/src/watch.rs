@@ -92,13 +92,11 @@ pub fn watch(client: &Client, namespace: Option<&str>) -> (Known, Changes) {
     let (network_policies, network_policy_changes) = watch_kind(client, namespace, |_| {});
     let (services, service_changes) = watch_kind(client, namespace, |_| {});
     let (stateful_sets, stateful_set_changes) = watch_kind(client, namespace, |set: &mut StatefulSet| {
-        if let Some(spec) = &mut set.spec {
-            spec.template.spec = None;
-            spec.volume_claim_templates = None;
-        }
+        set.spec.template.spec = None;
+        set.spec.volume_claim_templates = None;
     });
     let (deployments, deployment_changes) = watch_kind(client, namespace, |deployment: &mut Deployment| {
-        let pod = deployment.spec.as_mut().and_then(|spec| spec.template.spec.as_mut());
+        let pod = deployment.spec.template.spec.as_mut();
         for container in pod.into_iter().flat_map(|pod| &mut pod.containers) {
             *container = k8s_openapi::api::core::v1::Container {
                 name: std::mem::take(&mut container.name),
@@ -143,7 +141,13 @@ fn watch_kind<K>(
     slim: impl Fn(&mut K) + Send + 'static,
 ) -> (Store<K>, Touched<K>)
 where
-    K: Resource<DynamicType = (), Scope = NamespaceResourceScope> + Clone + DeserializeOwned + Debug + Send + Sync + 'static,
+    K: Resource<DynamicType = (), Scope = NamespaceResourceScope>
+        + Clone
+        + DeserializeOwned
+        + Debug
+        + Send
+        + Sync
+        + 'static,
 {
     let api: Api<K> = match namespace {
         Some(namespace) => Api::namespaced(client.clone(), namespace),

@@ -1,0 +1,182 @@
+//! The objects of a Shop: pure, from what was asked for and what is secret.
+//!
+//! Every object has the labels of [`labels`] and, unless it outlives its Shop, an owner reference.
+
+mod access;
+mod availability;
+mod deployments;
+mod network;
+mod pod;
+mod postgres;
+mod rabbitmq;
+mod secrets;
+
+pub use access::url;
+use k8s_openapi::api::{
+    apps::v1::{Deployment, StatefulSet},
+    autoscaling::v2::HorizontalPodAutoscaler,
+    core::v1::{Secret, Service, ServiceAccount},
+    networking::v1::{Ingress, NetworkPolicy},
+    policy::v1::PodDisruptionBudget,
+};
+use kube::core::ObjectMeta;
+pub use secrets::Endpoints;
+
+use crate::{
+    credentials::Credentials,
+    names::{self, Program},
+    validate::{DatabaseBackend, MessagingBackend, Validated},
+};
+
+/// What the cluster and the back ends add to what a Shop asks for.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Surroundings {
+    /// Whether a volume can be had: the cluster has a default storage class.
+    pub has_default_storage_class: bool,
+    /// The authority of an external PostgreSQL's certificate, in PEM.
+    pub database_ca: Option<String>,
+    /// The authority of an external RabbitMQ's certificate, in PEM.
+    pub messaging_ca: Option<String>,
+}
+
+/// All objects of a Shop, in the order in which they are needed.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Resources {
+    /// What pods run as, read, and may connect to.
+    pub foundation: Foundation,
+    /// Embedded data stores.
+    pub data_stores: DataStores,
+    /// The six services.
+    pub services: Services,
+}
+
+/// What pods run as, read, and may connect to.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Foundation {
+    /// Credentials.
+    pub secrets: Vec<Secret>,
+    /// One for each program.
+    pub service_accounts: Vec<ServiceAccount>,
+    /// The arrows of the architecture.
+    pub network_policies: Vec<NetworkPolicy>,
+}
+
+/// Embedded data stores; none where they are external.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct DataStores {
+    /// Their addresses.
+    pub services: Vec<Service>,
+    /// Themselves.
+    pub stateful_sets: Vec<StatefulSet>,
+}
+
+/// The six services.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Services {
+    /// Their addresses.
+    pub services: Vec<Service>,
+    /// Themselves, in the order in which a new version rolls out.
+    pub deployments: Vec<(Program, Deployment)>,
+    /// How many may be away.
+    pub pod_disruption_budgets: Vec<PodDisruptionBudget>,
+    /// How many there are, where that is not fixed.
+    pub autoscalers: Vec<HorizontalPodAutoscaler>,
+    /// The way in.
+    pub ingresses: Vec<Ingress>,
+}
+
+/// All objects of a Shop.
+pub fn build(shop: &Validated, credentials: &Credentials, surroundings: &Surroundings) -> Resources {
+    let mut data_stores = DataStores::default();
+    if let DatabaseBackend::Embedded(store) = &shop.database {
+        data_stores.services.push(postgres::service(shop));
+        data_stores.stateful_sets.push(postgres::stateful_set(
+            shop,
+            store,
+            surroundings.has_default_storage_class,
+        ));
+    }
+    if let MessagingBackend::Embedded(store) = &shop.messaging {
+        data_stores.services.push(rabbitmq::service(shop));
+        data_stores.stateful_sets.push(rabbitmq::stateful_set(
+            shop,
+            store,
+            surroundings.has_default_storage_class,
+        ));
+    }
+    let secrets = secrets::secrets(shop, credentials, surroundings);
+    let deployments = Program::ALL
+        .into_iter()
+        .map(|program| (program, deployments::deployment(shop, program, &secrets)))
+        .collect();
+    Resources {
+        services: Services {
+            services: Program::ALL
+                .into_iter()
+                .filter_map(|program| access::service(shop, program))
+                .collect(),
+            deployments,
+            pod_disruption_budgets: availability::budgets(shop),
+            autoscalers: availability::autoscalers(shop),
+            ingresses: access::ingress(shop).into_iter().collect(),
+        },
+        foundation: Foundation {
+            service_accounts: access::service_accounts(shop),
+            network_policies: network::policies(shop),
+            secrets,
+        },
+        data_stores,
+    }
+}
+
+/// The labels that say which objects are a part of which Shop; they never change, so that they can select pods.
+pub fn labels(shop: &str, part: &str) -> std::collections::BTreeMap<String, String> {
+    [
+        ("app.kubernetes.io/name", part),
+        ("app.kubernetes.io/instance", shop),
+        ("app.kubernetes.io/part-of", "shop"),
+        ("app.kubernetes.io/managed-by", "shop-operator"),
+    ]
+    .map(|(key, value)| (key.to_owned(), value.to_owned()))
+    .into()
+}
+
+/// The metadata of an object that goes with its Shop.
+fn owned(shop: &Validated, name: String, part: &str) -> ObjectMeta {
+    ObjectMeta {
+        owner_references: Some(vec![shop.owner.clone()]),
+        ..retained(shop, name, part)
+    }
+}
+
+/// The metadata of an object that outlives its Shop.
+fn retained(shop: &Validated, name: String, part: &str) -> ObjectMeta {
+    ObjectMeta {
+        name: Some(name),
+        namespace: Some(shop.namespace.clone()),
+        labels: Some(labels(&shop.name, part)),
+        ..ObjectMeta::default()
+    }
+}
+
+/// The metadata of what holds data or the way to it: it outlives its Shop if that was asked for.
+fn of_data(shop: &Validated, name: String, part: &str) -> ObjectMeta {
+    if shop.retain {
+        retained(shop, name, part)
+    } else {
+        owned(shop, name, part)
+    }
+}
+
+/// The selector of a part's pods.
+fn selector(shop: &Validated, part: &str) -> k8s_openapi::apimachinery::pkg::apis::meta::v1::LabelSelector {
+    k8s_openapi::apimachinery::pkg::apis::meta::v1::LabelSelector {
+        match_labels: Some(labels(&shop.name, part)),
+        ..Default::default()
+    }
+}
+
+/// The host name of a part inside the cluster.
+fn host(shop: &Validated, part: &str) -> String {
+    format!("{}.{}.svc", names::object(&shop.name, part), shop.namespace)
+}

@@ -1,0 +1,72 @@
+//! How many pods may be away, and how many there are.
+
+use k8s_openapi::{
+    api::{
+        autoscaling::v2::{
+            CrossVersionObjectReference, HorizontalPodAutoscaler, HorizontalPodAutoscalerSpec, MetricSpec,
+            MetricTarget, ResourceMetricSource,
+        },
+        policy::v1::{PodDisruptionBudget, PodDisruptionBudgetSpec},
+    },
+    apimachinery::pkg::util::intstr::IntOrString,
+};
+
+use super::{owned, selector};
+use crate::{
+    names::{self, Program},
+    validate::{Replicas, Validated},
+};
+
+/// One pod at a time may be taken away, of every service that has more than one. Where there is just one, a budget would
+/// only keep its node from ever being drained.
+pub(super) fn budgets(shop: &Validated) -> Vec<PodDisruptionBudget> {
+    let budget = |program: Program| PodDisruptionBudget {
+        metadata: owned(shop, names::object(&shop.name, program.name()), program.name()),
+        spec: Some(PodDisruptionBudgetSpec {
+            max_unavailable: Some(IntOrString::Int(1)),
+            selector: Some(selector(shop, program.name())),
+            // A pod that is not ready protects nothing.
+            unhealthy_pod_eviction_policy: Some("AlwaysAllow".to_owned()),
+            ..PodDisruptionBudgetSpec::default()
+        }),
+        status: None,
+    };
+    let several = |program: &Program| shop.workloads[program].replicas.least() > 1;
+    Program::ALL.into_iter().filter(several).map(budget).collect()
+}
+
+pub(super) fn autoscalers(shop: &Validated) -> Vec<HorizontalPodAutoscaler> {
+    let autoscaler = |program: Program| {
+        let Replicas::Autoscaled(autoscaling) = shop.workloads[&program].replicas else {
+            return None;
+        };
+        let name = names::object(&shop.name, program.name());
+        Some(HorizontalPodAutoscaler {
+            metadata: owned(shop, name.clone(), program.name()),
+            spec: HorizontalPodAutoscalerSpec {
+                min_replicas: Some(autoscaling.min_replicas),
+                max_replicas: autoscaling.max_replicas,
+                scale_target_ref: CrossVersionObjectReference {
+                    api_version: Some("apps/v1".to_owned()),
+                    kind: "Deployment".to_owned(),
+                    name,
+                },
+                metrics: Some(vec![MetricSpec {
+                    type_: "Resource".to_owned(),
+                    resource: Some(ResourceMetricSource {
+                        name: "cpu".to_owned(),
+                        target: MetricTarget {
+                            type_: "Utilization".to_owned(),
+                            average_utilization: Some(autoscaling.target_cpu_utilization_percentage),
+                            ..MetricTarget::default()
+                        },
+                    }),
+                    ..MetricSpec::default()
+                }]),
+                ..HorizontalPodAutoscalerSpec::default()
+            },
+            status: None,
+        })
+    };
+    Program::ALL.into_iter().filter_map(autoscaler).collect()
+}

@@ -1,0 +1,285 @@
+//! A Deployment for each service.
+
+use std::collections::BTreeMap;
+
+use k8s_openapi::{
+    api::{
+        apps::v1::{Deployment, DeploymentSpec, DeploymentStrategy, RollingUpdateDeployment},
+        core::v1::{
+            Container, EnvVar, EnvVarSource, Lifecycle, LifecycleHandler, LocalObjectReference,
+            ObjectFieldSelector, PodSpec, PodTemplateSpec, Secret, SecretKeySelector, SecretVolumeSource,
+            SleepAction, TopologySpreadConstraint, Volume, VolumeMount,
+        },
+    },
+    apimachinery::pkg::util::intstr::IntOrString,
+};
+use kube::core::ObjectMeta;
+use sha2::{Digest as _, Sha256};
+
+use super::{
+    labels, owned,
+    pod::{http, mount_read_only, port, restricted, unprivileged},
+    secrets::{AMQP_URL, DATABASE_URL, MOUNTED_AT},
+    selector,
+};
+use crate::{
+    credentials::{self, PASSWORD, USERNAME},
+    names::{self, Program},
+    validate::{Replicas, Validated},
+};
+
+/// The user of the images, who has no name.
+const USER: i64 = 65532;
+/// Where user-service finds the first admin's password.
+const ADMIN_MOUNTED_AT: &str = "/run/secrets/admin";
+/// How long a pod that is to end goes on answering, so that everybody has learnt that it will.
+const DRAIN_SECONDS: i64 = 5;
+/// That, and the services' own `SHUTDOWN_GRACE` of 8 s, and a little.
+const TERMINATION_SECONDS: i64 = 20;
+
+pub(super) fn deployment(shop: &Validated, program: Program, secrets: &[Secret]) -> Deployment {
+    let deployed = &shop.workloads[&program];
+    let name = names::object(&shop.name, program.name());
+    let annotations = certificate_checksum(shop, program, secrets);
+    Deployment {
+        metadata: owned(shop, name.clone(), program.name()),
+        spec: DeploymentSpec {
+            replicas: match deployed.replicas {
+                Replicas::Fixed(replicas) => Some(replicas),
+                // An autoscaler owns the field.
+                Replicas::Autoscaled(_) => None,
+            },
+            selector: selector(shop, program.name()),
+            strategy: Some(DeploymentStrategy {
+                type_: Some("RollingUpdate".to_owned()),
+                rolling_update: Some(RollingUpdateDeployment {
+                    max_surge: Some(IntOrString::Int(1)),
+                    max_unavailable: Some(IntOrString::Int(0)),
+                }),
+            }),
+            revision_history_limit: Some(3),
+            progress_deadline_seconds: Some(120),
+            template: PodTemplateSpec {
+                metadata: Some(ObjectMeta {
+                    labels: Some(labels(&shop.name, program.name())),
+                    annotations,
+                    ..ObjectMeta::default()
+                }),
+                spec: Some(pod(shop, program, name)),
+            },
+            ..DeploymentSpec::default()
+        },
+        status: None,
+    }
+}
+
+fn pod(shop: &Validated, program: Program, service_account: String) -> PodSpec {
+    let placement = &shop.workloads[&program].placement;
+    let pull_secrets = shop
+        .image
+        .pull_secrets
+        .iter()
+        .map(|name| LocalObjectReference { name: name.clone() });
+    PodSpec {
+        service_account_name: Some(service_account),
+        automount_service_account_token: Some(false),
+        enable_service_links: Some(false),
+        security_context: Some(restricted(USER)),
+        termination_grace_period_seconds: Some(TERMINATION_SECONDS),
+        image_pull_secrets: Some(pull_secrets.collect::<Vec<_>>()).filter(|secrets| !secrets.is_empty()),
+        containers: vec![container(shop, program)],
+        volumes: Some(volumes(shop, program)).filter(|volumes| !volumes.is_empty()),
+        topology_spread_constraints: Some(vec![TopologySpreadConstraint {
+            max_skew: 1,
+            topology_key: "kubernetes.io/hostname".to_owned(),
+            when_unsatisfiable: "ScheduleAnyway".to_owned(),
+            label_selector: Some(selector(shop, program.name())),
+            ..TopologySpreadConstraint::default()
+        }]),
+        node_selector: Some(placement.node_selector.clone()).filter(|labels| !labels.is_empty()),
+        tolerations: Some(placement.tolerations.clone()).filter(|tolerations| !tolerations.is_empty()),
+        affinity: placement.affinity.clone(),
+        ..PodSpec::default()
+    }
+}
+
+fn container(shop: &Validated, program: Program) -> Container {
+    let deployed = &shop.workloads[&program];
+    let mut ports: Vec<_> = program
+        .port()
+        .map(|number| port(port_name(program), number))
+        .into_iter()
+        .collect();
+    ports.push(port("admin", program.admin_port()));
+    Container {
+        name: program.name().to_owned(),
+        image: Some(format!(
+            "{}/{}:{}",
+            shop.image.registry,
+            program.name(),
+            shop.version
+        )),
+        image_pull_policy: Some(shop.image.pull_policy.as_str().to_owned()),
+        ports: Some(ports),
+        env: Some(environment(shop, program)),
+        volume_mounts: Some(mounts(program)).filter(|mounts| !mounts.is_empty()),
+        resources: Some(deployed.resources.clone()),
+        security_context: Some(unprivileged()),
+        // A minute to start: it waits for its database.
+        startup_probe: Some(http("/healthz", "admin", 1, 60)),
+        liveness_probe: Some(http("/healthz", "admin", 10, 3)),
+        readiness_probe: Some(http("/readyz", "admin", 2, 3)),
+        lifecycle: Some(Lifecycle {
+            pre_stop: Some(LifecycleHandler {
+                sleep: Some(SleepAction {
+                    seconds: DRAIN_SECONDS,
+                }),
+                ..LifecycleHandler::default()
+            }),
+            ..Lifecycle::default()
+        }),
+        ..Container::default()
+    }
+}
+
+/// What a Service and a NetworkPolicy call the port that answers calls.
+pub(super) fn port_name(program: Program) -> &'static str {
+    if program == Program::ApiGateway {
+        "http"
+    } else {
+        "grpc"
+    }
+}
+
+fn environment(shop: &Validated, program: Program) -> Vec<EnvVar> {
+    let value = |name: &str, value: String| EnvVar {
+        name: name.to_owned(),
+        value: Some(value),
+        value_from: None,
+    };
+    let mut variables = Vec::new();
+    if let Some(port) = program.port() {
+        variables.push(value("LISTEN_ADDR", format!("0.0.0.0:{port}")));
+    }
+    variables.push(value("ADMIN_ADDR", format!("0.0.0.0:{}", program.admin_port())));
+    variables.push(value("LOG_FORMAT", "json".to_owned()));
+    variables.push(value("RUST_LOG", shop.telemetry.log_level.as_str().to_owned()));
+    for (callee, variable) in program.calls() {
+        let port = callee.port().unwrap_or_default();
+        variables.push(value(
+            variable,
+            format!("http://{}:{port}", super::host(shop, callee.name())),
+        ));
+    }
+    if program.database().is_some() {
+        variables.push(value("DATABASE_URL_FILE", format!("{MOUNTED_AT}/{DATABASE_URL}")));
+    }
+    if program.uses_broker() {
+        variables.push(value("AMQP_URL_FILE", format!("{MOUNTED_AT}/{AMQP_URL}")));
+        variables.push(value("AMQP_DECLARE_TOPOLOGY", "false".to_owned()));
+    }
+    if program == Program::UserService {
+        let email = SecretKeySelector {
+            name: credentials::first_admin_secret(&shop.name),
+            key: USERNAME.to_owned(),
+            optional: None,
+        };
+        variables.push(EnvVar {
+            name: "ADMIN_EMAIL".to_owned(),
+            value: None,
+            value_from: Some(EnvVarSource {
+                secret_key_ref: Some(email),
+                ..EnvVarSource::default()
+            }),
+        });
+        variables.push(value(
+            "ADMIN_PASSWORD_FILE",
+            format!("{ADMIN_MOUNTED_AT}/{PASSWORD}"),
+        ));
+    }
+    if let Some(endpoint) = &shop.telemetry.otlp_endpoint {
+        let field = |path: &str| EnvVarSource {
+            field_ref: Some(ObjectFieldSelector {
+                field_path: path.to_owned(),
+                ..ObjectFieldSelector::default()
+            }),
+            ..EnvVarSource::default()
+        };
+        variables.push(EnvVar {
+            name: "POD_NAME".to_owned(),
+            value: None,
+            value_from: Some(field("metadata.name")),
+        });
+        let attributes = format!("k8s.namespace.name={},k8s.pod.name=$(POD_NAME)", shop.namespace);
+        variables.push(value("OTEL_RESOURCE_ATTRIBUTES", attributes));
+        variables.push(value("OTEL_EXPORTER_OTLP_ENDPOINT", endpoint.clone()));
+        variables.push(value(
+            "OTEL_TRACES_SAMPLER",
+            "parentbased_traceidratio".to_owned(),
+        ));
+        variables.push(value(
+            "OTEL_TRACES_SAMPLER_ARG",
+            shop.telemetry.sampling_ratio.to_string(),
+        ));
+    }
+    variables.extend(shop.workloads[&program].placement.env.iter().cloned());
+    variables
+}
+
+fn volumes(shop: &Validated, program: Program) -> Vec<Volume> {
+    let secret = |name: &str, secret: String| Volume {
+        name: name.to_owned(),
+        secret: Some(SecretVolumeSource {
+            secret_name: Some(secret),
+            default_mode: Some(0o440),
+            ..SecretVolumeSource::default()
+        }),
+        ..Volume::default()
+    };
+    let mut volumes = Vec::new();
+    if has_credentials(program) {
+        volumes.push(secret(
+            "credentials",
+            names::credentials(&shop.name, program.name()),
+        ));
+    }
+    if program == Program::UserService {
+        volumes.push(secret("admin", credentials::first_admin_secret(&shop.name)));
+    }
+    volumes
+}
+
+fn mounts(program: Program) -> Vec<VolumeMount> {
+    let mut mounts = Vec::new();
+    if has_credentials(program) {
+        mounts.push(mount_read_only("credentials", MOUNTED_AT));
+    }
+    if program == Program::UserService {
+        mounts.push(mount_read_only("admin", ADMIN_MOUNTED_AT));
+    }
+    mounts
+}
+
+fn has_credentials(program: Program) -> bool {
+    program.database().is_some() || program.uses_broker()
+}
+
+/// URLs and passwords are read again when their files change; the certificate of an authority is not, so a new one
+/// rolls the pods.
+fn certificate_checksum(
+    shop: &Validated,
+    program: Program,
+    secrets: &[Secret],
+) -> Option<BTreeMap<String, String>> {
+    let name = names::credentials(&shop.name, program.name());
+    let secret = secrets
+        .iter()
+        .find(|secret| secret.metadata.name.as_ref() == Some(&name))?;
+    let certificate = secret.data.as_ref()?.get("ca.crt")?;
+    let digest: String = Sha256::digest(&certificate.0)
+        .iter()
+        .take(8)
+        .map(|byte| format!("{byte:02x}"))
+        .collect();
+    Some([("shop-operator.io/ca-checksum".to_owned(), digest)].into())
+}

@@ -1,0 +1,179 @@
+//! NetworkPolicies: the arrows of the architecture, and no others.
+
+use k8s_openapi::{
+    api::networking::v1::{
+        NetworkPolicy, NetworkPolicyEgressRule, NetworkPolicyIngressRule, NetworkPolicyPeer,
+        NetworkPolicyPort, NetworkPolicySpec,
+    },
+    apimachinery::pkg::{apis::meta::v1::LabelSelector, util::intstr::IntOrString},
+};
+
+use super::{labels, owned, selector};
+use crate::{
+    names::{self, Program},
+    validate::{DatabaseBackend, MessagingBackend, Validated},
+};
+
+const POSTGRES: u16 = 5432;
+const AMQP: u16 = 5672;
+const MANAGEMENT: u16 = 15672;
+const DNS: u16 = 53;
+
+pub(super) fn policies(shop: &Validated) -> Vec<NetworkPolicy> {
+    if !shop.network_policies {
+        return Vec::new();
+    }
+    let mut policies: Vec<_> = Program::ALL
+        .into_iter()
+        .map(|program| of_program(shop, program))
+        .collect();
+    if matches!(shop.database, DatabaseBackend::Embedded(_)) {
+        let users = Program::ALL
+            .into_iter()
+            .filter(|program| program.database().is_some());
+        let mut from: Vec<_> = users.map(|program| part(shop, program.name())).collect();
+        from.push(operator());
+        policies.push(policy(
+            shop,
+            names::POSTGRES,
+            vec![allow(Some(from), &[POSTGRES])],
+            Vec::new(),
+        ));
+    }
+    if matches!(shop.messaging, MessagingBackend::Embedded(_)) {
+        let users = Program::ALL.into_iter().filter(|program| program.uses_broker());
+        let from = users.map(|program| part(shop, program.name())).collect();
+        let ingress = vec![
+            allow(Some(from), &[AMQP]),
+            allow(Some(vec![operator()]), &[MANAGEMENT]),
+        ];
+        policies.push(policy(shop, names::RABBITMQ, ingress, Vec::new()));
+    }
+    policies
+}
+
+fn of_program(shop: &Validated, program: Program) -> NetworkPolicy {
+    // Whoever collects metrics may, wherever they run.
+    let mut ingress = vec![allow(None, &[program.admin_port()])];
+    match (program, program.port()) {
+        (Program::ApiGateway, Some(port)) => ingress.push(allow(None, &[port])),
+        (_, Some(port)) => {
+            let callers = Program::ALL
+                .into_iter()
+                .filter(|caller| caller.calls().iter().any(|(callee, _)| *callee == program));
+            let from = callers.map(|caller| part(shop, caller.name())).collect();
+            ingress.push(allow(Some(from), &[port]));
+        }
+        (_, None) => {}
+    }
+    let mut egress = vec![dns()];
+    for (callee, _) in program.calls() {
+        if let Some(port) = callee.port() {
+            egress.push(to(Some(vec![part(shop, callee.name())]), Some(port)));
+        }
+    }
+    if program.database().is_some() {
+        egress.push(match &shop.database {
+            DatabaseBackend::Embedded(_) => to(Some(vec![part(shop, names::POSTGRES)]), Some(POSTGRES)),
+            // A policy knows addresses and not names.
+            DatabaseBackend::External(external) => to(None, Some(external.port)),
+        });
+    }
+    if program.uses_broker() {
+        egress.push(match &shop.messaging {
+            MessagingBackend::Embedded(_) => to(Some(vec![part(shop, names::RABBITMQ)]), Some(AMQP)),
+            MessagingBackend::External(external) => to(None, Some(amqp_port(&external.amqp))),
+        });
+    }
+    if let Some(port) = shop.telemetry.otlp_endpoint.as_deref().map(otlp_port) {
+        egress.push(to(None, Some(port)));
+    }
+    policy(shop, program.name(), ingress, egress)
+}
+
+fn policy(
+    shop: &Validated,
+    name: &str,
+    ingress: Vec<NetworkPolicyIngressRule>,
+    egress: Vec<NetworkPolicyEgressRule>,
+) -> NetworkPolicy {
+    NetworkPolicy {
+        metadata: owned(shop, names::object(&shop.name, name), name),
+        spec: Some(NetworkPolicySpec {
+            pod_selector: Some(selector(shop, name)),
+            policy_types: Some(vec!["Ingress".to_owned(), "Egress".to_owned()]),
+            ingress: Some(ingress).filter(|rules| !rules.is_empty()),
+            egress: Some(egress).filter(|rules| !rules.is_empty()),
+        }),
+    }
+}
+
+fn allow(from: Option<Vec<NetworkPolicyPeer>>, ports: &[u16]) -> NetworkPolicyIngressRule {
+    NetworkPolicyIngressRule {
+        from,
+        ports: Some(ports.iter().map(|port| tcp(*port)).collect()),
+    }
+}
+
+fn to(peers: Option<Vec<NetworkPolicyPeer>>, port: Option<u16>) -> NetworkPolicyEgressRule {
+    NetworkPolicyEgressRule {
+        to: peers,
+        ports: port.map(|port| vec![tcp(port)]),
+    }
+}
+
+/// Names are looked up everywhere: where the cluster's DNS runs is not for a shop to know.
+fn dns() -> NetworkPolicyEgressRule {
+    let udp = NetworkPolicyPort {
+        protocol: Some("UDP".to_owned()),
+        ..tcp(DNS)
+    };
+    NetworkPolicyEgressRule {
+        to: None,
+        ports: Some(vec![udp, tcp(DNS)]),
+    }
+}
+
+fn tcp(port: u16) -> NetworkPolicyPort {
+    NetworkPolicyPort {
+        port: Some(IntOrString::Int(i32::from(port))),
+        protocol: Some("TCP".to_owned()),
+        end_port: None,
+    }
+}
+
+fn part(shop: &Validated, name: &str) -> NetworkPolicyPeer {
+    NetworkPolicyPeer {
+        pod_selector: Some(LabelSelector {
+            match_labels: Some(labels(&shop.name, name)),
+            ..LabelSelector::default()
+        }),
+        ..NetworkPolicyPeer::default()
+    }
+}
+
+/// The operator, in whichever namespace it runs.
+fn operator() -> NetworkPolicyPeer {
+    let name = ("app.kubernetes.io/name".to_owned(), "shop-operator".to_owned());
+    NetworkPolicyPeer {
+        namespace_selector: Some(LabelSelector::default()),
+        pod_selector: Some(LabelSelector {
+            match_labels: Some([name].into()),
+            ..LabelSelector::default()
+        }),
+        ..NetworkPolicyPeer::default()
+    }
+}
+
+fn amqp_port(url: &str) -> u16 {
+    port_of(url).unwrap_or(if url.starts_with("amqps:") { 5671 } else { AMQP })
+}
+
+fn otlp_port(url: &str) -> u16 {
+    let standard = if url.starts_with("https:") { 443 } else { 80 };
+    port_of(url).unwrap_or(standard)
+}
+
+fn port_of(url: &str) -> Option<u16> {
+    url::Url::parse(url).ok()?.port()
+}

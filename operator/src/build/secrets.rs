@@ -1,0 +1,191 @@
+//! Secrets: who each part is to PostgreSQL, RabbitMQ and the shop.
+
+use std::collections::BTreeMap;
+
+use k8s_openapi::api::core::v1::Secret;
+use secrecy::ExposeSecret as _;
+
+use super::{Surroundings, host, of_data};
+use crate::{
+    crd::TlsMode,
+    credentials::{self, Credentials, IDENTITY, Login, PASSWORD, USERNAME},
+    names::{self, Program},
+    validate::{DatabaseBackend, MessagingBackend, Validated},
+};
+
+/// Where a service finds its credentials.
+pub(super) const MOUNTED_AT: &str = "/run/secrets/shop";
+/// The key of a Secret with the whole URL of a database.
+pub(super) const DATABASE_URL: &str = "DATABASE_URL";
+/// The key of a Secret with the whole URL of a virtual host.
+pub(super) const AMQP_URL: &str = "AMQP_URL";
+const CA: &str = "ca.crt";
+
+/// Where a Shop's back ends are.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Endpoints {
+    /// PostgreSQL's host.
+    pub database_host: String,
+    /// PostgreSQL's port.
+    pub database_port: u16,
+    /// RabbitMQ for AMQP: scheme, host and port.
+    pub amqp: String,
+    /// RabbitMQ's management API.
+    pub management: String,
+}
+
+impl Endpoints {
+    /// Those of a Shop.
+    pub fn of(shop: &Validated) -> Self {
+        let (database_host, database_port) = match &shop.database {
+            DatabaseBackend::Embedded(_) => (host(shop, names::POSTGRES), 5432),
+            DatabaseBackend::External(external) => (external.host.clone(), external.port),
+        };
+        let (amqp, management) = match &shop.messaging {
+            MessagingBackend::Embedded(_) => {
+                let host = host(shop, names::RABBITMQ);
+                (format!("amqp://{host}:5672"), format!("http://{host}:15672"))
+            }
+            MessagingBackend::External(external) => (external.amqp.clone(), external.management.clone()),
+        };
+        Self {
+            database_host,
+            database_port,
+            amqp,
+            management,
+        }
+    }
+}
+
+/// All Secrets of a Shop.
+pub(super) fn secrets(
+    shop: &Validated,
+    credentials: &Credentials,
+    surroundings: &Surroundings,
+) -> Vec<Secret> {
+    let endpoints = Endpoints::of(shop);
+    let identity = [(IDENTITY, credentials.identity.clone())];
+    let mut secrets = vec![
+        secret(
+            shop,
+            credentials::identity_secret(&shop.name),
+            "identity",
+            "Opaque",
+            identity,
+        ),
+        basic_auth(
+            shop,
+            credentials::first_admin_secret(&shop.name),
+            "admin",
+            &credentials.first_admin,
+            [],
+        ),
+    ];
+    if let Some(login) = &credentials.postgres {
+        let name = names::credentials(&shop.name, names::POSTGRES);
+        secrets.push(basic_auth(shop, name, names::POSTGRES, login, []));
+    }
+    if let Some(login) = &credentials.rabbitmq {
+        let name = names::credentials(&shop.name, names::RABBITMQ);
+        // As RabbitMQ reads it: the official image takes no password from a file of its own.
+        let configuration = format!(
+            "default_user = {}\ndefault_pass = {}\nloopback_users = none\n",
+            login.username,
+            login.password.expose_secret()
+        );
+        let extra = [("default.conf", configuration)];
+        secrets.push(basic_auth(shop, name, names::RABBITMQ, login, extra));
+    }
+    for (program, login) in &credentials.databases {
+        let mut extra = vec![(
+            DATABASE_URL,
+            database_url(shop, credentials, &endpoints, *program, login),
+        )];
+        extra.extend(surroundings.database_ca.clone().map(|ca| (CA, ca)));
+        let name = names::credentials(&shop.name, program.name());
+        secrets.push(basic_auth(shop, name, program.name(), login, extra));
+    }
+    for (program, login) in &credentials.brokers {
+        let mut extra = vec![(AMQP_URL, amqp_url(shop, credentials, &endpoints, login))];
+        extra.extend(surroundings.messaging_ca.clone().map(|ca| (CA, ca)));
+        let name = names::credentials(&shop.name, program.name());
+        secrets.push(basic_auth(shop, name, program.name(), login, extra));
+    }
+    secrets
+}
+
+fn database_url(
+    shop: &Validated,
+    credentials: &Credentials,
+    endpoints: &Endpoints,
+    program: Program,
+    login: &Login,
+) -> String {
+    let database = credentials.database_name(&shop.name, program.database().unwrap_or_default());
+    let tls = match &shop.database {
+        DatabaseBackend::Embedded(_) => "?sslmode=disable".to_owned(),
+        DatabaseBackend::External(external) => match external.tls {
+            TlsMode::Disable => "?sslmode=disable".to_owned(),
+            TlsMode::Prefer => "?sslmode=prefer".to_owned(),
+            TlsMode::Require => "?sslmode=require".to_owned(),
+            TlsMode::VerifyCa => format!("?sslmode=verify-ca&sslrootcert={MOUNTED_AT}/{CA}"),
+            TlsMode::VerifyFull => format!("?sslmode=verify-full&sslrootcert={MOUNTED_AT}/{CA}"),
+        },
+    };
+    format!(
+        "postgres://{}:{}@{}:{}/{database}{tls}",
+        login.username,
+        login.password.expose_secret(),
+        endpoints.database_host,
+        endpoints.database_port
+    )
+}
+
+fn amqp_url(shop: &Validated, credentials: &Credentials, endpoints: &Endpoints, login: &Login) -> String {
+    let address = endpoints
+        .amqp
+        .split_once("://")
+        .map_or(("amqp", endpoints.amqp.as_str()), |parts| parts);
+    format!(
+        "{}://{}:{}@{}/{}",
+        address.0,
+        login.username,
+        login.password.expose_secret(),
+        address.1,
+        credentials.vhost(&shop.name)
+    )
+}
+
+fn basic_auth<'a>(
+    shop: &Validated,
+    name: String,
+    part: &str,
+    login: &Login,
+    extra: impl IntoIterator<Item = (&'a str, String)>,
+) -> Secret {
+    let own = [
+        (USERNAME, login.username.clone()),
+        (PASSWORD, login.password.expose_secret().to_owned()),
+    ];
+    let text = own.into_iter().chain(extra);
+    secret(shop, name, part, "kubernetes.io/basic-auth", text)
+}
+
+fn secret<'a>(
+    shop: &Validated,
+    name: String,
+    part: &str,
+    kind: &str,
+    text: impl IntoIterator<Item = (&'a str, String)>,
+) -> Secret {
+    let data: BTreeMap<String, k8s_openapi::ByteString> = text
+        .into_iter()
+        .map(|(key, value)| (key.to_owned(), k8s_openapi::ByteString(value.into_bytes())))
+        .collect();
+    Secret {
+        metadata: of_data(shop, name, part),
+        type_: Some(kind.to_owned()),
+        data: Some(data),
+        ..Secret::default()
+    }
+}

@@ -1,0 +1,153 @@
+//! PostgreSQL and RabbitMQ.
+
+use k8s_openapi::apimachinery::pkg::api::resource::Quantity;
+use kube::KubeSchema;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+/// PostgreSQL: exactly one way to have it.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, KubeSchema)]
+#[serde(rename_all = "camelCase")]
+#[x_kube(
+    validation = Rule::new("(has(self.embedded) ? 1 : 0) + (has(self.external) ? 1 : 0) == 1")
+        .message("give exactly one of embedded and external"),
+    validation = Rule::new("has(self.embedded) == has(oldSelf.embedded)")
+        .message("embedded and external can't be exchanged: the data would stay behind. Make a new Shop and move the data")
+)]
+pub struct Database {
+    /// One PostgreSQL in the namespace, for trying it out.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub embedded: Option<Embedded>,
+    /// A PostgreSQL that is there already.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub external: Option<ExternalDatabase>,
+}
+
+impl Default for Database {
+    fn default() -> Self {
+        Self {
+            embedded: Some(Embedded::default()),
+            external: None,
+        }
+    }
+}
+
+/// RabbitMQ: exactly one way to have it.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, KubeSchema)]
+#[serde(rename_all = "camelCase")]
+#[x_kube(
+    validation = Rule::new("(has(self.embedded) ? 1 : 0) + (has(self.external) ? 1 : 0) == 1")
+        .message("give exactly one of embedded and external"),
+    validation = Rule::new("has(self.embedded) == has(oldSelf.embedded)")
+        .message("embedded and external can't be exchanged: messages would stay behind. Make a new Shop")
+)]
+pub struct Messaging {
+    /// One RabbitMQ in the namespace, for trying it out.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub embedded: Option<Embedded>,
+    /// A RabbitMQ that is there already.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub external: Option<ExternalMessaging>,
+}
+
+impl Default for Messaging {
+    fn default() -> Self {
+        Self {
+            embedded: Some(Embedded::default()),
+            external: None,
+        }
+    }
+}
+
+/// A data store in a pod of its own.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, KubeSchema)]
+#[serde(rename_all = "camelCase")]
+#[x_kube(
+    validation = Rule::new("has(self.storage) == has(oldSelf.storage) && (!has(self.storage) || self.storage == oldSelf.storage)")
+        .message("storage can't be changed: the volume is made once"),
+    validation = Rule::new("has(self.storageClassName) == has(oldSelf.storageClassName) && (!has(self.storageClassName) || self.storageClassName == oldSelf.storageClassName)")
+        .message("storageClassName can't be changed: the volume is made once")
+)]
+pub struct Embedded {
+    /// The size of its volume, for example 10Gi; 1Gi by default. Where the cluster has no storage class to make one, the
+    /// data lives and dies with the pod, which the Shop's status says.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub storage: Option<Quantity>,
+    /// Which storage class makes the volume. The cluster's default one by default.
+    #[schemars(length(min = 1, max = 253))]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub storage_class_name: Option<String>,
+    /// Another image than the official one.
+    #[schemars(length(min = 1, max = 400))]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub image: Option<String>,
+}
+
+/// The name of a Secret in the Shop's namespace.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct SecretReference {
+    /// Its name.
+    #[schemars(length(min = 1, max = 253))]
+    pub name: String,
+}
+
+/// How a connection is encrypted, in the words of PostgreSQL's `sslmode`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum TlsMode {
+    /// Not at all.
+    Disable,
+    /// If the server can.
+    #[default]
+    Prefer,
+    /// Always, without asking who the server is.
+    Require,
+    /// Always, with a certificate of the authority in the admin Secret's `ca.crt`.
+    VerifyCa,
+    /// As verify-ca, and the certificate must have the server's name.
+    VerifyFull,
+}
+
+/// A PostgreSQL that is there already.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct ExternalDatabase {
+    /// Its name or address, as the pods and the operator reach it.
+    #[schemars(length(min = 1, max = 253), regex(pattern = r"^[A-Za-z0-9.:_-]+$"))]
+    pub host: String,
+    /// Its port; 5432 by default.
+    #[schemars(range(min = 1))]
+    #[serde(default = "postgres_port")]
+    pub port: u16,
+    /// A Secret with `username` and `password` of a role that may create databases and roles, and `ca.crt` where `tls`
+    /// verifies.
+    pub admin_secret: SecretReference,
+    /// How connections are encrypted.
+    #[serde(default)]
+    pub tls: TlsMode,
+}
+
+fn postgres_port() -> u16 {
+    5432
+}
+
+/// A RabbitMQ that is there already.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct ExternalMessaging {
+    /// Where the services reach it, without user and virtual host: amqp://host:5672 or amqps://host:5671.
+    #[schemars(
+        length(max = 500),
+        regex(pattern = r"^amqps?://[A-Za-z0-9._-]+(:[0-9]{1,5})?$")
+    )]
+    pub amqp: String,
+    /// Where the operator reaches its management API: http://host:15672.
+    #[schemars(
+        length(max = 500),
+        regex(pattern = r"^https?://[A-Za-z0-9._-]+(:[0-9]{1,5})?(/[^ ?#]*)?$")
+    )]
+    pub management: String,
+    /// A Secret with `username` and `password` of a user with the tag `administrator`, and `ca.crt` where its certificate
+    /// is of an authority of its own.
+    pub admin_secret: SecretReference,
+}

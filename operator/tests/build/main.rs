@@ -1,0 +1,8 @@
+//! From the examples to the objects of a Shop, without a cluster.
+#![allow(clippy::unwrap_used, clippy::expect_used, missing_docs)]
+
+mod credentials;
+mod network;
+mod objects;
+mod support;
+mod validation;

@@ -1,0 +1,222 @@
+//! The policies as a network would enforce them, against the arrows of the architecture.
+
+use k8s_openapi::{
+    api::networking::v1::{NetworkPolicy, NetworkPolicyPeer, NetworkPolicyPort},
+    apimachinery::pkg::util::intstr::IntOrString,
+};
+use shop_operator::{
+    build::labels,
+    names::{POSTGRES, Program, RABBITMQ},
+};
+
+use crate::support::{objects, with_spec};
+
+/// Whose pod: of a Shop in the namespace, or of nobody's.
+#[derive(Clone, Copy)]
+enum Pod {
+    Part(&'static str),
+    OtherShop(&'static str),
+    Operator,
+    Stranger,
+}
+
+impl Pod {
+    fn labels(self) -> std::collections::BTreeMap<String, String> {
+        match self {
+            Self::Part(part) => labels("demo", part),
+            Self::OtherShop(part) => labels("other", part),
+            Self::Operator => [("app.kubernetes.io/name".to_owned(), "shop-operator".to_owned())].into(),
+            Self::Stranger => [("app".to_owned(), "stranger".to_owned())].into(),
+        }
+    }
+
+    /// The operator is in another namespace, and everybody else in the Shop's.
+    fn is_picked_by(self, peer: &NetworkPolicyPeer) -> bool {
+        let elsewhere = matches!(self, Self::Operator);
+        if elsewhere && peer.namespace_selector.is_none() {
+            return false;
+        }
+        let wanted = peer
+            .pod_selector
+            .as_ref()
+            .and_then(|selector| selector.match_labels.clone());
+        let labels = self.labels();
+        wanted
+            .unwrap_or_default()
+            .iter()
+            .all(|(key, value)| labels.get(key) == Some(value))
+    }
+}
+
+fn lets(
+    peers: Option<&Vec<NetworkPolicyPeer>>,
+    ports: Option<&Vec<NetworkPolicyPort>>,
+    pod: Pod,
+    port: u16,
+) -> bool {
+    let port_fits = |wanted: &NetworkPolicyPort| {
+        wanted.protocol.as_deref() == Some("TCP") && wanted.port == Some(IntOrString::Int(i32::from(port)))
+    };
+    peers.is_none_or(|peers| peers.iter().any(|peer| pod.is_picked_by(peer)))
+        && ports.is_none_or(|ports| ports.iter().any(port_fits))
+}
+
+/// A connection is made if the policies of both ends allow it; who has no policy may everything.
+fn allowed(policies: &[NetworkPolicy], from: Pod, to: Pod, port: u16) -> bool {
+    let of = |pod: Pod| {
+        policies.iter().filter(move |policy| {
+            let selector = policy.spec.as_ref().and_then(|spec| spec.pod_selector.clone());
+            let wanted = selector
+                .and_then(|selector| selector.match_labels)
+                .unwrap_or_default();
+            let labels = pod.labels();
+            wanted.iter().all(|(key, value)| labels.get(key) == Some(value))
+        })
+    };
+    let leaves = of(from).next().is_none()
+        || of(from).any(|policy| {
+            let rules = policy.spec.iter().flat_map(|spec| spec.egress.iter().flatten());
+            rules
+                .into_iter()
+                .any(|rule| lets(rule.to.as_ref(), rule.ports.as_ref(), to, port))
+        });
+    let enters = of(to).next().is_none()
+        || of(to).any(|policy| {
+            let rules = policy.spec.iter().flat_map(|spec| spec.ingress.iter().flatten());
+            rules
+                .into_iter()
+                .any(|rule| lets(rule.from.as_ref(), rule.ports.as_ref(), from, port))
+        });
+    leaves && enters
+}
+
+const STORES: [(&str, &[u16]); 2] = [(POSTGRES, &[5432]), (RABBITMQ, &[5672, 15672])];
+
+/// Every connection that the picture has.
+fn arrows() -> Vec<(&'static str, &'static str, u16)> {
+    vec![
+        ("api-gateway", "user-service", 50052),
+        ("api-gateway", "inventory-service", 50055),
+        ("api-gateway", "order-service", 50051),
+        ("order-service", "inventory-service", 50055),
+        ("order-service", "producer-service", 50054),
+        ("consumer-service", "inventory-service", 50055),
+        ("consumer-service", "order-service", 50051),
+        ("user-service", POSTGRES, 5432),
+        ("inventory-service", POSTGRES, 5432),
+        ("order-service", POSTGRES, 5432),
+        ("producer-service", RABBITMQ, 5672),
+        ("consumer-service", RABBITMQ, 5672),
+    ]
+}
+
+#[test]
+fn the_arrows_are_allowed_and_nothing_else_between_the_parts() {
+    let policies = objects(&with_spec("{}")).1.foundation.network_policies;
+    let programs = Program::ALL.map(Program::name);
+    let mut targets: Vec<(&str, u16)> = Program::ALL
+        .into_iter()
+        .filter(|program| *program != Program::ApiGateway)
+        .filter_map(|program| Some((program.name(), program.port()?)))
+        .collect();
+    targets.extend(
+        STORES
+            .iter()
+            .flat_map(|(store, ports)| ports.iter().map(|port| (*store, *port))),
+    );
+    let mut seen = 0;
+    for from in programs.into_iter().chain([POSTGRES, RABBITMQ]) {
+        for (to, port) in &targets {
+            let expected = arrows().contains(&(from, *to, *port));
+            let found = allowed(&policies, Pod::Part(from), Pod::Part(to), *port);
+            assert_eq!(found, expected, "{from} -> {to}:{port}");
+            seen += usize::from(found);
+        }
+    }
+    assert_eq!(seen, arrows().len());
+}
+
+#[test]
+fn strangers_reach_the_gateway_and_metrics_only() {
+    let policies = objects(&with_spec("{}")).1.foundation.network_policies;
+    for stranger in [
+        Pod::Stranger,
+        Pod::OtherShop("order-service"),
+        Pod::OtherShop("api-gateway"),
+    ] {
+        assert!(allowed(&policies, stranger, Pod::Part("api-gateway"), 8080));
+        for program in Program::ALL {
+            assert!(allowed(
+                &policies,
+                stranger,
+                Pod::Part(program.name()),
+                program.admin_port()
+            ));
+            if program != Program::ApiGateway {
+                let port = program.port().unwrap_or(1);
+                assert!(!allowed(&policies, stranger, Pod::Part(program.name()), port));
+            }
+        }
+        for (store, ports) in STORES {
+            assert!(
+                ports
+                    .iter()
+                    .all(|port| !allowed(&policies, stranger, Pod::Part(store), *port))
+            );
+        }
+    }
+}
+
+#[test]
+fn the_operator_reaches_the_data_stores() {
+    let policies = objects(&with_spec("{}")).1.foundation.network_policies;
+    assert!(allowed(&policies, Pod::Operator, Pod::Part(POSTGRES), 5432));
+    assert!(allowed(&policies, Pod::Operator, Pod::Part(RABBITMQ), 15672));
+    assert!(!allowed(&policies, Pod::Operator, Pod::Part(RABBITMQ), 5672));
+    assert!(!allowed(
+        &policies,
+        Pod::Operator,
+        Pod::Part("order-service"),
+        50051
+    ));
+}
+
+#[test]
+fn external_back_ends_are_reached_by_port() {
+    let spec = "{database: {external: {host: db.example, port: 6432, adminSecret: {name: a}}}, \
+                messaging: {external: {amqp: 'amqps://mq.example', management: 'https://mq.example', adminSecret: {name: b}}}, \
+                telemetry: {otlpEndpoint: 'http://collector:4317'}}";
+    let policies = objects(&with_spec(spec)).1.foundation.network_policies;
+    assert!(allowed(
+        &policies,
+        Pod::Part("order-service"),
+        Pod::Stranger,
+        6432
+    ));
+    assert!(!allowed(
+        &policies,
+        Pod::Part("producer-service"),
+        Pod::Stranger,
+        6432
+    ));
+    assert!(allowed(
+        &policies,
+        Pod::Part("producer-service"),
+        Pod::Stranger,
+        5671
+    ));
+    assert!(!allowed(&policies, Pod::Part("api-gateway"), Pod::Stranger, 5671));
+    assert!(allowed(&policies, Pod::Part("api-gateway"), Pod::Stranger, 4317));
+    assert_eq!(policies.len(), 6);
+}
+
+#[test]
+fn policies_can_be_switched_off() {
+    assert_eq!(
+        objects(&with_spec("{networkPolicy: {enabled: false}}"))
+            .1
+            .foundation
+            .network_policies,
+        []
+    );
+}

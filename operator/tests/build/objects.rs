@@ -1,0 +1,134 @@
+//! What is built of each example, word for word, and what must hold of any.
+
+use k8s_openapi::api::core::v1::PodSpec;
+use serde::Serialize;
+use shop_operator::build::Resources;
+
+use crate::support::{example, objects, with_spec};
+
+const EXAMPLES: [&str; 3] = ["minimal", "production", "embedded"];
+
+fn yaml<T: Serialize>(objects: &[T]) -> String {
+    let documents = objects.iter().map(|object| serde_saphyr::to_string(object).unwrap());
+    documents.collect::<Vec<_>>().join("---\n")
+}
+
+#[test]
+fn the_examples_are_built_as_they_were() {
+    for name in EXAMPLES {
+        let (
+            _,
+            Resources {
+                foundation,
+                data_stores,
+                services,
+            },
+        ) = objects(&example(name));
+        let deployments: Vec<_> = services
+            .deployments
+            .iter()
+            .map(|(_, deployment)| deployment)
+            .collect();
+        let parts = [
+            ("secrets", yaml(&foundation.secrets)),
+            ("service-accounts", yaml(&foundation.service_accounts)),
+            ("network-policies", yaml(&foundation.network_policies)),
+            ("data-store-services", yaml(&data_stores.services)),
+            ("stateful-sets", yaml(&data_stores.stateful_sets)),
+            ("services", yaml(&services.services)),
+            ("deployments", yaml(&deployments)),
+            ("pod-disruption-budgets", yaml(&services.pod_disruption_budgets)),
+            ("autoscalers", yaml(&services.autoscalers)),
+            ("ingresses", yaml(&services.ingresses)),
+        ];
+        for (part, text) in parts {
+            insta::assert_snapshot!(format!("{name}-{part}"), text);
+        }
+    }
+}
+
+fn pods(resources: &Resources) -> Vec<PodSpec> {
+    let deployments = resources.services.deployments.iter();
+    let deployed = deployments.filter_map(|(_, deployment)| deployment.spec.template.spec.clone());
+    let sets = resources.data_stores.stateful_sets.iter();
+    deployed
+        .chain(sets.filter_map(|set| set.spec.template.spec.clone()))
+        .collect()
+}
+
+#[test]
+fn every_pod_keeps_to_the_restricted_rules() {
+    for name in EXAMPLES {
+        let pods = pods(&objects(&example(name)).1);
+        assert!(pods.len() >= 6);
+        for pod in pods {
+            let security = pod.security_context.unwrap();
+            assert_eq!(security.run_as_non_root, Some(true));
+            assert_eq!(security.seccomp_profile.unwrap().type_, "RuntimeDefault");
+            assert_eq!(pod.automount_service_account_token, Some(false));
+            for container in pod.containers {
+                let security = container.security_context.unwrap();
+                assert_eq!(security.allow_privilege_escalation, Some(false));
+                assert_eq!(security.read_only_root_filesystem, Some(true));
+                assert_eq!(security.capabilities.unwrap().drop.unwrap(), ["ALL"]);
+                assert!(container.readiness_probe.is_some() && container.startup_probe.is_some());
+                assert!(container.resources.unwrap().requests.is_some());
+            }
+        }
+    }
+}
+
+#[test]
+fn no_secret_is_in_anything_but_a_secret() {
+    for name in EXAMPLES {
+        let (_, resources) = objects(&example(name));
+        let mut others = resources.clone();
+        others.foundation.secrets.clear();
+        let text = format!("{others:?}");
+        assert!(!text.contains("s-password"), "{name}");
+        assert!(!resources.foundation.secrets.is_empty());
+    }
+}
+
+#[test]
+fn an_autoscaled_service_has_no_replicas_and_a_single_one_no_budget() {
+    let (_, resources) = objects(&with_spec(
+        "{gateway: {autoscaling: {minReplicas: 1, maxReplicas: 3}}}",
+    ));
+    let gateway = resources.services.deployments.last().unwrap();
+    assert_eq!(gateway.1.spec.replicas, None);
+    assert_eq!(resources.services.autoscalers.len(), 1);
+    assert_eq!(resources.services.pod_disruption_budgets, []);
+    let (_, resources) = objects(&with_spec("{gateway: {replicas: 2}}"));
+    assert_eq!(resources.services.pod_disruption_budgets.len(), 1);
+    assert_eq!(resources.services.autoscalers, []);
+}
+
+#[test]
+fn without_a_storage_class_the_data_goes_with_the_pod() {
+    use shop_operator::{
+        build::{Surroundings, build},
+        credentials::{Credentials, Existing},
+    };
+    let (shop, with_class) = objects(&with_spec("{}"));
+    let credentials = Credentials::complete(&shop, &Existing::new());
+    let without_class = build(&shop, &credentials, &Surroundings::default());
+    for (resources, claims) in [(with_class, true), (without_class, false)] {
+        for set in resources.data_stores.stateful_sets {
+            assert_eq!(set.spec.volume_claim_templates.is_some(), claims);
+        }
+    }
+}
+
+#[test]
+fn what_outlives_a_shop_has_no_owner() {
+    let owned = |spec: &str| {
+        let secrets = objects(&with_spec(spec)).1.foundation.secrets;
+        secrets
+            .iter()
+            .filter(|secret| secret.metadata.owner_references.is_some())
+            .count()
+    };
+    assert_eq!(owned("{deletionPolicy: Retain}"), 0);
+    assert!(owned("{deletionPolicy: Delete}") > 0);
+}

@@ -75,17 +75,14 @@ impl Owner {
     /// Whether an object is this Shop's: by its controller, or, where it outlives its Shop, by its labels.
     fn has(&self, meta: &ObjectMeta) -> bool {
         let references = meta.owner_references.as_deref().unwrap_or_default();
-        match references
+        let controller = references
             .iter()
-            .find(|reference| reference.controller == Some(true))
-        {
-            Some(controller) => controller.uid == self.uid,
-            None => {
-                let label = |key: &str| meta.labels.as_ref()?.get(key).map(String::as_str);
-                label(INSTANCE) == Some(&self.name)
-                    && label("app.kubernetes.io/managed-by") == Some(FIELD_MANAGER)
-            }
+            .find(|reference| reference.controller == Some(true));
+        if let Some(controller) = controller {
+            return controller.uid == self.uid;
         }
+        let label = |key: &str| meta.labels.as_ref()?.get(key).map(String::as_str);
+        label(INSTANCE) == Some(&self.name) && label("app.kubernetes.io/managed-by") == Some(FIELD_MANAGER)
     }
 
     /// Whether an object is to be removed where it is not wanted: what outlives its Shop is not.

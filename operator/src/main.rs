@@ -1,4 +1,4 @@
-//! The operator's process.
+//! The operator's program.
 
 use std::process::ExitCode;
 
@@ -7,7 +7,6 @@ use shop_operator::config::{Command, Config};
 
 fn main() -> ExitCode {
     match Config::parse().command {
-        Command::Run(_) => ExitCode::FAILURE,
         Command::Crd => match shop_operator::crd::manifest() {
             Ok(manifest) => {
                 print!("{manifest}");

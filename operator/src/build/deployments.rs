@@ -276,10 +276,8 @@ fn certificate_checksum(
         .iter()
         .find(|secret| secret.metadata.name.as_ref() == Some(&name))?;
     let certificate = secret.data.as_ref()?.get("ca.crt")?;
-    let digest: String = Sha256::digest(&certificate.0)
-        .iter()
-        .take(8)
-        .map(|byte| format!("{byte:02x}"))
-        .collect();
-    Some([("shop-operator.io/ca-checksum".to_owned(), digest)].into())
+    let digest = Sha256::digest(&certificate.0);
+    let start: [u8; 8] = digest.first_chunk().copied().unwrap_or_default();
+    let checksum = format!("{:016x}", u64::from_be_bytes(start));
+    Some([("shop-operator.io/ca-checksum".to_owned(), checksum)].into())
 }

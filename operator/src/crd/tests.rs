@@ -26,7 +26,8 @@ fn an_empty_spec_is_a_whole_one() {
 
 #[test]
 fn a_spec_is_read_from_json_as_from_yaml() {
-    let shop: Shop = serde_saphyr::from_str(include_str!("../../../deploy/examples/production.yaml")).unwrap();
+    let shop: Shop =
+        serde_saphyr::from_str(include_str!("../../../deploy/examples/production.yaml")).unwrap();
     let json = serde_json::to_string(&shop).unwrap();
     assert_eq!(serde_json::from_str::<Shop>(&json).unwrap(), shop);
     assert_eq!(shop.spec.gateway.workload.autoscaling.unwrap().max_replicas, 6);

@@ -9,7 +9,9 @@ use crate::support::{example, objects, with_spec};
 const EXAMPLES: [&str; 3] = ["minimal", "production", "embedded"];
 
 fn yaml<T: Serialize>(objects: &[T]) -> String {
-    let documents = objects.iter().map(|object| serde_saphyr::to_string(object).unwrap());
+    let documents = objects
+        .iter()
+        .map(|object| serde_saphyr::to_string(object).unwrap());
     documents.collect::<Vec<_>>().join("---\n")
 }
 

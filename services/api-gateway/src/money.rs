@@ -1,14 +1,38 @@
 //! Prices: a decimal number in JSON, whole minor units of a currency of ISO 4217 behind it, and nothing inexact between.
 
-use std::str::FromStr as _;
-
 use iso_currency::Currency;
 use proto::money::Money;
 use rust_decimal::{Decimal, prelude::ToPrimitive as _};
-use serde_json::Number;
+use serde::{Deserialize, Deserializer, Serialize, Serializer, de, ser};
+use serde_json::value::RawValue;
 
 /// The currency of a price that names none.
 pub const DEFAULT_CURRENCY: &str = "USD";
+
+/// A number as it stands in JSON, digit by digit: serde_json's own would be rounded to the nearest binary fraction.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Number(String);
+
+impl<'de> Deserialize<'de> for Number {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let text = Box::<RawValue>::deserialize(deserializer)?;
+        if text
+            .get()
+            .starts_with(|first: char| first == '-' || first.is_ascii_digit())
+        {
+            Ok(Self(text.get().to_owned()))
+        } else {
+            Err(de::Error::custom("must be a number"))
+        }
+    }
+}
+
+impl Serialize for Number {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let text = RawValue::from_string(self.0.clone()).map_err(ser::Error::custom)?;
+        text.serialize(serializer)
+    }
+}
 
 /// Why a price is refused.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -45,17 +69,17 @@ impl MoneyError {
 /// The amount that a JSON number names.
 pub fn parse(number: &Number, currency: &str) -> Result<Money, MoneyError> {
     let decimals = decimals(currency).ok_or(MoneyError::UnknownCurrency)?;
-    let text = number.to_string();
-    if text.starts_with('-') && !is_zero(&text) {
+    let text = number.0.as_str();
+    if text.starts_with('-') && !is_zero(text) {
         return Err(MoneyError::Negative);
     }
     let too_many = || MoneyError::TooManyDecimals {
         decimals,
         currency: currency.to_owned(),
     };
-    let amount = match decimal(&text) {
+    let amount = match decimal(text) {
         Some(amount) => amount.normalize(),
-        None if is_small(&text) => return Err(too_many()),
+        None if is_small(text) => return Err(too_many()),
         None => return Err(MoneyError::TooLarge),
     };
     if amount.scale() > decimals {
@@ -75,9 +99,7 @@ pub fn parse(number: &Number, currency: &str) -> Result<Money, MoneyError> {
 /// any more counts in whole units.
 pub fn to_number(money: &Money) -> Number {
     let decimals = decimals(&money.currency_code).unwrap_or_default();
-    let text = Decimal::new(money.minor_units, decimals).normalize().to_string();
-    // A decimal is always a JSON number.
-    Number::from_str(&text).unwrap_or_else(|_| money.minor_units.into())
+    Number(Decimal::new(money.minor_units, decimals).normalize().to_string())
 }
 
 /// The digits after the point; none for what is no currency, or one without a minor unit.
@@ -199,7 +221,7 @@ mod tests {
                 minor_units,
                 currency_code: code.to_owned(),
             })
-            .to_string()
+            .0
         };
         assert_eq!(write(620, "USD"), "6.2");
         assert_eq!(write(1_200, "USD"), "12");
@@ -215,7 +237,7 @@ mod tests {
             currency in prop::sample::select(vec!["USD", "JPY", "KWD", "EUR", "CLF"]),
         ) {
             let money = Money { minor_units, currency_code: currency.to_owned() };
-            let text = to_number(&money).to_string();
+            let text = serde_json::to_string(&to_number(&money)).unwrap();
             prop_assert_eq!(parse(&serde_json::from_str(&text).unwrap(), currency), Ok(money));
         }
 

@@ -1,4 +1,4 @@
-//! What is done from time to time: removing old idempotency keys, and measuring the outbox.
+//! What is done from time to time: removing old idempotency keys, and vacuuming and measuring the outbox.
 
 use std::time::Duration;
 
@@ -7,9 +7,12 @@ use tokio_util::sync::CancellationToken;
 
 use crate::store::Store;
 
-const INTERVAL: Duration = Duration::from_secs(5);
+const INTERVAL: Duration = Duration::from_secs(2);
 /// So many keys a time that the transaction stays short.
 const KEYS_AT_ONCE: i64 = 1_000;
+/// The outbox is vacuumed when it has so many dead rows: the relay walks over them to the first live one. Autovacuum
+/// looks once a minute, and in a minute of many orders they become a hundred thousand.
+const DEAD_ROWS: i64 = 5_000;
 
 /// Runs until shutdown.
 pub async fn run(store: Store, retention: Duration, shutdown: CancellationToken) {
@@ -23,6 +26,9 @@ pub async fn run(store: Store, retention: Duration, shutdown: CancellationToken)
             Ok(0) => {}
             Ok(removed) => tracing::debug!(removed, "old idempotency keys are removed"),
             Err(error) => tracing::warn!(%error, "old idempotency keys can't be removed now"),
+        }
+        if let Err(error) = store.vacuum_outbox(DEAD_ROWS).await {
+            tracing::warn!(%error, "the outbox can't be vacuumed now");
         }
         match store.backlog().await {
             Ok(backlog) => gauges.record(backlog),

@@ -13,7 +13,7 @@ const PRODUCER: &str = "producer-service";
 const CONSUMER: &str = "consumer-service";
 
 const CREATE_ORDERS: &str = "shop.order.v1.OrderService/CreateOrders";
-const GET_PRODUCTS: &str = "shop.inventory.v1.InventoryService/GetProducts";
+const GET_PRICES: &str = "shop.inventory.v1.InventoryService/GetPrices";
 const PUBLISH_EVENTS: &str = "shop.producer.v1.ProducerService/PublishEvents";
 const ALLOCATE_STOCK: &str = "shop.inventory.v1.InventoryService/AllocateStock";
 const RECORD_OUTCOMES: &str = "shop.order.v1.OrderService/RecordOutcomes";
@@ -62,7 +62,7 @@ fn follow(trace: &Trace, order: &serde_json::Value) -> anyhow::Result<()> {
     anyhow::ensure!(trace.parent(request).is_none(), "the request begins the trace");
 
     let created = call(trace, request, GATEWAY, ORDER, CREATE_ORDERS)?;
-    call(trace, created, ORDER, INVENTORY, GET_PRODUCTS)?;
+    call(trace, created, ORDER, INVENTORY, GET_PRICES)?;
 
     // The outbox: the event leaves after the commit, as the consequence of the request that wrote it.
     let sent = trace.one_where(PRODUCER, Kind::Producer, "send shop.events", |span| {

@@ -209,9 +209,10 @@ mod tests {
     use axum::{body::Body, response::IntoResponse as _};
     use http_body_util::BodyExt as _;
     use proptest::prelude::*;
-    use serde_json::{Number, Value};
+    use serde_json::Value;
 
     use super::*;
+    use crate::money::Number;
 
     #[derive(Debug, Deserialize)]
     #[serde(deny_unknown_fields)]

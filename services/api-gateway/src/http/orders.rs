@@ -13,7 +13,6 @@ use proto::order::{
     RejectionReason as ReasonMessage, UpdateOrderStatusRequest,
 };
 use serde::{Deserialize, Serialize};
-use serde_json::Number;
 use sha2::{Digest as _, Sha256};
 use time::OffsetDateTime;
 use utoipa::{IntoParams, ToSchema};
@@ -26,7 +25,11 @@ use super::{
     input::{Id, Json, Object, Query, single},
     list::{List, Paging},
 };
-use crate::{backends::read, money, problem::Problem};
+use crate::{
+    backends::read,
+    money::{self, Number},
+    problem::Problem,
+};
 
 const IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempotency-key");
 const IDEMPOTENCY_REPLAYED: HeaderName = HeaderName::from_static("idempotency-replayed");

@@ -14,7 +14,6 @@ use proto::{
     money::Money,
 };
 use serde::{Deserialize, Serialize};
-use serde_json::Number;
 use time::OffsetDateTime;
 use utoipa::{IntoParams, ToSchema};
 use utoipa_axum::{router::OpenApiRouter, routes};
@@ -28,7 +27,7 @@ use super::{
 };
 use crate::{
     backends::read,
-    money::{self, DEFAULT_CURRENCY, MoneyError},
+    money::{self, DEFAULT_CURRENCY, MoneyError, Number},
     problem::Problem,
 };
 

@@ -130,6 +130,9 @@ impl InventoryService for Peers {
     async fn get_products(&self, _: Request<GetProductsRequest>) -> Answer<GetProductsResponse> {
         Err(Status::unimplemented("not asked for"))
     }
+    async fn get_prices(&self, _: Request<GetPricesRequest>) -> Answer<GetPricesResponse> {
+        Err(Status::unimplemented("not asked for"))
+    }
     async fn list_products(&self, _: Request<ListProductsRequest>) -> Answer<ListProductsResponse> {
         Err(Status::unimplemented("not asked for"))
     }

@@ -12,9 +12,10 @@ use chassis::{
 use proto::inventory::{
     AdjustStockRequest, AdjustStockResponse, AllocateStockRequest, AllocateStockResponse,
     CreateProductRequest, CreateProductResponse, DeleteProductRequest, DeleteProductResponse,
-    GetProductsRequest, GetProductsResponse, ListProductsRequest, ListProductsResponse,
-    ListStockMovementsRequest, ListStockMovementsResponse, ReleaseStockRequest, ReleaseStockResponse,
-    UpdateProductRequest, UpdateProductResponse, inventory_service_server::InventoryService,
+    GetPricesRequest, GetPricesResponse, GetProductsRequest, GetProductsResponse, ListProductsRequest,
+    ListProductsResponse, ListStockMovementsRequest, ListStockMovementsResponse, ReleaseStockRequest,
+    ReleaseStockResponse, UpdateProductRequest, UpdateProductResponse,
+    inventory_service_server::InventoryService,
 };
 use tonic::{Code, Request, Response, Status};
 
@@ -54,6 +55,13 @@ impl InventoryService for Inventory {
         request: Request<GetProductsRequest>,
     ) -> Result<Response<GetProductsResponse>, Status> {
         self.get(request.into_inner()).await.map(Response::new)
+    }
+
+    async fn get_prices(
+        &self,
+        request: Request<GetPricesRequest>,
+    ) -> Result<Response<GetPricesResponse>, Status> {
+        self.prices(request.into_inner()).await.map(Response::new)
     }
 
     async fn list_products(

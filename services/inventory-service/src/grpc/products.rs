@@ -10,8 +10,9 @@ use chassis::{
 use proto::{
     inventory::{
         CreateProductRequest, CreateProductResponse, DeleteProductRequest, DeleteProductResponse,
-        GetProductsRequest, GetProductsResponse, ListProductsRequest, ListProductsResponse,
-        Product as ProductMessage, ProductSort, UpdateProductRequest, UpdateProductResponse,
+        GetPricesRequest, GetPricesResponse, GetProductsRequest, GetProductsResponse, ListProductsRequest,
+        ListProductsResponse, Product as ProductMessage, ProductPrice, ProductSort, UpdateProductRequest,
+        UpdateProductResponse,
     },
     money::Money,
 };
@@ -58,19 +59,23 @@ impl Inventory {
     }
 
     pub(super) async fn get(&self, request: GetProductsRequest) -> Result<GetProductsResponse, Status> {
-        if request.product_ids.len() > MAX_IDS {
-            return Err(invalid_field("product_ids", format!("must be at most {MAX_IDS}")));
-        }
-        let mut ids = Vec::with_capacity(request.product_ids.len());
-        for (index, id) in request.product_ids.iter().enumerate() {
-            ids.push(
-                Uuid::try_parse(id)
-                    .map_err(|_| invalid_field(format!("product_ids[{index}]"), "must be a UUID"))?,
-            );
-        }
+        let ids = product_ids(&request.product_ids)?;
         let products = self.store.products(&ids).await.map_err(status)?;
         Ok(GetProductsResponse {
             products: products.into_iter().map(message).collect(),
+        })
+    }
+
+    pub(super) async fn prices(&self, request: GetPricesRequest) -> Result<GetPricesResponse, Status> {
+        let ids = product_ids(&request.product_ids)?;
+        let prices = self.store.prices(&ids).await.map_err(status)?;
+        let prices = prices.into_iter().map(|offered| ProductPrice {
+            product_id: offered.product_id.to_string(),
+            name: offered.name,
+            price: Some(money(offered.price)),
+        });
+        Ok(GetPricesResponse {
+            prices: prices.collect(),
         })
     }
 
@@ -162,10 +167,7 @@ pub(super) fn message(product: Product) -> ProductMessage {
         sku,
         name,
         description,
-        price: Some(Money {
-            minor_units: price.minor_units,
-            currency_code: price.currency_code,
-        }),
+        price: Some(money(price)),
         stock: product.stock,
         category,
         image_url,
@@ -173,4 +175,21 @@ pub(super) fn message(product: Product) -> ProductMessage {
         created_at: Some(timestamp(product.created_at)),
         updated_at: Some(timestamp(product.updated_at)),
     }
+}
+
+fn money(price: Price) -> Money {
+    Money {
+        minor_units: price.minor_units,
+        currency_code: price.currency_code,
+    }
+}
+
+fn product_ids(ids: &[String]) -> Result<Vec<Uuid>, Status> {
+    if ids.len() > MAX_IDS {
+        return Err(invalid_field("product_ids", format!("must be at most {MAX_IDS}")));
+    }
+    let parsed = ids.iter().enumerate().map(|(index, id)| {
+        Uuid::try_parse(id).map_err(|_| invalid_field(format!("product_ids[{index}]"), "must be a UUID"))
+    });
+    parsed.collect()
 }

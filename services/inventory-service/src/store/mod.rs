@@ -14,6 +14,7 @@ use moka::sync::Cache;
 use sqlx::PgPool;
 
 pub use movements::{MovementKind, StockMovement};
+pub use products::NamedPrice;
 pub use search::Listing;
 
 /// How many searches are remembered to be common, and for how long: see `search.rs`.

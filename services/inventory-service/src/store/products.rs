@@ -22,10 +22,7 @@ impl FromRow<'_, PgRow> for Product {
                 sku: row.try_get("sku")?,
                 name: row.try_get("name")?,
                 description: row.try_get("description")?,
-                price: Price {
-                    minor_units: row.try_get("price_minor_units")?,
-                    currency_code: row.try_get("currency_code")?,
-                },
+                price: price(row)?,
                 category: row.try_get("category")?,
                 image_url: row.try_get("image_url")?,
             },
@@ -35,6 +32,34 @@ impl FromRow<'_, PgRow> for Product {
             updated_at: row.try_get("updated_at")?,
         })
     }
+}
+
+/// What an order must know of a product.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct NamedPrice {
+    /// The product.
+    pub product_id: Uuid,
+    /// What it is called.
+    pub name: String,
+    /// What one unit costs.
+    pub price: Price,
+}
+
+impl FromRow<'_, PgRow> for NamedPrice {
+    fn from_row(row: &PgRow) -> sqlx::Result<Self> {
+        Ok(Self {
+            product_id: row.try_get("id")?,
+            name: row.try_get("name")?,
+            price: price(row)?,
+        })
+    }
+}
+
+fn price(row: &PgRow) -> sqlx::Result<Price> {
+    Ok(Price {
+        minor_units: row.try_get("price_minor_units")?,
+        currency_code: row.try_get("currency_code")?,
+    })
 }
 
 /// The product, if it is not deleted.
@@ -85,6 +110,19 @@ impl Store {
         .fetch_one(&self.pool)
         .await
         .map_err(StoreError::from_write)
+    }
+
+    /// The names and prices of those products that are known and not deleted, in no particular order. Their stock is
+    /// not touched: its rows change with every order, and each read would walk over the versions that they leave behind.
+    pub async fn prices(&self, ids: &[Uuid]) -> Result<Vec<NamedPrice>, StoreError> {
+        let prices = sqlx::query_as(
+            "SELECT id, name, price_minor_units, currency_code FROM products
+             WHERE id = ANY($1) AND deleted_at IS NULL",
+        )
+        .bind(ids)
+        .fetch_all(&self.pool)
+        .await?;
+        Ok(prices)
     }
 
     /// Those of the products that are known and not deleted, in no particular order.

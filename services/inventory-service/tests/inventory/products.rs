@@ -2,7 +2,10 @@
 
 use futures::future::join_all;
 use proto::{
-    inventory::{CreateProductRequest, DeleteProductRequest, GetProductsRequest, UpdateProductRequest},
+    inventory::{
+        CreateProductRequest, DeleteProductRequest, GetPricesRequest, GetProductsRequest, ProductPrice,
+        UpdateProductRequest,
+    },
     money::Money,
 };
 use tonic::Code;
@@ -133,25 +136,24 @@ async fn many_products_are_read_at_once_without_the_unknown_and_deleted() {
     let (kept, deleted) = (shop.add(a_product()).await, shop.add(a_product()).await);
     shop.delete(&deleted).await;
     let product_ids = vec![new_id(), kept.id.clone(), deleted.id, kept.id.clone()];
+    let mut client = shop.client.clone();
+    let request = GetPricesRequest {
+        product_ids: product_ids.clone(),
+    };
+    let prices = client.get_prices(request).await.unwrap().into_inner().prices;
+    let price = ProductPrice {
+        product_id: kept.id.clone(),
+        name: kept.name.clone(),
+        price: kept.price.clone(),
+    };
+    assert_eq!(prices, [price]);
     let request = GetProductsRequest { product_ids };
-    assert_eq!(
-        shop.client
-            .clone()
-            .get_products(request)
-            .await
-            .unwrap()
-            .into_inner()
-            .products,
-        [kept]
-    );
-    let none = shop
-        .client
-        .clone()
-        .get_products(GetProductsRequest::default())
-        .await
-        .unwrap()
-        .into_inner();
-    assert_eq!(none.products, []);
+    let products = client.get_products(request).await.unwrap().into_inner().products;
+    assert_eq!(products, [kept]);
+    let none = client.get_products(GetProductsRequest::default()).await.unwrap();
+    assert_eq!(none.into_inner().products, []);
+    let none = client.get_prices(GetPricesRequest::default()).await.unwrap();
+    assert_eq!(none.into_inner().prices, []);
     shop.close().await;
 }
 

@@ -12,7 +12,7 @@ use chassis::{
 };
 use prost::Message as _;
 use proto::{
-    inventory::GetProductsRequest,
+    inventory::GetPricesRequest,
     order::{self as contract, CreateOrderResult, CreatedOrder, create_order_result},
     trace::TraceContext,
 };
@@ -106,21 +106,21 @@ impl Orders {
         ids.dedup();
         let mut offers = HashMap::with_capacity(ids.len());
         for ids in ids.chunks(PRODUCTS_AT_ONCE) {
-            let request = GetProductsRequest {
+            let request = GetPricesRequest {
                 product_ids: ids.iter().map(Uuid::to_string).collect(),
             };
             let answer = retry(|| {
                 let (mut inventory, request) = (self.inventory.clone(), request.clone());
-                async move { inventory.get_products(request).await }
+                async move { inventory.get_prices(request).await }
             });
-            for product in answer.await?.into_inner().products {
-                let price = product.price.unwrap_or_default();
+            for offered in answer.await?.into_inner().prices {
+                let price = offered.price.unwrap_or_default();
                 let offer = Offer {
-                    name: product.name,
+                    name: offered.name,
                     price: price.minor_units,
                     currency: price.currency_code,
                 };
-                offers.insert(status::parse_uuid("product_id", &product.id)?, offer);
+                offers.insert(status::parse_uuid("product_id", &offered.product_id)?, offer);
             }
         }
         Ok(offers)

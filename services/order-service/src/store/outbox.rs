@@ -89,6 +89,21 @@ impl Store {
         Ok(Some(Batch { events, transaction }))
     }
 
+    /// Vacuums the outbox if it has that many dead rows, unless somebody else is doing so.
+    pub async fn vacuum_outbox(&self, dead_rows: i64) -> sqlx::Result<()> {
+        let dead: i64 =
+            sqlx::query_scalar("SELECT n_dead_tup FROM pg_stat_all_tables WHERE relid = 'outbox'::regclass")
+                .fetch_one(&self.pool)
+                .await?;
+        if dead >= dead_rows {
+            // Without giving the end of the file back, which would lock the relays out for a moment.
+            sqlx::query("VACUUM (SKIP_LOCKED, TRUNCATE OFF) outbox")
+                .execute(&self.pool)
+                .await?;
+        }
+        Ok(())
+    }
+
     /// How much is waiting.
     pub async fn backlog(&self) -> sqlx::Result<Backlog> {
         let (rows, oldest_seconds) = sqlx::query_as(

@@ -3,7 +3,7 @@
 use futures::future::join_all;
 use proto::{
     inventory::DeleteProductRequest,
-    order::{NewOrder, NewOrderLine, OrderStatus},
+    order::{GetOrderRequest, NewOrder, NewOrderLine, OrderStatus},
 };
 use tonic::Code;
 use uuid::Uuid;

@@ -2,7 +2,7 @@
 
 use std::collections::{HashMap, HashSet};
 
-use super::support::{World, eventually, order_of};
+use super::support::{World, created, eventually, order_of};
 
 #[tokio::test]
 async fn events_wait_while_the_producer_is_down() {
@@ -97,7 +97,7 @@ async fn replicas_that_relay_together_keep_each_orders_order() {
         let results = world.create(vec![order_of(&[&cup]); 50]).await.unwrap();
         let batch: Vec<String> = results
             .into_iter()
-            .map(|result| support::created(result).order.unwrap().id)
+            .map(|result| created(result).order.unwrap().id)
             .collect();
         // At once: the first events are still on their way.
         world
@@ -152,5 +152,30 @@ async fn a_large_backlog_is_read_by_its_index() {
         assert!(!plan.contains("Sort") && !plan.contains("Seq Scan"), "{plan}");
     }
     sqlx::query("TRUNCATE outbox").execute(pool).await.unwrap();
+    world.end().await;
+}
+
+#[tokio::test]
+async fn the_rows_of_published_events_are_vacuumed_away_before_autovacuum_looks() {
+    let world = World::start().await;
+    let pool = world.database.pool();
+    sqlx::query(
+        "INSERT INTO outbox (event_id, order_id, type, data, traceparent, tracestate, occurred_at)
+         SELECT gen_random_uuid(), gen_random_uuid(), 'order.created', '{}', '', '', now()
+         FROM generate_series(1, 6000)",
+    )
+    .execute(pool)
+    .await
+    .unwrap();
+    eventually("the outbox was vacuumed", async || {
+        world
+            .count(
+                "SELECT CASE WHEN EXISTS (SELECT FROM outbox) THEN 0 ELSE vacuum_count END
+                 FROM pg_stat_all_tables WHERE relid = 'outbox'::regclass",
+            )
+            .await
+            > 0
+    })
+    .await;
     world.end().await;
 }

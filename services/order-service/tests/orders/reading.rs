@@ -1,11 +1,11 @@
 //! Lists, and streams of a status.
 
 use futures::StreamExt as _;
-use proto::order::{ActorRole, GetOrderRequest, ListOrdersRequest, OrderStatus, WatchOrderRequest};
+use proto::order::{ActorRole, ListOrdersRequest, NewOrder, OrderStatus, WatchOrderRequest};
 use tonic::Code;
 use uuid::Uuid;
 
-use super::support::{World, confirmed, eventually, fields, order_of, refused};
+use super::support::{World, order_of};
 
 #[tokio::test]
 async fn lists_are_newest_first_and_filtered() {

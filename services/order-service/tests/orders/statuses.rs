@@ -1,13 +1,13 @@
 //! Changes by people, outcomes of the stock, and both at once.
 
 use proto::order::{
-    ActorRole, OrderOutcome, OrderStatus, RecordOutcomesRequest, Rejection, RejectionReason, order_outcome,
-    record_outcome_result,
+    ActorRole, GetOrderRequest, OrderOutcome, OrderStatus, RecordOutcomesRequest, Rejection, RejectionReason,
+    order_outcome, record_outcome_result,
 };
 use tonic::Code;
 use uuid::Uuid;
 
-use super::support::{World, confirmed, eventually, fields, order_of, refused};
+use super::support::{World, confirmed, eventually, order_of};
 
 fn result_status(result: &proto::order::RecordOutcomeResult) -> Option<OrderStatus> {
     match result.result {

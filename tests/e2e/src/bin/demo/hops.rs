@@ -21,7 +21,7 @@ const HOPS: [(&str, Kind, &str, &str); 12] = [
     (
         "inventory-service",
         Kind::Server,
-        "shop.inventory.v1.InventoryService/GetProducts",
+        "shop.inventory.v1.InventoryService/GetPrices",
         "",
     ),
     (

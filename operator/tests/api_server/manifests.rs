@@ -1,0 +1,227 @@
+//! What the API server takes for a Shop, and what it says to the rest.
+
+use kube::{
+    Api, Client,
+    api::{ApiResource, DynamicObject, Patch, PatchParams, PostParams},
+};
+use serde_json::{Value, json};
+use shop_operator::crd::Shop;
+
+use crate::cluster::{TestNamespace, connect};
+
+fn shops(client: &Client, namespace: &str) -> Api<DynamicObject> {
+    Api::namespaced_with(client.clone(), namespace, &ApiResource::erase::<Shop>(&()))
+}
+
+fn manifest(name: &str, spec: &str) -> DynamicObject {
+    let spec: Value = serde_saphyr::from_str(spec).unwrap();
+    serde_json::from_value(json!({
+        "apiVersion": "shop-operator.io/v1alpha1", "kind": "Shop", "metadata": {"name": name}, "spec": spec,
+    }))
+    .unwrap()
+}
+
+/// As `kubectl create` does it: an unknown field is an error, and not dropped.
+fn strictly() -> PostParams {
+    PostParams {
+        dry_run: true,
+        ..PostParams::default()
+    }
+}
+
+/// A spec that is refused, and what the answer must name.
+const REFUSED: [(&str, &str); 36] = [
+    ("{version: ''}", "spec.version"),
+    ("{version: 'not a tag'}", "spec.version"),
+    ("{version: 1.5}", "spec.version"),
+    ("{image: {registry: ''}}", "spec.image.registry"),
+    ("{image: {registry: 'Not A Registry'}}", "spec.image.registry"),
+    ("{image: {pullPolicy: Sometimes}}", "spec.image.pullPolicy"),
+    ("{image: {pullSecrets: ['']}}", "spec.image.pullSecrets[0]"),
+    ("{image: {pullSecrets: name}}", "spec.image.pullSecrets"),
+    ("{gateway: {replicas: -1}}", "spec.gateway.replicas"),
+    ("{gateway: {replicas: 101}}", "spec.gateway.replicas"),
+    ("{gateway: {replicas: two}}", "spec.gateway.replicas"),
+    (
+        "{gateway: {replicas: 1, autoscaling: {maxReplicas: 2}}}",
+        "give replicas or autoscaling, not both",
+    ),
+    (
+        "{gateway: {autoscaling: {}}}",
+        "spec.gateway.autoscaling.maxReplicas",
+    ),
+    (
+        "{gateway: {autoscaling: {minReplicas: 0, maxReplicas: 2}}}",
+        "spec.gateway.autoscaling.minReplicas",
+    ),
+    (
+        "{gateway: {autoscaling: {minReplicas: 3, maxReplicas: 2}}}",
+        "minReplicas must not be more than maxReplicas",
+    ),
+    ("{gateway: {ingress: {}}}", "spec.gateway.ingress.host"),
+    (
+        "{gateway: {ingress: {host: 'http://shop.example'}}}",
+        "spec.gateway.ingress.host",
+    ),
+    (
+        "{gateway: {ingress: {host: shop.example, tls: {}}}}",
+        "spec.gateway.ingress.tls.secretName",
+    ),
+    (
+        "{services: {users: {replicas: 1000}}}",
+        "spec.services.users.replicas",
+    ),
+    (
+        "{services: {orders: {replicas: 2, autoscaling: {maxReplicas: 3}}}}",
+        "give replicas or autoscaling, not both",
+    ),
+    (
+        "{services: {orders: {env: [{value: x}]}}}",
+        "spec.services.orders.env[0].name",
+    ),
+    (
+        "{services: {orders: {resources: 1}}}",
+        "spec.services.orders.resources",
+    ),
+    (
+        "{services: {orders: {tolerations: [{tolerationSeconds: soon}]}}}",
+        "spec.services.orders.tolerations[0].tolerationSeconds",
+    ),
+    (
+        "{services: {orders: {nodeSelector: {disk: 1}}}}",
+        "spec.services.orders.nodeSelector.disk",
+    ),
+    ("{database: {}}", "give exactly one of embedded and external"),
+    (
+        "{database: {embedded: {}, external: {host: a, adminSecret: {name: b}}}}",
+        "give exactly one of embedded and external",
+    ),
+    (
+        "{database: {external: {adminSecret: {name: b}}}}",
+        "spec.database.external.host",
+    ),
+    (
+        "{database: {external: {host: a}}}",
+        "spec.database.external.adminSecret",
+    ),
+    (
+        "{database: {external: {host: a, port: 0, adminSecret: {name: b}}}}",
+        "spec.database.external.port",
+    ),
+    (
+        "{database: {external: {host: a, port: 65536, adminSecret: {name: b}}}}",
+        "spec.database.external.port",
+    ),
+    (
+        "{database: {external: {host: a, tls: maybe, adminSecret: {name: b}}}}",
+        "spec.database.external.tls",
+    ),
+    (
+        "{messaging: {external: {amqp: 'http://a', management: 'http://a', adminSecret: {name: b}}}}",
+        "spec.messaging.external.amqp",
+    ),
+    (
+        "{messaging: {external: {amqp: 'amqp://user:secret@a', management: 'http://a', adminSecret: {name: b}}}}",
+        "spec.messaging.external.amqp",
+    ),
+    (
+        "{telemetry: {samplingRatio: 1.5}}",
+        "spec.telemetry.samplingRatio",
+    ),
+    ("{telemetry: {logLevel: loud}}", "spec.telemetry.logLevel"),
+    ("{deletionPolicy: Keep}", "spec.deletionPolicy"),
+];
+
+#[tokio::test]
+async fn what_is_wrong_is_refused_by_its_name() {
+    let client = connect().await;
+    let shops = shops(&client, "default");
+    for (spec, names) in REFUSED {
+        match shops.create(&strictly(), &manifest("demo", spec)).await {
+            Ok(_) => panic!("accepted: {spec}"),
+            Err(kube::Error::Api(status)) => {
+                assert!(status.message.contains(names), "{spec}: {}", status.message);
+            }
+            Err(error) => panic!("{spec}: {error}"),
+        }
+    }
+    for (name, says) in [
+        ("a".repeat(41), "at most 40 characters"),
+        ("1st".to_owned(), "must begin with a letter"),
+        ("my.shop".to_owned(), "must begin with a letter"),
+    ] {
+        let error = shops
+            .create(&strictly(), &manifest(&name, "{}"))
+            .await
+            .unwrap_err();
+        assert!(error.to_string().contains(says), "{name}: {error}");
+    }
+}
+
+#[tokio::test]
+async fn the_examples_are_accepted() {
+    let client = connect().await;
+    for text in [
+        include_str!("../../../deploy/examples/minimal.yaml"),
+        include_str!("../../../deploy/examples/production.yaml"),
+        include_str!("../../../deploy/examples/embedded.yaml"),
+    ] {
+        let mut shop: DynamicObject = serde_saphyr::from_str(text).unwrap();
+        shop.metadata.namespace = None;
+        let accepted = shops(&client, "default")
+            .create(&strictly(), &shop)
+            .await
+            .unwrap();
+        // What the API server filled in is what the operator's own defaults are.
+        let ours: Shop = serde_saphyr::from_str(text).unwrap();
+        let theirs: Shop = serde_json::from_value(serde_json::to_value(&accepted).unwrap()).unwrap();
+        assert_eq!(theirs.spec, ours.spec);
+    }
+}
+
+#[tokio::test]
+async fn what_holds_data_can_not_be_exchanged() {
+    let client = connect().await;
+    let namespace = TestNamespace::create(&client).await;
+    let shops = shops(&client, &namespace.name);
+    let spec = "{database: {embedded: {storage: 1Gi}}}";
+    shops
+        .create(&PostParams::default(), &manifest("demo", spec))
+        .await
+        .unwrap();
+    for (spec, says) in [
+        (
+            "{database: {embedded: null, external: {host: a, adminSecret: {name: b}}}}",
+            "embedded and external can't be exchanged",
+        ),
+        (
+            "{messaging: {embedded: null, external: {amqp: 'amqp://a', management: 'http://a', adminSecret: {name: b}}}}",
+            "embedded and external can't be exchanged",
+        ),
+        (
+            "{database: {embedded: {storage: 2Gi}}}",
+            "storage can't be changed",
+        ),
+        (
+            "{database: {embedded: {storageClassName: fast}}}",
+            "storageClassName can't be changed",
+        ),
+    ] {
+        let change = json!({"spec": serde_saphyr::from_str::<Value>(spec).unwrap()});
+        let changed = shops
+            .patch("demo", &PatchParams::default(), &Patch::Merge(&change))
+            .await;
+        let error = changed.unwrap_err().to_string();
+        assert!(error.contains(says), "{spec}: {error}");
+    }
+    let scaled = json!({"spec": {"gateway": {"replicas": 3}}});
+    shops
+        .patch("demo", &PatchParams::default(), &Patch::Merge(&scaled))
+        .await
+        .unwrap();
+    assert_eq!(
+        shops.get_scale("demo").await.unwrap().spec.unwrap().replicas,
+        Some(3)
+    );
+    namespace.delete().await;
+}

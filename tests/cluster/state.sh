@@ -96,7 +96,7 @@ cgroup_roots() {
         printf '%s\n' /sys/fs/cgroup
     else
         for folder in /sys/fs/cgroup/*/; do
-            [[ ! -e $folder/cgroup.procs || -e $folder/cgroup.controllers ]] || printf '%s\n' "${folder%/}"
+            [[ ! -e $folder/cgroup.procs ]] || printf '%s\n' "${folder%/}"
         done
     fi
 }

@@ -9,7 +9,7 @@ use serde_json::value::RawValue;
 /// The currency of a price that names none.
 pub const DEFAULT_CURRENCY: &str = "USD";
 
-/// A number as it stands in JSON, digit by digit: serde_json's own would be rounded to the nearest binary fraction.
+/// A number as it stands in JSON, digit by digit: that of `serde_json` would be rounded to the nearest binary fraction.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Number(String);
 

@@ -70,11 +70,10 @@ async fn prices_are_exact(shop: Shop) -> anyhow::Result<()> {
     ] {
         let body = format!(r#"{{"name":"Exact","price":{price},"currency":"{currency}"}}"#);
         let added = admin.post("/products").body("application/json", body).await?;
-        assert_eq!(
-            plain(&added.is(201)?["price"].to_string()),
-            plain(price),
-            "{added}"
-        );
+        added.is(201)?;
+        // As it was written: a JSON library of our own side would round it.
+        let written = format!(r#""price":{},"#, plain(price));
+        assert!(added.to_string().contains(&written), "{added}");
     }
     for (price, currency) in [
         ("10.999", "USD"),

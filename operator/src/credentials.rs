@@ -3,6 +3,10 @@
 
 use std::{collections::BTreeMap, fmt};
 
+use ed25519_dalek::{
+    SigningKey,
+    pkcs8::{self, EncodePrivateKey as _, spki::der::pem::LineEnding},
+};
 use rand::{RngExt as _, distr::Alphanumeric};
 use secrecy::{ExposeSecret, SecretString};
 
@@ -14,12 +18,30 @@ use crate::{
 /// The Secrets of a Shop that are there: their text by name and key.
 pub type Existing = BTreeMap<String, BTreeMap<String, SecretString>>;
 
+/// Why a Shop has no credentials.
+#[derive(Debug, thiserror::Error)]
+pub enum CredentialsError {
+    /// What somebody wrote into a Secret can't be used.
+    #[error(
+        "Secret {secret}: {key} may have letters, digits and '-', '.', '_', '~' only, and at least one: it is a part of a URL"
+    )]
+    Unfit {
+        /// The Secret.
+        secret: String,
+        /// Its key.
+        key: &'static str,
+    },
+    /// A signing key can't be written down.
+    #[error("a token signing key can't be encoded: {0}")]
+    SigningKey(#[from] pkcs8::Error),
+}
+
 /// A name and its password.
 #[derive(Clone, Debug)]
 pub struct Login {
     /// The name; no secret.
     pub username: String,
-    /// The password: letters and digits, so that it stands in a URL as it is.
+    /// The password. But for the first admin's it stands in a URL as it is.
     pub password: SecretString,
 }
 
@@ -30,6 +52,8 @@ pub struct Credentials {
     pub identity: String,
     /// The first admin of the shop: an email and its password.
     pub first_admin: Login,
+    /// The keys of access tokens, as user-service reads them: PEM, the one that signs first.
+    pub signing_keys: SecretString,
     /// The superuser of the embedded PostgreSQL.
     pub postgres: Option<Login>,
     /// The administrator of the embedded RabbitMQ.
@@ -55,6 +79,9 @@ pub const PASSWORD: &str = "password";
 /// The key that the identity is kept under.
 pub const IDENTITY: &str = "identity";
 
+/// The key that the token signing keys are kept under.
+pub const SIGNING_KEYS: &str = "keys.pem";
+
 /// The name of the Secret that the identity is kept in.
 pub fn identity_secret(shop: &str) -> String {
     names::object(shop, "identity")
@@ -65,46 +92,71 @@ pub fn first_admin_secret(shop: &str) -> String {
     names::object(shop, "admin")
 }
 
+/// The name of the Secret of the token signing keys.
+pub fn signing_keys_secret(shop: &str) -> String {
+    names::object(shop, "signing-keys")
+}
+
 impl Credentials {
     /// What the Shop's Secrets hold, and new ones for what they do not.
-    pub fn complete(shop: &Validated, existing: &Existing) -> Self {
+    pub fn complete(shop: &Validated, existing: &Existing) -> Result<Self, CredentialsError> {
         let kept = |secret: &str, key: &str| existing.get(secret)?.get(key).map(ExposeSecret::expose_secret);
         let login = |secret: &str, username: &str| Login {
             username: kept(secret, USERNAME).unwrap_or(username).to_owned(),
             password: kept(secret, PASSWORD).map_or_else(|| random(32), Into::into),
         };
+        let server_login = |part: &str, username: &str| {
+            let secret = names::credentials(&shop.name, part);
+            let login = login(&secret, username);
+            for (key, text) in [
+                (USERNAME, login.username.as_str()),
+                (PASSWORD, login.password.expose_secret()),
+            ] {
+                if text.is_empty() || !text.bytes().all(is_unreserved) {
+                    return Err(CredentialsError::Unfit { secret, key });
+                }
+            }
+            Ok(login)
+        };
         let identity = kept(&identity_secret(&shop.name), IDENTITY)
             .map_or_else(|| random(12).expose_secret().to_lowercase(), str::to_owned);
         let of_program = |program: Program| {
-            let secret = names::credentials(&shop.name, program.name());
             // A role is called like its database; the name of the program could make it too long for PostgreSQL.
             let part = program.database().unwrap_or(program.name());
             let username = format!("{}-{part}-{}", shop.name, short(&identity));
-            (program, login(&secret, &username))
+            Ok((program, server_login(program.name(), &username)?))
         };
         let programs = Program::ALL.into_iter();
-        let embedded_login =
-            |part: &str, username: &str| login(&names::credentials(&shop.name, part), username);
-        Self {
+        let postgres = match shop.database {
+            DatabaseBackend::Embedded(_) => Some(server_login(names::POSTGRES, "postgres")?),
+            DatabaseBackend::External(_) => None,
+        };
+        let rabbitmq = match shop.messaging {
+            MessagingBackend::Embedded(_) => Some(server_login(names::RABBITMQ, "shop-operator")?),
+            MessagingBackend::External(_) => None,
+        };
+        Ok(Self {
             first_admin: login(
                 &first_admin_secret(&shop.name),
                 &format!("admin@{}.{}.example", shop.name, shop.namespace),
             ),
-            postgres: matches!(shop.database, DatabaseBackend::Embedded(_))
-                .then(|| embedded_login(names::POSTGRES, "postgres")),
-            rabbitmq: matches!(shop.messaging, MessagingBackend::Embedded(_))
-                .then(|| embedded_login(names::RABBITMQ, "shop-operator")),
+            signing_keys: match kept(&signing_keys_secret(&shop.name), SIGNING_KEYS) {
+                Some(keys) => keys.into(),
+                None => new_signing_key()?,
+            },
+            postgres,
+            rabbitmq,
             databases: programs
                 .clone()
                 .filter(|program| program.database().is_some())
                 .map(of_program)
-                .collect(),
+                .collect::<Result<_, CredentialsError>>()?,
             brokers: programs
                 .filter(|program| program.uses_broker())
                 .map(of_program)
-                .collect(),
+                .collect::<Result<_, CredentialsError>>()?,
             identity,
-        }
+        })
     }
 
     /// The name of a Shop's database on its server; PostgreSQL allows 63 bytes.
@@ -121,6 +173,17 @@ impl Credentials {
 /// Enough of the identity to tell the Shops of a server apart by name; that it is the right one, the mark says.
 fn short(identity: &str) -> &str {
     identity.get(..6).unwrap_or(identity)
+}
+
+/// What stands for itself in a URL: <https://www.rfc-editor.org/rfc/rfc3986#section-2.3>.
+fn is_unreserved(byte: u8) -> bool {
+    byte.is_ascii_alphanumeric() || b"-._~".contains(&byte)
+}
+
+fn new_signing_key() -> Result<SecretString, CredentialsError> {
+    let key = SigningKey::from_bytes(&rand::random());
+    let pem = key.to_pkcs8_pem(LineEnding::LF)?;
+    Ok(pem.as_str().into())
 }
 
 fn random(length: usize) -> SecretString {

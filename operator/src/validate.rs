@@ -1,6 +1,6 @@
 //! What a Shop asks for, with everything decided: pure, and the only place that reads its spec.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use k8s_openapi::{
     api::core::v1::ResourceRequirements,
@@ -34,6 +34,14 @@ pub enum ValidationError {
     /// A variable that the operator sets.
     #[error("spec.{field}.env: {variable} is set by the operator; use the spec's own field for it")]
     OwnVariable {
+        /// The workload.
+        field: &'static str,
+        /// The variable.
+        variable: String,
+    },
+    /// A variable with two values. The schema refuses it too.
+    #[error("spec.{field}.env: {variable} is given twice")]
+    RepeatedVariable {
         /// The workload.
         field: &'static str,
         /// The variable.
@@ -179,6 +187,15 @@ fn deployed(field: &'static str, workload: &Workload) -> Result<Deployed, Valida
         let variable = variable.name.clone();
         return Err(ValidationError::OwnVariable { field, variable });
     }
+    let mut seen = BTreeSet::new();
+    if let Some(variable) = workload
+        .env
+        .iter()
+        .find(|variable| !seen.insert(variable.name.as_str()))
+    {
+        let variable = variable.name.clone();
+        return Err(ValidationError::RepeatedVariable { field, variable });
+    }
     Ok(Deployed {
         replicas: match workload.autoscaling {
             Some(autoscaling) => Replicas::Autoscaled(autoscaling),
@@ -191,7 +208,7 @@ fn deployed(field: &'static str, workload: &Workload) -> Result<Deployed, Valida
 
 /// Whether the operator decides about a variable.
 fn is_own(variable: &str) -> bool {
-    const NAMES: [&str; 12] = [
+    const NAMES: [&str; 16] = [
         "LISTEN_ADDR",
         "ADMIN_ADDR",
         "DATABASE_URL",
@@ -200,10 +217,14 @@ fn is_own(variable: &str) -> bool {
         "ADMIN_PASSWORD",
         "TOKEN_SIGNING_KEYS_FILE",
         "AMQP_DECLARE_TOPOLOGY",
+        "LOG_FORMAT",
         "RUST_LOG",
+        "SHUTDOWN_GRACE",
+        "POD_NAME",
         "OTEL_EXPORTER_OTLP_ENDPOINT",
         "OTEL_RESOURCE_ATTRIBUTES",
         "OTEL_TRACES_SAMPLER",
+        "OTEL_TRACES_SAMPLER_ARG",
     ];
     NAMES.contains(&variable)
         || variable.ends_with("_SERVICE_URL")

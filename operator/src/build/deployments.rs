@@ -23,7 +23,7 @@ use super::{
     selector,
 };
 use crate::{
-    credentials::{self, PASSWORD, USERNAME},
+    credentials::{self, PASSWORD, SIGNING_KEYS, USERNAME},
     names::{self, Program},
     validate::{Replicas, Validated},
 };
@@ -32,10 +32,14 @@ use crate::{
 const USER: i64 = 65532;
 /// Where user-service finds the first admin's password.
 const ADMIN_MOUNTED_AT: &str = "/run/secrets/admin";
+/// Where user-service finds the keys of access tokens.
+const SIGNING_KEYS_MOUNTED_AT: &str = "/run/secrets/signing-keys";
 /// How long a pod that is to end goes on answering, so that everybody has learnt that it will.
 const DRAIN_SECONDS: i64 = 5;
-/// That, and the services' own `SHUTDOWN_GRACE` of 8 s, and a little.
-const TERMINATION_SECONDS: i64 = 20;
+/// How long calls in flight may then take.
+const SHUTDOWN_GRACE_SECONDS: i64 = 8;
+/// Both, and a little.
+const TERMINATION_SECONDS: i64 = DRAIN_SECONDS + SHUTDOWN_GRACE_SECONDS + 7;
 
 pub(super) fn deployment(shop: &Validated, program: Program, secrets: &[Secret]) -> Deployment {
     let deployed = &shop.workloads[&program];
@@ -164,6 +168,7 @@ fn environment(shop: &Validated, program: Program) -> Vec<EnvVar> {
     variables.push(value("ADMIN_ADDR", format!("0.0.0.0:{}", program.admin_port())));
     variables.push(value("LOG_FORMAT", "json".to_owned()));
     variables.push(value("RUST_LOG", shop.telemetry.log_level.as_str().to_owned()));
+    variables.push(value("SHUTDOWN_GRACE", format!("{SHUTDOWN_GRACE_SECONDS}s")));
     for (callee, variable) in program.calls() {
         let port = callee.port().unwrap_or_default();
         variables.push(value(
@@ -195,6 +200,10 @@ fn environment(shop: &Validated, program: Program) -> Vec<EnvVar> {
         variables.push(value(
             "ADMIN_PASSWORD_FILE",
             format!("{ADMIN_MOUNTED_AT}/{PASSWORD}"),
+        ));
+        variables.push(value(
+            "TOKEN_SIGNING_KEYS_FILE",
+            format!("{SIGNING_KEYS_MOUNTED_AT}/{SIGNING_KEYS}"),
         ));
     }
     if let Some(endpoint) = &shop.telemetry.otlp_endpoint {
@@ -245,6 +254,10 @@ fn volumes(shop: &Validated, program: Program) -> Vec<Volume> {
     }
     if program == Program::UserService {
         volumes.push(secret("admin", credentials::first_admin_secret(&shop.name)));
+        volumes.push(secret(
+            "signing-keys",
+            credentials::signing_keys_secret(&shop.name),
+        ));
     }
     volumes
 }
@@ -256,6 +269,7 @@ fn mounts(program: Program) -> Vec<VolumeMount> {
     }
     if program == Program::UserService {
         mounts.push(mount_read_only("admin", ADMIN_MOUNTED_AT));
+        mounts.push(mount_read_only("signing-keys", SIGNING_KEYS_MOUNTED_AT));
     }
     mounts
 }
@@ -264,7 +278,7 @@ fn has_credentials(program: Program) -> bool {
     program.database().is_some() || program.uses_broker()
 }
 
-/// URLs and passwords are read again when their files change; the certificate of an authority is not, so a new one
+/// URLs and keys are read again when their files change; the certificate of an authority is not, so a new one
 /// rolls the pods.
 fn certificate_checksum(
     shop: &Validated,

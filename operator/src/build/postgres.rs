@@ -15,7 +15,7 @@ use kube::core::ObjectMeta;
 
 use super::{
     labels, owned,
-    pod::{mount, mount_read_only, port, restricted, scratch, unprivileged},
+    pod::{mount, mount_read_only, port, restricted, scratch, tcp, unprivileged},
     selector,
 };
 use crate::{
@@ -57,6 +57,8 @@ pub(super) fn stateful_set(shop: &Validated, store: &DataStore, has_default_clas
         resources: Some(data_store_resources("100m", "256Mi", "1Gi")),
         security_context: Some(unprivileged()),
         startup_probe: Some(is_ready(1, 120)),
+        // Only that something listens: a server that recovers after a crash is alive, and not ready.
+        liveness_probe: Some(tcp("postgres", 10, 6)),
         readiness_probe: Some(is_ready(5, 3)),
         ..Container::default()
     };

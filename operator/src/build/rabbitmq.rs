@@ -53,6 +53,7 @@ pub(super) fn stateful_set(shop: &Validated, store: &DataStore, has_default_clas
         // The listener opens last, when queues and plugins are up. A probe that runs rabbitmq-diagnostics would start a
         // virtual machine of Erlang each time.
         startup_probe: Some(tcp("amqp", 1, 120)),
+        liveness_probe: Some(tcp("amqp", 10, 6)),
         readiness_probe: Some(tcp("amqp", 5, 3)),
         ..Container::default()
     };

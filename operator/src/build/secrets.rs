@@ -8,7 +8,7 @@ use secrecy::ExposeSecret as _;
 use super::{Surroundings, host, of_data};
 use crate::{
     crd::TlsMode,
-    credentials::{self, Credentials, IDENTITY, Login, PASSWORD, USERNAME},
+    credentials::{self, Credentials, IDENTITY, Login, PASSWORD, SIGNING_KEYS, USERNAME},
     names::{self, Program},
     validate::{DatabaseBackend, MessagingBackend, Validated},
 };
@@ -80,6 +80,13 @@ pub(super) fn secrets(
             &credentials.first_admin,
             [],
         ),
+        secret(
+            shop,
+            credentials::signing_keys_secret(&shop.name),
+            "signing-keys",
+            "Opaque",
+            [(SIGNING_KEYS, credentials.signing_keys.expose_secret().to_owned())],
+        ),
     ];
     if let Some(login) = &credentials.postgres {
         let name = names::credentials(&shop.name, names::POSTGRES);
@@ -132,11 +139,15 @@ fn database_url(
             TlsMode::VerifyFull => format!("?sslmode=verify-full&sslrootcert={MOUNTED_AT}/{CA}"),
         },
     };
+    // An IPv6 address stands in brackets in a URL and without them everywhere else.
+    let host = match &endpoints.database_host {
+        address if address.contains(':') => format!("[{address}]"),
+        name => name.clone(),
+    };
     format!(
-        "postgres://{}:{}@{}:{}/{database}{tls}",
+        "postgres://{}:{}@{host}:{}/{database}{tls}",
         login.username,
         login.password.expose_secret(),
-        endpoints.database_host,
         endpoints.database_port
     )
 }

@@ -63,6 +63,9 @@ impl Default for Messaging {
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, KubeSchema)]
 #[serde(rename_all = "camelCase")]
 #[x_kube(
+    validation = Rule::new("!has(self.storage) || (isQuantity(string(self.storage)) \
+        && quantity(string(self.storage)).isGreaterThan(quantity('0')))")
+        .message("storage must be a size above zero, for example 10Gi"),
     validation = Rule::new("has(self.storage) == has(oldSelf.storage) && (!has(self.storage) || self.storage == oldSelf.storage)")
         .message("storage can't be changed: the volume is made once"),
     validation = Rule::new("has(self.storageClassName) == has(oldSelf.storageClassName) && (!has(self.storageClassName) || self.storageClassName == oldSelf.storageClassName)")
@@ -132,8 +135,16 @@ fn postgres_port() -> u16 {
 }
 
 /// A RabbitMQ that is there already.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, KubeSchema)]
 #[serde(rename_all = "camelCase")]
+#[x_kube(
+    validation = Rule::new("!isURL(self.amqp) || url(self.amqp).getPort() == '' \
+        || (int(url(self.amqp).getPort()) >= 1 && int(url(self.amqp).getPort()) <= 65535)")
+        .message("amqp must have a port from 1 to 65535"),
+    validation = Rule::new("!isURL(self.management) || url(self.management).getPort() == '' \
+        || (int(url(self.management).getPort()) >= 1 && int(url(self.management).getPort()) <= 65535)")
+        .message("management must have a port from 1 to 65535")
+)]
 pub struct ExternalMessaging {
     /// Where the services reach it, without user and virtual host: amqp://host:5672 or amqps://host:5671.
     #[schemars(

@@ -28,7 +28,8 @@ pub fn manifest() -> Result<String, serde_saphyr::ser::Error> {
 }
 
 /// The CustomResourceDefinition. The types of Kubernetes itself go without their descriptions, which would make it
-/// larger than `kubectl apply` can take.
+/// larger than `kubectl apply` can take, and no field is nullable: so the API server takes `null` for a field that is not
+/// there, where its rules would else see one that is.
 pub fn definition() -> CustomResourceDefinition {
     let mut definition = Shop::crd();
     for version in &mut definition.spec.versions {
@@ -38,6 +39,7 @@ pub fn definition() -> CustomResourceDefinition {
             .and_then(|schema| schema.open_api_v3_schema.as_mut())
         {
             shorten(schema);
+            for_each_inside(schema, &mut |inside| inside.nullable = None);
         }
     }
     definition

@@ -16,6 +16,7 @@ use super::{Database, Gateway, Messaging, Services, ShopStatus};
     doc = "An e-commerce back end: six services, their databases and their message broker. `spec: {}` is a working one.",
     status = "ShopStatus",
     derive = "PartialEq",
+    shortname = "shp",
     category = "all",
     scale(
         spec_replicas_path = ".spec.gateway.replicas",
@@ -56,6 +57,8 @@ pub struct ShopSpec {
     pub messaging: Messaging,
     /// Traces, metrics and logs.
     #[serde(default)]
+    #[x_kube(validation = Rule::new("!has(self.otlpEndpoint) || isURL(self.otlpEndpoint)")
+        .message("otlpEndpoint must be a URL, for example http://collector.monitoring:4317"))]
     pub telemetry: Telemetry,
     /// Which connections are allowed.
     #[serde(default)]

@@ -56,10 +56,10 @@ fn every_field_of_ours_says_what_it_is() {
 
 #[test]
 fn the_committed_definition_is_this_one() {
-    let committed = include_str!("../../../deploy/crd/shops.yaml");
+    let committed = include_str!("../../../charts/shop-operator/files/shops.yaml");
     assert_eq!(
         committed,
         manifest().unwrap(),
-        "write it anew: cargo run -p shop-operator -- crd > deploy/crd/shops.yaml"
+        "write it anew: cargo run -p shop-operator -- crd > charts/shop-operator/files/shops.yaml"
     );
 }

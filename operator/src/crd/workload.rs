@@ -67,7 +67,11 @@ pub struct IngressTls {
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, KubeSchema)]
 #[serde(rename_all = "camelCase")]
 #[x_kube(validation = Rule::new("!(has(self.replicas) && has(self.autoscaling))")
-    .message("give replicas or autoscaling, not both"))]
+    .message("give replicas or autoscaling, not both"),
+    validation = Rule::new("!has(self.autoscaling) || !has(self.resources) \
+        || (has(self.resources.requests) && 'cpu' in self.resources.requests) \
+        || (has(self.resources.limits) && 'cpu' in self.resources.limits)")
+        .message("autoscaling needs resources.requests.cpu: the use of CPU is measured against it"))]
 pub struct Workload {
     /// How many pods; 1 by default.
     #[schemars(range(min = 0, max = 100))]
@@ -82,6 +86,7 @@ pub struct Workload {
     /// Further environment variables of the service, for example DATABASE_MAX_CONNECTIONS. Those that the operator sets
     /// itself can't be set here.
     #[schemars(length(max = 50))]
+    #[x_kube(merge_strategy = ListMerge::Map(vec!["name".to_owned()]))]
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub env: Vec<EnvVar>,
     /// Labels that a node must have.
@@ -111,7 +116,7 @@ pub struct Autoscaling {
     pub max_replicas: i32,
     /// The use of CPU to keep to, in percent of what a pod requests; 80 by default.
     #[schemars(range(min = 1, max = 1000))]
-    #[serde(default = "eighty")]
+    #[serde(default = "eighty", rename = "targetCPUUtilizationPercentage")]
     pub target_cpu_utilization_percentage: i32,
 }
 

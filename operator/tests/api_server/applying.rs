@@ -39,7 +39,7 @@ impl World {
         let shop = Shop::new(name, shop_operator::crd::ShopSpec::default());
         let shop = shops.create(&PostParams::default(), &shop).await.unwrap();
         let validated = validate(&shop).unwrap();
-        let credentials = Credentials::complete(&validated, &Existing::new());
+        let credentials = Credentials::complete(&validated, &Existing::new()).unwrap();
         let (known, changes) = watch(&client, Some(&namespace.name));
         let watching = tokio::spawn(async move {
             tokio::join!(

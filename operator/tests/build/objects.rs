@@ -2,11 +2,11 @@
 
 use k8s_openapi::api::core::v1::PodSpec;
 use serde::Serialize;
-use shop_operator::build::Resources;
+use shop_operator::{build::Resources, names::Program};
 
 use crate::support::{example, objects, with_spec};
 
-const EXAMPLES: [&str; 3] = ["minimal", "production", "embedded"];
+const EXAMPLES: [&str; 5] = ["minimal", "production", "embedded", "external-database", "scheduling"];
 
 fn yaml<T: Serialize>(objects: &[T]) -> String {
     let documents = objects
@@ -74,8 +74,40 @@ fn every_pod_keeps_to_the_restricted_rules() {
                 assert_eq!(security.read_only_root_filesystem, Some(true));
                 assert_eq!(security.capabilities.unwrap().drop.unwrap(), ["ALL"]);
                 assert!(container.readiness_probe.is_some() && container.startup_probe.is_some());
+                assert!(container.liveness_probe.is_some());
                 assert!(container.resources.unwrap().requests.is_some());
             }
+        }
+    }
+}
+
+#[test]
+fn what_the_operator_sets_can_not_be_set_again() {
+    use shop_operator::validate::{ValidationError, validate};
+    for (field, program) in [
+        ("services.users", Program::UserService),
+        ("services.inventory", Program::InventoryService),
+        ("services.orders", Program::OrderService),
+        ("services.producer", Program::ProducerService),
+        ("services.consumer", Program::ConsumerService),
+        ("gateway", Program::ApiGateway),
+    ] {
+        let (_, resources) = objects(&with_spec("{telemetry: {otlpEndpoint: 'http://collector:4317'}}"));
+        let deployments = resources.services.deployments.into_iter();
+        let (_, deployment) = deployments.into_iter().find(|(of, _)| *of == program).unwrap();
+        let container = deployment.spec.template.spec.unwrap().containers.remove(0);
+        for set in container.env.unwrap() {
+            let env = format!("{{env: [{{name: {}, value: x}}]}}", set.name);
+            let spec = match field.strip_prefix("services.") {
+                Some(service) => format!("{{services: {{{service}: {env}}}}}"),
+                None => format!("{{gateway: {env}}}"),
+            };
+            let error = validate(&with_spec(&spec)).unwrap_err();
+            let expected = ValidationError::OwnVariable {
+                field,
+                variable: set.name,
+            };
+            assert_eq!(error, expected);
         }
     }
 }
@@ -87,7 +119,7 @@ fn no_secret_is_in_anything_but_a_secret() {
         let mut others = resources.clone();
         others.foundation.secrets.clear();
         let text = format!("{others:?}");
-        assert!(!text.contains("s-password"), "{name}");
+        assert!(!text.contains("s-password") && !text.contains("(a signing key)"), "{name}");
         assert!(!resources.foundation.secrets.is_empty());
     }
 }
@@ -113,7 +145,7 @@ fn without_a_storage_class_the_data_goes_with_the_pod() {
         credentials::{Credentials, Existing},
     };
     let (shop, with_class) = objects(&with_spec("{}"));
-    let credentials = Credentials::complete(&shop, &Existing::new());
+    let credentials = Credentials::complete(&shop, &Existing::new()).unwrap();
     let without_class = build(&shop, &credentials, &Surroundings::default());
     for (resources, claims) in [(with_class, true), (without_class, false)] {
         for set in resources.data_stores.stateful_sets {

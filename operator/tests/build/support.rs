@@ -50,6 +50,10 @@ pub(crate) fn kept(shop: &Validated) -> Existing {
         names::object(&shop.name, "admin"),
         &[("password", "admins-password")],
     );
+    keep(
+        names::object(&shop.name, "signing-keys"),
+        &[("keys.pem", "(a signing key)")],
+    );
     for part in [names::POSTGRES, names::RABBITMQ] {
         keep(
             names::credentials(&shop.name, part),
@@ -68,7 +72,7 @@ pub(crate) fn kept(shop: &Validated) -> Existing {
 /// The objects of a Shop in a cluster with a storage class.
 pub(crate) fn objects(shop: &Shop) -> (Validated, Resources) {
     let validated = validate(shop).unwrap();
-    let credentials = Credentials::complete(&validated, &kept(&validated));
+    let credentials = Credentials::complete(&validated, &kept(&validated)).unwrap();
     let surroundings = Surroundings {
         has_default_storage_class: true,
         database_ca: Some("(the authority of the database)".to_owned()),

@@ -54,6 +54,17 @@ fn a_variable_of_the_operator_is_refused_by_name() {
 }
 
 #[test]
+fn a_variable_has_one_value() {
+    let spec = "{gateway: {env: [{name: A, value: '1'}, {name: B}, {name: A, value: '2'}]}}";
+    let error = validate(&with_spec(spec)).unwrap_err();
+    let expected = ValidationError::RepeatedVariable {
+        field: "gateway",
+        variable: "A".to_owned(),
+    };
+    assert_eq!(error, expected);
+}
+
+#[test]
 fn a_back_end_is_had_in_exactly_one_way() {
     for spec in [
         "{database: {}}",

@@ -1,0 +1,186 @@
+//! `charts/shop-operator`, as Helm renders it.
+
+use std::collections::BTreeSet;
+
+use serde_json::Value;
+use shop_operator::crd;
+
+use crate::helm::{template, text};
+
+const CHART: &str = "shop-operator";
+
+fn of_kind<'a>(documents: &'a [Value], kind: &str) -> Vec<&'a Value> {
+    documents
+        .iter()
+        .filter(|document| document["kind"] == kind)
+        .collect()
+}
+
+/// The rights of roles: group, resource and verb, one by one.
+fn rights(roles: &[&Value]) -> BTreeSet<(String, String, String)> {
+    let texts = |value: &Value| -> Vec<String> {
+        let texts = value.as_array().into_iter().flatten();
+        texts.map(|text| text.as_str().unwrap().to_owned()).collect()
+    };
+    let mut rights = BTreeSet::new();
+    for rule in roles
+        .iter()
+        .flat_map(|role| role["rules"].as_array().into_iter().flatten())
+    {
+        for group in texts(&rule["apiGroups"]) {
+            for resource in texts(&rule["resources"]) {
+                for verb in texts(&rule["verbs"]) {
+                    rights.insert((group.clone(), resource.clone(), verb));
+                }
+            }
+        }
+    }
+    rights
+}
+
+#[test]
+fn it_is_rendered_as_it_was() {
+    let all = "
+        crd: { install: false }
+        replicas: 2
+        watchNamespace: team
+        image: { registry: registry.example/shop, tag: 1.2.3, pullPolicy: Always, pullSecrets: [login] }
+        telemetry: { otlpEndpoint: 'http://collector:4317' }
+        metrics: { serviceMonitor: { enabled: true, labels: { release: prometheus } } }
+        serviceAccount: { name: operator, annotations: { a: b } }
+        env: [{ name: HTTPS_PROXY, value: 'http://proxy:3128' }]
+        podAnnotations: { a: b }
+        priorityClassName: system-cluster-critical
+        nodeSelector: { pool: system }
+        tolerations: [{ key: pool, operator: Exists }]
+        affinity: { nodeAffinity: {} }
+    ";
+    insta::assert_snapshot!("operator-default", text(CHART, "crd: { install: false }").unwrap());
+    insta::assert_snapshot!("operator-all-values", text(CHART, all).unwrap());
+}
+
+#[test]
+fn the_definition_is_that_of_the_program_and_stays() {
+    let documents = template(CHART, "").unwrap();
+    let [definition] = of_kind(&documents, "CustomResourceDefinition")[..] else {
+        panic!("not one definition");
+    };
+    assert_eq!(
+        definition["metadata"]["annotations"]["helm.sh/resource-policy"],
+        "keep"
+    );
+    let ours = serde_json::to_value(crd::definition()).unwrap();
+    assert_eq!(difference(&definition["spec"], &ours["spec"]), None);
+    assert_eq!(definition["metadata"]["name"], ours["metadata"]["name"]);
+}
+
+/// Where two values differ first. Helm writes a number as it likes: 1 for 1.0.
+fn difference(one: &Value, other: &Value) -> Option<String> {
+    let inside = |name: &str, one: Option<&Value>, other: Option<&Value>| match (one, other) {
+        (Some(one), Some(other)) => difference(one, other).map(|path| format!(".{name}{path}")),
+        _ => Some(format!(".{name}")),
+    };
+    match (one, other) {
+        (Value::Object(one), Value::Object(other)) => one
+            .keys()
+            .chain(other.keys())
+            .find_map(|name| inside(name, one.get(name), other.get(name))),
+        (Value::Array(one), Value::Array(other)) => {
+            (0..one.len().max(other.len())).find_map(|n| inside(&n.to_string(), one.get(n), other.get(n)))
+        }
+        (Value::Number(number), Value::Number(wanted)) => {
+            (number.as_f64() != wanted.as_f64()).then(|| format!(": {number} and not {wanted}"))
+        }
+        _ => (one != other).then(|| format!(": {one} and not {other}")),
+    }
+}
+
+#[test]
+fn the_network_policies_of_shops_know_the_operator_whatever_the_release_is_called() {
+    let documents = template(CHART, "").unwrap();
+    let deployment = of_kind(&documents, "Deployment")[0];
+    let labels = &deployment["spec"]["template"]["metadata"]["labels"];
+    assert_eq!(labels["app.kubernetes.io/name"], "shop-operator");
+    assert_eq!(deployment["metadata"]["name"], "demo-shop-operator");
+}
+
+#[test]
+fn it_may_what_it_must_and_no_more() {
+    let everywhere = template(CHART, "crd: { install: false }").unwrap();
+    let granted = rights(&of_kind(&everywhere, "ClusterRole"));
+    let has = |group: &str, resource: &str, verb: &str| {
+        granted.contains(&(group.to_owned(), resource.to_owned(), verb.to_owned()))
+    };
+    // Each kind that a Shop is made of.
+    for (group, resource) in [
+        ("", "configmaps"),
+        ("", "secrets"),
+        ("", "serviceaccounts"),
+        ("", "services"),
+        ("apps", "deployments"),
+        ("apps", "statefulsets"),
+        ("autoscaling", "horizontalpodautoscalers"),
+        ("networking.k8s.io", "ingresses"),
+        ("networking.k8s.io", "networkpolicies"),
+        ("policy", "poddisruptionbudgets"),
+    ] {
+        for verb in ["get", "list", "watch", "create", "patch", "delete"] {
+            assert!(has(group, resource, verb), "{group}/{resource} {verb}");
+        }
+    }
+    // kube's recorder of events needs both.
+    assert!(has("events.k8s.io", "events", "create") && has("events.k8s.io", "events", "patch"));
+    for (group, resource, verb) in &granted {
+        assert!(
+            group != "*" && resource != "*" && verb != "*",
+            "{group}/{resource} {verb}"
+        );
+        assert!(
+            group != "rbac.authorization.k8s.io",
+            "it could give itself rights"
+        );
+    }
+    assert!(!has("shop-operator.io", "shops", "create") && !has("shop-operator.io", "shops", "delete"));
+}
+
+#[test]
+fn in_one_namespace_it_has_rights_in_that_only() {
+    let documents = template(CHART, "{ crd: { install: false }, watchNamespace: team }").unwrap();
+    let cluster = rights(&of_kind(&documents, "ClusterRole"));
+    assert!(
+        cluster
+            .iter()
+            .all(|(group, resource, _)| group == "storage.k8s.io" && resource == "storageclasses")
+    );
+    let everywhere = template(CHART, "crd: { install: false }").unwrap();
+    let both = [of_kind(&documents, "ClusterRole"), of_kind(&documents, "Role")].concat();
+    let one_of_all = [of_kind(&everywhere, "ClusterRole"), of_kind(&everywhere, "Role")].concat();
+    assert_eq!(rights(&both), rights(&one_of_all));
+    for role in of_kind(&documents, "Role") {
+        let namespace = role["metadata"]["namespace"].as_str().unwrap();
+        assert!(["team", "shops"].contains(&namespace));
+    }
+}
+
+#[test]
+fn one_of_several_may_be_drained_and_a_single_one_too() {
+    let budgets = |values: &str| of_kind(&template(CHART, values).unwrap(), "PodDisruptionBudget").len();
+    assert_eq!((budgets("replicas: 1"), budgets("replicas: 2")), (0, 1));
+}
+
+#[test]
+fn wrong_values_are_named() {
+    for (values, names) in [
+        ("replicas: many", "replicas"),
+        ("replicaCount: 2", "replicaCount"),
+        ("image: { repository: a }", "repository"),
+        ("image: { pullPolicy: Sometimes }", "pullPolicy"),
+        ("watchNamespace: Team_A", "watchNamespace"),
+        ("maxConcurrentReconciles: 0", "maxConcurrentReconciles"),
+        ("log: { format: xml }", "format"),
+        ("telemetry: { otlpEndpoint: collector }", "otlpEndpoint"),
+    ] {
+        let error = text(CHART, values).unwrap_err();
+        assert!(error.contains(names), "{values}: {error}");
+    }
+}

@@ -1,0 +1,3 @@
+//! What Kubernetes does not hold.
+
+pub mod rabbitmq;

@@ -138,9 +138,10 @@ impl Question<'_> {
 
     /// An answer that is none of success.
     pub(super) fn refused(&self, status: StatusCode, reason: &str) -> RabbitmqError {
-        let problem = match reason {
-            "" => status.to_string(),
-            reason => reason.to_owned(),
+        let problem = match (status, reason) {
+            (StatusCode::NOT_FOUND, _) => "it does not exist".to_owned(),
+            (status, "") => status.to_string(),
+            (_, reason) => reason.to_owned(),
         };
         match status {
             // Also the answer to a login that is right, of a user who may not: "Not administrator user".

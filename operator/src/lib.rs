@@ -19,6 +19,7 @@ pub mod config;
 pub mod crd;
 pub mod credentials;
 pub mod names;
+pub mod provision;
 pub mod revision;
 pub mod status;
 pub mod validate;

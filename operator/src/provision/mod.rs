@@ -2,3 +2,4 @@
 //! users. Each module makes a server hold what is asked for, repairs it, and removes it again.
 
 pub mod postgres;
+pub mod rabbitmq;

@@ -32,7 +32,7 @@ fn scratch_file(text: &str) -> PathBuf {
 }
 
 async fn ready(service: &str) -> (u16, String) {
-    let response = reqwest::get(format!("http://{service}/readyz")).await.unwrap();
+    let response = fixtures::get(format!("http://{service}/readyz")).await.unwrap();
     (response.status().as_u16(), response.text().await.unwrap())
 }
 
@@ -110,7 +110,7 @@ async fn readiness_follows_the_database_and_liveness_does_not() {
     assert_eq!(status, 503, "{body}");
     assert!(body.contains("postgres"), "{body}");
     assert_eq!(
-        reqwest::get(format!("http://{admin}/healthz"))
+        fixtures::get(format!("http://{admin}/healthz"))
             .await
             .unwrap()
             .status(),

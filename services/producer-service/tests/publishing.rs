@@ -79,7 +79,7 @@ impl Setup {
 
     async fn ready(&self) {
         let url = format!("http://{}/readyz", self.service.admin_addr());
-        while !reqwest::get(&url).await.unwrap().status().is_success() {
+        while !fixtures::get(&url).await.unwrap().status().is_success() {
             tokio::time::sleep(Duration::from_millis(20)).await;
         }
     }
@@ -394,7 +394,7 @@ async fn without_a_broker_the_service_runs_and_says_so() {
         publish_concurrency: 4,
     };
     let service = producer_service::start(config).await.unwrap();
-    let ready = reqwest::get(format!("http://{}/readyz", service.admin_addr()))
+    let ready = fixtures::get(format!("http://{}/readyz", service.admin_addr()))
         .await
         .unwrap();
     assert_eq!(ready.status(), 503);

@@ -39,8 +39,7 @@ pub struct Session {
 impl Shop {
     /// The shop there, with the credentials of its first admin.
     pub fn new(url: &str, admin_email: &str, admin_password: &str) -> anyhow::Result<Self> {
-        // A proxy of the environment must not come between.
-        let http = reqwest::Client::builder().timeout(HANG).no_proxy().build()?;
+        let http = fixtures::http().timeout(HANG).build()?;
         let url = url.trim_end_matches('/').to_owned();
         Ok(Self {
             http,

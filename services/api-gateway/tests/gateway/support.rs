@@ -35,8 +35,7 @@ impl Gateway {
         let config = Config::try_parse_from(args).unwrap();
         Self {
             running: api_gateway::start(config).await.unwrap(),
-            http: Client::builder()
-                .no_proxy()
+            http: fixtures::http()
                 .redirect(reqwest::redirect::Policy::none())
                 .build()
                 .unwrap(),

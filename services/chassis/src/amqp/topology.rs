@@ -37,33 +37,84 @@ pub const DELIVERY_LIMIT: i64 = 50;
 /// No message leaves the dead letters by being looked at; RabbitMQ 4 would otherwise drop it after 20 looks.
 const DEAD_LETTER_DELIVERY_LIMIT: i64 = 1_000_000;
 
-/// The arguments of [`QUEUE`]. Dead-lettering at least once needs `reject-publish` and quorum queues, and loses no
-/// message between the two queues: <https://www.rabbitmq.com/docs/quorum-queues#dead-lettering>.
-pub fn queue_arguments() -> Vec<(&'static str, AMQPValue)> {
-    vec![
-        ("x-queue-type", text("quorum")),
-        ("x-delivery-limit", AMQPValue::LongLongInt(DELIVERY_LIMIT)),
-        ("x-dead-letter-exchange", text(DEAD_LETTER_EXCHANGE)),
-        ("x-dead-letter-strategy", text("at-least-once")),
-        ("x-overflow", text("reject-publish")),
-    ]
+/// An argument of a queue, in terms of neither AMQP nor the management API's JSON.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Argument {
+    /// A text.
+    Text(&'static str),
+    /// A whole number.
+    Number(i64),
 }
 
-/// The arguments of [`DEAD_LETTER_QUEUE`].
-pub fn dead_letter_queue_arguments() -> Vec<(&'static str, AMQPValue)> {
-    vec![
-        ("x-queue-type", text("quorum")),
-        (
-            "x-delivery-limit",
-            AMQPValue::LongLongInt(DEAD_LETTER_DELIVERY_LIMIT),
-        ),
-    ]
+/// A queue. All of them are durable, and shared by whoever may use them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Queue {
+    /// Its name.
+    pub name: &'static str,
+    /// What makes it the queue it is: RabbitMQ takes no others for a queue that exists.
+    pub arguments: &'static [(&'static str, Argument)],
 }
+
+/// What makes an exchange route to a queue.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Binding {
+    /// From here,
+    pub exchange: &'static str,
+    /// what is published with such a key
+    pub routing_key: &'static str,
+    /// goes there.
+    pub queue: &'static str,
+}
+
+/// The exchanges: durable, of the type `topic` and without arguments.
+pub const EXCHANGES: [&str; 2] = [EXCHANGE, DEAD_LETTER_EXCHANGE];
+
+/// The queues, the dead letters first: the other must have somewhere to reject to from its first message on.
+/// Dead-lettering at least once needs `reject-publish` and quorum queues, and loses no message between the two queues:
+/// <https://www.rabbitmq.com/docs/quorum-queues#dead-lettering>.
+pub const QUEUES: [Queue; 2] = [
+    Queue {
+        name: DEAD_LETTER_QUEUE,
+        arguments: &[
+            ("x-queue-type", Argument::Text("quorum")),
+            ("x-delivery-limit", Argument::Number(DEAD_LETTER_DELIVERY_LIMIT)),
+        ],
+    },
+    Queue {
+        name: QUEUE,
+        arguments: &[
+            ("x-queue-type", Argument::Text("quorum")),
+            ("x-delivery-limit", Argument::Number(DELIVERY_LIMIT)),
+            ("x-dead-letter-exchange", Argument::Text(DEAD_LETTER_EXCHANGE)),
+            ("x-dead-letter-strategy", Argument::Text("at-least-once")),
+            ("x-overflow", Argument::Text("reject-publish")),
+        ],
+    },
+];
+
+/// The bindings, the one of the dead letters first, as with [`QUEUES`].
+pub const BINDINGS: [Binding; 1 + ROUTING_KEYS.len()] = [
+    Binding {
+        exchange: DEAD_LETTER_EXCHANGE,
+        routing_key: "#",
+        queue: DEAD_LETTER_QUEUE,
+    },
+    Binding {
+        exchange: EXCHANGE,
+        routing_key: ROUTING_KEYS[0],
+        queue: QUEUE,
+    },
+    Binding {
+        exchange: EXCHANGE,
+        routing_key: ROUTING_KEYS[1],
+        queue: QUEUE,
+    },
+];
 
 /// Declares everything; what exists alike already is left as it is. Fails where it exists otherwise, or where the
 /// user may not.
 pub async fn declare(channel: &Channel) -> Result<(), lapin::Error> {
-    for exchange in [EXCHANGE, DEAD_LETTER_EXCHANGE] {
+    for exchange in EXCHANGES {
         let durable = ExchangeDeclareOptions {
             durable: true,
             ..Default::default()
@@ -77,42 +128,44 @@ pub async fn declare(channel: &Channel) -> Result<(), lapin::Error> {
             )
             .await?;
     }
-    // The dead letters first: the queue must have somewhere to reject to from its first message on.
-    declare_queue(channel, DEAD_LETTER_QUEUE, dead_letter_queue_arguments()).await?;
-    bind(channel, DEAD_LETTER_QUEUE, DEAD_LETTER_EXCHANGE, "#").await?;
-    declare_queue(channel, QUEUE, queue_arguments()).await?;
-    for key in ROUTING_KEYS {
-        bind(channel, QUEUE, EXCHANGE, key).await?;
+    // The queues' order holds for their bindings too: see `QUEUES`.
+    for queue in QUEUES {
+        declare_queue(channel, queue).await?;
+        for binding in BINDINGS.iter().filter(|binding| binding.queue == queue.name) {
+            bind(channel, binding).await?;
+        }
     }
     Ok(())
 }
 
-async fn declare_queue(
-    channel: &Channel,
-    queue: &str,
-    arguments: Vec<(&'static str, AMQPValue)>,
-) -> Result<(), lapin::Error> {
+async fn declare_queue(channel: &Channel, queue: Queue) -> Result<(), lapin::Error> {
     let mut table = FieldTable::default();
-    for (name, value) in arguments {
-        table.insert(name.into(), value);
+    for (name, argument) in queue.arguments {
+        let value = match argument {
+            Argument::Text(text) => AMQPValue::LongString((*text).into()),
+            Argument::Number(number) => AMQPValue::LongLongInt(*number),
+        };
+        table.insert((*name).into(), value);
     }
     let durable = QueueDeclareOptions {
         durable: true,
         ..Default::default()
     };
     channel
-        .queue_declare(queue.into(), durable, table)
+        .queue_declare(queue.name.into(), durable, table)
         .await
         .map(drop)
 }
 
-async fn bind(channel: &Channel, queue: &str, exchange: &str, key: &str) -> Result<(), lapin::Error> {
+async fn bind(channel: &Channel, binding: &Binding) -> Result<(), lapin::Error> {
     let (options, none) = (QueueBindOptions::default(), FieldTable::default());
     channel
-        .queue_bind(queue.into(), exchange.into(), key.into(), options, none)
+        .queue_bind(
+            binding.queue.into(),
+            binding.exchange.into(),
+            binding.routing_key.into(),
+            options,
+            none,
+        )
         .await
-}
-
-fn text(value: &str) -> AMQPValue {
-    AMQPValue::LongString(value.into())
 }

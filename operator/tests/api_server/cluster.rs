@@ -14,6 +14,8 @@ use shop_operator::crd;
 
 /// A client of the cluster, which knows Shops from now on.
 pub(crate) async fn connect() -> Client {
+    // rustls asks the process for its cryptography, since more than one is compiled in. It may have been installed already.
+    let _ = rustls::crypto::ring::default_provider().install_default();
     let client = Client::try_default().await.expect("KUBECONFIG names a cluster");
     let definitions: Api<CustomResourceDefinition> = Api::all(client.clone());
     let definition = crd::definition();

@@ -6,7 +6,8 @@
 //! yet: the program prints the definition of the resource, and that is all.
 //!
 //! Where to go for a change: a field of the resource in [`crd`]; what it means in [`validate`]; the objects in [`build`], a
-//! file per subject; what is secret in [`credentials`].
+//! file per subject; what is secret in [`credentials`]; what the operators of PostgreSQL and RabbitMQ call things in
+//! [`clusters`].
 
 #![allow(
     clippy::doc_markdown,
@@ -15,6 +16,7 @@
 
 pub mod apply;
 pub mod build;
+pub mod clusters;
 pub mod config;
 pub mod crd;
 pub mod credentials;

@@ -1,5 +1,7 @@
 //! Server-side apply of what differs, and removal of what is wanted no longer.
 
+mod dynamic;
+
 use std::{
     collections::{HashMap, HashSet},
     fmt::Debug,
@@ -49,6 +51,14 @@ pub enum ApplyError {
         name: String,
         /// Why.
         source: Box<kube::Error>,
+    },
+    /// The API server does not know the kind: its CustomResourceDefinition is not there.
+    #[error("{kind} {name}: the API server does not know this kind")]
+    NoSuchKind {
+        /// The kind of object.
+        kind: String,
+        /// Its name.
+        name: String,
     },
     /// The API server did not answer in time.
     #[error("{kind} {name}: no answer from the API server within {} s", DEADLINE.as_secs())]
@@ -239,7 +249,15 @@ async fn within<K: Resource<DynamicType = ()>, T>(
     name: &str,
     request: impl Future<Output = Result<T, kube::Error>>,
 ) -> Result<T, ApplyError> {
-    let (kind, name) = (K::kind(&()).into_owned(), name.to_owned());
+    in_time(&K::kind(&()), name, request).await
+}
+
+async fn in_time<T>(
+    kind: &str,
+    name: &str,
+    request: impl Future<Output = Result<T, kube::Error>>,
+) -> Result<T, ApplyError> {
+    let (kind, name) = (kind.to_owned(), name.to_owned());
     match tokio::time::timeout(DEADLINE, request).await {
         Ok(Ok(answer)) => Ok(answer),
         Ok(Err(source)) => Err(ApplyError::Request {

@@ -3,4 +3,5 @@
 
 mod applying;
 mod cluster;
+mod dynamic;
 mod manifests;

@@ -1,0 +1,89 @@
+//! Objects of kinds that other operators define. They are few, and are asked for each time instead of being watched: the
+//! kind may not be there, or may come later.
+
+use kube::{
+    Api, ResourceExt as _,
+    api::{ApiResource, DynamicObject, Patch, PatchParams},
+};
+
+use super::{Applied, Applier, ApplyError, FIELD_MANAGER, Owner, in_time};
+use crate::revision::Revision;
+
+impl Applier {
+    /// Makes an object as desired, and returns it as it is now, with its status. One that is as it should be costs one
+    /// request.
+    pub async fn apply_dynamic(
+        &self,
+        owner: &Owner,
+        resource: &ApiResource,
+        desired: &DynamicObject,
+    ) -> Result<DynamicObject, ApplyError> {
+        let name = desired.name_any();
+        let key = (resource.kind.clone(), owner.namespace.clone(), name.clone());
+        let wanted = Revision::of_bytes(&serde_json::to_vec(desired).unwrap_or_default());
+        if let Some(live) = self.get_dynamic(owner, resource, &name).await? {
+            if !owner.has(&live.metadata) {
+                let (kind, name) = (key.0, name);
+                return Err(ApplyError::Taken { kind, name });
+            }
+            if self.is_as_applied(&key, wanted, Some(Revision::of(&live.metadata))) {
+                return Ok(live);
+            }
+        }
+        let api = self.dynamic_api(owner, resource);
+        let parameters = PatchParams::apply(FIELD_MANAGER).force();
+        let patch = Patch::Apply(desired);
+        let patched = in_time(&resource.kind, &name, api.patch(&name, &parameters, &patch)).await;
+        let applied = patched.map_err(kind_or_request)?;
+        tracing::debug!(kind = key.0, namespace = key.1, name = key.2, "applied");
+        let mark = Applied {
+            owner_uid: owner.uid.clone(),
+            desired: wanted,
+            object: Revision::of(&applied.metadata),
+        };
+        self.lock().insert(key, mark);
+        Ok(applied)
+    }
+
+    /// An object as it is now, with its status.
+    pub async fn get_dynamic(
+        &self,
+        owner: &Owner,
+        resource: &ApiResource,
+        name: &str,
+    ) -> Result<Option<DynamicObject>, ApplyError> {
+        let api = self.dynamic_api(owner, resource);
+        match in_time(&resource.kind, name, api.get(name)).await {
+            Ok(object) => Ok(Some(object)),
+            Err(ApplyError::Request { source, .. }) if is_absent(&source) => Ok(None),
+            Err(error) => Err(kind_or_request(error)),
+        }
+    }
+
+    fn dynamic_api(&self, owner: &Owner, resource: &ApiResource) -> Api<DynamicObject> {
+        Api::namespaced_with(self.client.clone(), &owner.namespace, resource)
+    }
+}
+
+/// The kind is there, and no object of that name. Where the kind is not there, the API server names no object.
+fn is_absent(error: &kube::Error) -> bool {
+    let kube::Error::Api(status) = error else {
+        return false;
+    };
+    let names_it = status
+        .details
+        .as_ref()
+        .is_some_and(|details| !details.name.is_empty());
+    status.code == 404 && names_it
+}
+
+fn kind_or_request(error: ApplyError) -> ApplyError {
+    match error {
+        ApplyError::Request { kind, name, source }
+            if matches!(&*source, kube::Error::Api(status) if status.code == 404) && !is_absent(&source) =>
+        {
+            ApplyError::NoSuchKind { kind, name }
+        }
+        other => other,
+    }
+}

@@ -11,6 +11,7 @@ use rand::{RngExt as _, distr::Alphanumeric};
 use secrecy::{ExposeSecret, SecretString};
 
 use crate::{
+    clusters::{cloud_native_pg, rabbitmq},
     names::{self, Program},
     validate::{DatabaseBackend, MessagingBackend, Validated},
 };
@@ -97,6 +98,36 @@ pub fn signing_keys_secret(shop: &str) -> String {
     names::object(shop, "signing-keys")
 }
 
+/// The name of the Secret with the `username` and `password` of PostgreSQL's administrator, where that is not this
+/// operator's to make. That of a cluster is there once the cluster is.
+pub fn database_admin_secret(shop: &Validated) -> Option<String> {
+    match &shop.database {
+        DatabaseBackend::Embedded(_) => None,
+        DatabaseBackend::CloudNativePg(_) => Some(cloud_native_pg::superuser_secret(&shop.name)),
+        DatabaseBackend::External(external) => Some(external.admin_secret.name.clone()),
+    }
+}
+
+/// The name of the Secret that may have the certificate of the authority that signs PostgreSQL's, under `ca.crt`; it must
+/// where the [mode](DatabaseBackend::tls) verifies.
+pub fn database_ca_secret(shop: &Validated) -> Option<String> {
+    match &shop.database {
+        DatabaseBackend::Embedded(_) => None,
+        DatabaseBackend::CloudNativePg(_) => Some(cloud_native_pg::ca_secret(&shop.name)),
+        DatabaseBackend::External(external) => Some(external.admin_secret.name.clone()),
+    }
+}
+
+/// The name of the Secret with the `username` and `password` of RabbitMQ's administrator, where that is not this
+/// operator's to make. That of a cluster is there once the cluster is.
+pub fn messaging_admin_secret(shop: &Validated) -> Option<String> {
+    match &shop.messaging {
+        MessagingBackend::Embedded(_) => None,
+        MessagingBackend::RabbitmqCluster(_) => Some(rabbitmq::default_user_secret(&shop.name)),
+        MessagingBackend::External(external) => Some(external.admin_secret.name.clone()),
+    }
+}
+
 impl Credentials {
     /// What the Shop's Secrets hold, and new ones for what they do not.
     pub fn complete(shop: &Validated, existing: &Existing) -> Result<Self, CredentialsError> {
@@ -129,11 +160,11 @@ impl Credentials {
         let programs = Program::ALL.into_iter();
         let postgres = match shop.database {
             DatabaseBackend::Embedded(_) => Some(server_login(names::POSTGRES, "postgres")?),
-            DatabaseBackend::External(_) => None,
+            DatabaseBackend::CloudNativePg(_) | DatabaseBackend::External(_) => None,
         };
         let rabbitmq = match shop.messaging {
             MessagingBackend::Embedded(_) => Some(server_login(names::RABBITMQ, "shop-operator")?),
-            MessagingBackend::External(_) => None,
+            MessagingBackend::RabbitmqCluster(_) | MessagingBackend::External(_) => None,
         };
         Ok(Self {
             first_admin: login(

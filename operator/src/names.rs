@@ -94,9 +94,9 @@ impl Program {
     }
 }
 
-/// What the embedded PostgreSQL of a Shop is called.
+/// What the PostgreSQL of a Shop is called, embedded or a cluster.
 pub const POSTGRES: &str = "postgres";
-/// What the embedded RabbitMQ of a Shop is called.
+/// What the RabbitMQ of a Shop is called, embedded or a cluster.
 pub const RABBITMQ: &str = "rabbitmq";
 
 /// The name of a Shop's object.

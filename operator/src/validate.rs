@@ -10,8 +10,8 @@ use kube::{Resource as _, ResourceExt as _};
 
 use crate::{
     crd::{
-        Autoscaling, Database, DeletionPolicy, Embedded, ExternalDatabase, ExternalMessaging, Image, Ingress,
-        Messaging, Shop, Telemetry, Workload,
+        Autoscaling, CloudNativePg, Database, DeletionPolicy, Embedded, ExternalDatabase, ExternalMessaging,
+        Image, Ingress, Messaging, RabbitmqCluster, Shop, Telemetry, TlsMode, Workload,
     },
     names::Program,
 };
@@ -29,8 +29,13 @@ pub enum ValidationError {
     #[error("the Shop has no {0}")]
     Incomplete(&'static str),
     /// Two ways to have a back end, or none. The schema refuses it too.
-    #[error("spec.{0}: give exactly one of embedded and external")]
-    NotExactlyOne(&'static str),
+    #[error("spec.{field}: give exactly one of embedded, {cluster} and external")]
+    NotExactlyOne {
+        /// The back end.
+        field: &'static str,
+        /// What the way in the middle is called.
+        cluster: &'static str,
+    },
     /// A variable that the operator sets.
     #[error("spec.{field}.env: {variable} is set by the operator; use the spec's own field for it")]
     OwnVariable {
@@ -113,8 +118,23 @@ impl Replicas {
 pub enum DatabaseBackend {
     /// In a pod of the Shop.
     Embedded(DataStore),
+    /// Run by CloudNativePG.
+    CloudNativePg(CloudNativePg),
     /// There already.
     External(ExternalDatabase),
+}
+
+impl DatabaseBackend {
+    /// How connections to it are encrypted. CloudNativePG gives each server a certificate of an authority of its own, for
+    /// the names of its Services: there is nothing that a person has to do for the safest way.
+    /// <https://cloudnative-pg.io/documentation/current/certificates/>
+    pub fn tls(&self) -> TlsMode {
+        match self {
+            Self::Embedded(_) => TlsMode::Disable,
+            Self::CloudNativePg(_) => TlsMode::VerifyFull,
+            Self::External(external) => external.tls,
+        }
+    }
 }
 
 /// RabbitMQ.
@@ -122,6 +142,8 @@ pub enum DatabaseBackend {
 pub enum MessagingBackend {
     /// In a pod of the Shop.
     Embedded(DataStore),
+    /// Run by the RabbitMQ Cluster Operator.
+    RabbitmqCluster(RabbitmqCluster),
     /// There already.
     External(ExternalMessaging),
 }
@@ -245,18 +267,30 @@ fn default_resources() -> ResourceRequirements {
 }
 
 fn database(database: &Database) -> Result<DatabaseBackend, ValidationError> {
-    match (&database.embedded, &database.external) {
-        (Some(embedded), None) => Ok(DatabaseBackend::Embedded(data_store(embedded, POSTGRES_IMAGE))),
-        (None, Some(external)) => Ok(DatabaseBackend::External(external.clone())),
-        _ => Err(ValidationError::NotExactlyOne("database")),
+    match (&database.embedded, &database.cloud_native_pg, &database.external) {
+        (Some(embedded), None, None) => Ok(DatabaseBackend::Embedded(data_store(embedded, POSTGRES_IMAGE))),
+        (None, Some(cluster), None) => Ok(DatabaseBackend::CloudNativePg(cluster.clone())),
+        (None, None, Some(external)) => Ok(DatabaseBackend::External(external.clone())),
+        _ => Err(ValidationError::NotExactlyOne {
+            field: "database",
+            cluster: "cloudNativePg",
+        }),
     }
 }
 
 fn messaging(messaging: &Messaging) -> Result<MessagingBackend, ValidationError> {
-    match (&messaging.embedded, &messaging.external) {
-        (Some(embedded), None) => Ok(MessagingBackend::Embedded(data_store(embedded, RABBITMQ_IMAGE))),
-        (None, Some(external)) => Ok(MessagingBackend::External(external.clone())),
-        _ => Err(ValidationError::NotExactlyOne("messaging")),
+    match (
+        &messaging.embedded,
+        &messaging.rabbitmq_cluster,
+        &messaging.external,
+    ) {
+        (Some(embedded), None, None) => Ok(MessagingBackend::Embedded(data_store(embedded, RABBITMQ_IMAGE))),
+        (None, Some(cluster), None) => Ok(MessagingBackend::RabbitmqCluster(cluster.clone())),
+        (None, None, Some(external)) => Ok(MessagingBackend::External(external.clone())),
+        _ => Err(ValidationError::NotExactlyOne {
+            field: "messaging",
+            cluster: "rabbitmqCluster",
+        }),
     }
 }
 

@@ -8,31 +8,51 @@ use k8s_openapi::{
         },
         policy::v1::{PodDisruptionBudget, PodDisruptionBudgetSpec},
     },
-    apimachinery::pkg::util::intstr::IntOrString,
+    apimachinery::pkg::{apis::meta::v1::LabelSelector, util::intstr::IntOrString},
 };
 
 use super::{owned, selector};
 use crate::{
+    clusters::rabbitmq,
+    crd::RabbitmqCluster,
     names::{self, Program},
-    validate::{Replicas, Validated},
+    validate::{MessagingBackend, Replicas, Validated},
 };
 
 /// One pod at a time may be taken away, of every service that has more than one. Where there is just one, a budget would
 /// only keep its node from ever being drained.
 pub(super) fn budgets(shop: &Validated) -> Vec<PodDisruptionBudget> {
-    let budget = |program: Program| PodDisruptionBudget {
-        metadata: owned(shop, names::object(&shop.name, program.name()), program.name()),
+    let several = |program: &Program| shop.workloads[program].replicas.least() > 1;
+    let of_program = |program: Program| budget(shop, program.name(), selector(shop, program.name()));
+    let programs = Program::ALL.into_iter().filter(several).map(of_program);
+    programs.chain(budget_of_rabbitmq_cluster(shop)).collect()
+}
+
+/// The RabbitMQ Cluster Operator leaves this to others; CloudNativePG does not.
+/// <https://www.rabbitmq.com/kubernetes/operator/using-operator#set-pdb>
+fn budget_of_rabbitmq_cluster(shop: &Validated) -> Option<PodDisruptionBudget> {
+    let MessagingBackend::RabbitmqCluster(RabbitmqCluster { replicas: 2.., .. }) = &shop.messaging else {
+        return None;
+    };
+    let nodes = LabelSelector {
+        match_labels: Some(rabbitmq::pod_labels(&shop.name)),
+        ..LabelSelector::default()
+    };
+    Some(budget(shop, names::RABBITMQ, nodes))
+}
+
+fn budget(shop: &Validated, part: &str, pods: LabelSelector) -> PodDisruptionBudget {
+    PodDisruptionBudget {
+        metadata: owned(shop, names::object(&shop.name, part), part),
         spec: Some(PodDisruptionBudgetSpec {
             max_unavailable: Some(IntOrString::Int(1)),
-            selector: Some(selector(shop, program.name())),
+            selector: Some(pods),
             // A pod that is not ready protects nothing.
             unhealthy_pod_eviction_policy: Some("AlwaysAllow".to_owned()),
             ..PodDisruptionBudgetSpec::default()
         }),
         status: None,
-    };
-    let several = |program: &Program| shop.workloads[program].replicas.least() > 1;
-    Program::ALL.into_iter().filter(several).map(budget).collect()
+    }
 }
 
 pub(super) fn autoscalers(shop: &Validated) -> Vec<HorizontalPodAutoscaler> {

@@ -4,11 +4,13 @@
 
 mod access;
 mod availability;
+mod cloud_native_pg;
 mod deployments;
 mod network;
 mod pod;
 mod postgres;
 mod rabbitmq;
+mod rabbitmq_cluster;
 mod secrets;
 
 pub use access::url;
@@ -19,7 +21,7 @@ use k8s_openapi::api::{
     networking::v1::{Ingress, NetworkPolicy},
     policy::v1::PodDisruptionBudget,
 };
-use kube::core::ObjectMeta;
+use kube::{api::DynamicObject, core::ObjectMeta};
 pub use secrets::Endpoints;
 
 use crate::{
@@ -33,7 +35,7 @@ use crate::{
 pub struct Surroundings {
     /// Whether a volume can be had: the cluster has a default storage class.
     pub has_default_storage_class: bool,
-    /// The authority of an external PostgreSQL's certificate, in PEM.
+    /// The authority of the certificate of a PostgreSQL that is not embedded, in PEM.
     pub database_ca: Option<String>,
     /// The authority of an external RabbitMQ's certificate, in PEM.
     pub messaging_ca: Option<String>,
@@ -44,7 +46,7 @@ pub struct Surroundings {
 pub struct Resources {
     /// What pods run as, read, and may connect to.
     pub foundation: Foundation,
-    /// Embedded data stores.
+    /// PostgreSQL and RabbitMQ.
     pub data_stores: DataStores,
     /// The six services.
     pub services: Services,
@@ -61,13 +63,17 @@ pub struct Foundation {
     pub network_policies: Vec<NetworkPolicy>,
 }
 
-/// Embedded data stores; none where they are external.
+/// PostgreSQL and RabbitMQ; nothing where they are external.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct DataStores {
-    /// Their addresses.
+    /// The addresses of embedded ones.
     pub services: Vec<Service>,
-    /// Themselves.
+    /// Embedded ones.
     pub stateful_sets: Vec<StatefulSet>,
+    /// The `Cluster` of CloudNativePG.
+    pub postgres_cluster: Option<DynamicObject>,
+    /// The `RabbitmqCluster` of the RabbitMQ Cluster Operator.
+    pub rabbitmq_cluster: Option<DynamicObject>,
 }
 
 /// The six services.
@@ -87,23 +93,6 @@ pub struct Services {
 
 /// All objects of a Shop.
 pub fn build(shop: &Validated, credentials: &Credentials, surroundings: &Surroundings) -> Resources {
-    let mut data_stores = DataStores::default();
-    if let DatabaseBackend::Embedded(store) = &shop.database {
-        data_stores.services.push(postgres::service(shop));
-        data_stores.stateful_sets.push(postgres::stateful_set(
-            shop,
-            store,
-            surroundings.has_default_storage_class,
-        ));
-    }
-    if let MessagingBackend::Embedded(store) = &shop.messaging {
-        data_stores.services.push(rabbitmq::service(shop));
-        data_stores.stateful_sets.push(rabbitmq::stateful_set(
-            shop,
-            store,
-            surroundings.has_default_storage_class,
-        ));
-    }
     let secrets = secrets::secrets(shop, credentials, surroundings);
     let deployments = Program::ALL
         .into_iter()
@@ -125,8 +114,35 @@ pub fn build(shop: &Validated, credentials: &Credentials, surroundings: &Surroun
             network_policies: network::policies(shop),
             secrets,
         },
-        data_stores,
+        data_stores: data_stores(shop, surroundings.has_default_storage_class),
     }
+}
+
+fn data_stores(shop: &Validated, has_default_class: bool) -> DataStores {
+    let mut stores = DataStores::default();
+    match &shop.database {
+        DatabaseBackend::Embedded(store) => {
+            let set = postgres::stateful_set(shop, store, has_default_class);
+            stores.services.push(postgres::service(shop));
+            stores.stateful_sets.push(set);
+        }
+        DatabaseBackend::CloudNativePg(wanted) => {
+            stores.postgres_cluster = Some(cloud_native_pg::cluster(shop, wanted));
+        }
+        DatabaseBackend::External(_) => {}
+    }
+    match &shop.messaging {
+        MessagingBackend::Embedded(store) => {
+            let set = rabbitmq::stateful_set(shop, store, has_default_class);
+            stores.services.push(rabbitmq::service(shop));
+            stores.stateful_sets.push(set);
+        }
+        MessagingBackend::RabbitmqCluster(wanted) => {
+            stores.rabbitmq_cluster = Some(rabbitmq_cluster::cluster(shop, wanted));
+        }
+        MessagingBackend::External(_) => {}
+    }
+    stores
 }
 
 /// The labels that say which objects are a part of which Shop; they never change, so that they can select pods.
@@ -178,5 +194,10 @@ fn selector(shop: &Validated, part: &str) -> k8s_openapi::apimachinery::pkg::api
 
 /// The host name of a part inside the cluster.
 fn host(shop: &Validated, part: &str) -> String {
-    format!("{}.{}.svc", names::object(&shop.name, part), shop.namespace)
+    host_of_service(shop, &names::object(&shop.name, part))
+}
+
+/// The host name of a Service.
+fn host_of_service(shop: &Validated, service: &str) -> String {
+    format!("{service}.{}.svc", shop.namespace)
 }

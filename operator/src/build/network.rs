@@ -1,5 +1,9 @@
 //! NetworkPolicies: the arrows of the architecture, and no others.
 
+mod clusters;
+
+use std::collections::BTreeMap;
+
 use k8s_openapi::{
     api::networking::v1::{
         NetworkPolicy, NetworkPolicyEgressRule, NetworkPolicyIngressRule, NetworkPolicyPeer,
@@ -10,6 +14,7 @@ use k8s_openapi::{
 
 use super::{labels, owned, selector};
 use crate::{
+    clusters::{cloud_native_pg, rabbitmq},
     names::{self, Program},
     validate::{DatabaseBackend, MessagingBackend, Validated},
 };
@@ -27,29 +32,41 @@ pub(super) fn policies(shop: &Validated) -> Vec<NetworkPolicy> {
         .into_iter()
         .map(|program| of_program(shop, program))
         .collect();
-    if matches!(shop.database, DatabaseBackend::Embedded(_)) {
-        let users = Program::ALL
-            .into_iter()
-            .filter(|program| program.database().is_some());
-        let mut from: Vec<_> = users.map(|program| part(shop, program.name())).collect();
-        from.push(operator());
-        policies.push(policy(
-            shop,
-            names::POSTGRES,
-            vec![allow(Some(from), &[POSTGRES])],
-            Vec::new(),
-        ));
+    match &shop.database {
+        DatabaseBackend::Embedded(_) => policies.push(embedded_postgres(shop)),
+        DatabaseBackend::CloudNativePg(_) => policies.push(clusters::cloud_native_pg(shop)),
+        DatabaseBackend::External(_) => {}
     }
-    if matches!(shop.messaging, MessagingBackend::Embedded(_)) {
-        let users = Program::ALL.into_iter().filter(|program| program.uses_broker());
-        let from = users.map(|program| part(shop, program.name())).collect();
-        let ingress = vec![
-            allow(Some(from), &[AMQP]),
-            allow(Some(vec![operator()]), &[MANAGEMENT]),
-        ];
-        policies.push(policy(shop, names::RABBITMQ, ingress, Vec::new()));
+    match &shop.messaging {
+        MessagingBackend::Embedded(_) => policies.push(embedded_rabbitmq(shop)),
+        MessagingBackend::RabbitmqCluster(_) => policies.push(clusters::rabbitmq_cluster(shop)),
+        MessagingBackend::External(_) => {}
     }
     policies
+}
+
+fn embedded_postgres(shop: &Validated) -> NetworkPolicy {
+    let users = Program::ALL
+        .into_iter()
+        .filter(|program| program.database().is_some());
+    let mut from: Vec<_> = users.map(|program| part(shop, program.name())).collect();
+    from.push(operator());
+    policy(
+        shop,
+        names::POSTGRES,
+        vec![allow(Some(from), &[POSTGRES])],
+        Vec::new(),
+    )
+}
+
+fn embedded_rabbitmq(shop: &Validated) -> NetworkPolicy {
+    let users = Program::ALL.into_iter().filter(|program| program.uses_broker());
+    let from = users.map(|program| part(shop, program.name())).collect();
+    let ingress = vec![
+        allow(Some(from), &[AMQP]),
+        allow(Some(vec![operator()]), &[MANAGEMENT]),
+    ];
+    policy(shop, names::RABBITMQ, ingress, Vec::new())
 }
 
 fn of_program(shop: &Validated, program: Program) -> NetworkPolicy {
@@ -75,6 +92,10 @@ fn of_program(shop: &Validated, program: Program) -> NetworkPolicy {
     if program.database().is_some() {
         egress.push(match &shop.database {
             DatabaseBackend::Embedded(_) => to(Some(vec![part(shop, names::POSTGRES)]), Some(POSTGRES)),
+            DatabaseBackend::CloudNativePg(_) => {
+                let servers = pods(cloud_native_pg::pod_labels(&shop.name));
+                to(Some(vec![servers]), Some(cloud_native_pg::POSTGRES))
+            }
             // A policy knows addresses and not names.
             DatabaseBackend::External(external) => to(None, Some(external.port)),
         });
@@ -82,6 +103,10 @@ fn of_program(shop: &Validated, program: Program) -> NetworkPolicy {
     if program.uses_broker() {
         egress.push(match &shop.messaging {
             MessagingBackend::Embedded(_) => to(Some(vec![part(shop, names::RABBITMQ)]), Some(AMQP)),
+            MessagingBackend::RabbitmqCluster(_) => {
+                let nodes = pods(rabbitmq::pod_labels(&shop.name));
+                to(Some(vec![nodes]), Some(rabbitmq::AMQP))
+            }
             MessagingBackend::External(external) => to(None, Some(amqp_port(&external.amqp))),
         });
     }
@@ -143,22 +168,26 @@ fn tcp(port: u16) -> NetworkPolicyPort {
 }
 
 fn part(shop: &Validated, name: &str) -> NetworkPolicyPeer {
-    NetworkPolicyPeer {
-        pod_selector: Some(LabelSelector {
-            match_labels: Some(labels(&shop.name, name)),
-            ..LabelSelector::default()
-        }),
-        ..NetworkPolicyPeer::default()
-    }
+    pods(labels(&shop.name, name))
 }
 
 /// The operator, in whichever namespace it runs.
 fn operator() -> NetworkPolicyPeer {
-    let name = ("app.kubernetes.io/name".to_owned(), "shop-operator".to_owned());
+    anywhere([("app.kubernetes.io/name".to_owned(), "shop-operator".to_owned())].into())
+}
+
+fn anywhere(labels: BTreeMap<String, String>) -> NetworkPolicyPeer {
     NetworkPolicyPeer {
         namespace_selector: Some(LabelSelector::default()),
+        ..pods(labels)
+    }
+}
+
+/// Pods of the Shop's namespace.
+fn pods(labels: BTreeMap<String, String>) -> NetworkPolicyPeer {
+    NetworkPolicyPeer {
         pod_selector: Some(LabelSelector {
-            match_labels: Some([name].into()),
+            match_labels: Some(labels),
             ..LabelSelector::default()
         }),
         ..NetworkPolicyPeer::default()

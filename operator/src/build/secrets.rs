@@ -5,8 +5,9 @@ use std::collections::BTreeMap;
 use k8s_openapi::api::core::v1::Secret;
 use secrecy::ExposeSecret as _;
 
-use super::{Surroundings, host, of_data};
+use super::{Surroundings, host, host_of_service, of_data};
 use crate::{
+    clusters::{cloud_native_pg, rabbitmq},
     crd::TlsMode,
     credentials::{self, Credentials, IDENTITY, Login, PASSWORD, SIGNING_KEYS, USERNAME},
     names::{self, Program},
@@ -39,12 +40,23 @@ impl Endpoints {
     pub fn of(shop: &Validated) -> Self {
         let (database_host, database_port) = match &shop.database {
             DatabaseBackend::Embedded(_) => (host(shop, names::POSTGRES), 5432),
+            DatabaseBackend::CloudNativePg(_) => {
+                let service = cloud_native_pg::service(&shop.name);
+                (host_of_service(shop, &service), cloud_native_pg::POSTGRES)
+            }
             DatabaseBackend::External(external) => (external.host.clone(), external.port),
         };
+        let inside = |host: &str, amqp: u16, management: u16| {
+            (
+                format!("amqp://{host}:{amqp}"),
+                format!("http://{host}:{management}"),
+            )
+        };
         let (amqp, management) = match &shop.messaging {
-            MessagingBackend::Embedded(_) => {
-                let host = host(shop, names::RABBITMQ);
-                (format!("amqp://{host}:5672"), format!("http://{host}:15672"))
+            MessagingBackend::Embedded(_) => inside(&host(shop, names::RABBITMQ), 5672, 15672),
+            MessagingBackend::RabbitmqCluster(_) => {
+                let host = host_of_service(shop, &rabbitmq::service(&shop.name));
+                inside(&host, rabbitmq::AMQP, rabbitmq::MANAGEMENT)
             }
             MessagingBackend::External(external) => (external.amqp.clone(), external.management.clone()),
         };
@@ -129,15 +141,12 @@ fn database_url(
     login: &Login,
 ) -> String {
     let database = credentials.database_name(&shop.name, program.database().unwrap_or_default());
-    let tls = match &shop.database {
-        DatabaseBackend::Embedded(_) => "?sslmode=disable".to_owned(),
-        DatabaseBackend::External(external) => match external.tls {
-            TlsMode::Disable => "?sslmode=disable".to_owned(),
-            TlsMode::Prefer => "?sslmode=prefer".to_owned(),
-            TlsMode::Require => "?sslmode=require".to_owned(),
-            TlsMode::VerifyCa => format!("?sslmode=verify-ca&sslrootcert={MOUNTED_AT}/{CA}"),
-            TlsMode::VerifyFull => format!("?sslmode=verify-full&sslrootcert={MOUNTED_AT}/{CA}"),
-        },
+    let tls = match shop.database.tls() {
+        TlsMode::Disable => "?sslmode=disable".to_owned(),
+        TlsMode::Prefer => "?sslmode=prefer".to_owned(),
+        TlsMode::Require => "?sslmode=require".to_owned(),
+        TlsMode::VerifyCa => format!("?sslmode=verify-ca&sslrootcert={MOUNTED_AT}/{CA}"),
+        TlsMode::VerifyFull => format!("?sslmode=verify-full&sslrootcert={MOUNTED_AT}/{CA}"),
     };
     // An IPv6 address stands in brackets in a URL and without them everywhere else.
     let host = match &endpoints.database_host {

@@ -5,19 +5,26 @@ use kube::KubeSchema;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use super::{CloudNativePg, RabbitmqCluster};
+
 /// PostgreSQL: exactly one way to have it.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, KubeSchema)]
 #[serde(rename_all = "camelCase")]
 #[x_kube(
-    validation = Rule::new("(has(self.embedded) ? 1 : 0) + (has(self.external) ? 1 : 0) == 1")
-        .message("give exactly one of embedded and external"),
-    validation = Rule::new("has(self.embedded) == has(oldSelf.embedded)")
-        .message("embedded and external can't be exchanged: the data would stay behind. Make a new Shop and move the data")
+    validation = Rule::new("(has(self.embedded) ? 1 : 0) + (has(self.cloudNativePg) ? 1 : 0) \
+        + (has(self.external) ? 1 : 0) == 1")
+        .message("give exactly one of embedded, cloudNativePg and external"),
+    validation = Rule::new("has(self.embedded) == has(oldSelf.embedded) \
+        && has(self.external) == has(oldSelf.external)")
+        .message("embedded, cloudNativePg and external can't be exchanged: the data would stay behind. Make a new Shop and move the data")
 )]
 pub struct Database {
     /// One PostgreSQL in the namespace, for trying it out.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub embedded: Option<Embedded>,
+    /// A PostgreSQL of several servers, run by CloudNativePG, which the cluster must have.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub cloud_native_pg: Option<CloudNativePg>,
     /// A PostgreSQL that is there already.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub external: Option<ExternalDatabase>,
@@ -27,6 +34,7 @@ impl Default for Database {
     fn default() -> Self {
         Self {
             embedded: Some(Embedded::default()),
+            cloud_native_pg: None,
             external: None,
         }
     }
@@ -36,15 +44,20 @@ impl Default for Database {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, KubeSchema)]
 #[serde(rename_all = "camelCase")]
 #[x_kube(
-    validation = Rule::new("(has(self.embedded) ? 1 : 0) + (has(self.external) ? 1 : 0) == 1")
-        .message("give exactly one of embedded and external"),
-    validation = Rule::new("has(self.embedded) == has(oldSelf.embedded)")
-        .message("embedded and external can't be exchanged: messages would stay behind. Make a new Shop")
+    validation = Rule::new("(has(self.embedded) ? 1 : 0) + (has(self.rabbitmqCluster) ? 1 : 0) \
+        + (has(self.external) ? 1 : 0) == 1")
+        .message("give exactly one of embedded, rabbitmqCluster and external"),
+    validation = Rule::new("has(self.embedded) == has(oldSelf.embedded) \
+        && has(self.external) == has(oldSelf.external)")
+        .message("embedded, rabbitmqCluster and external can't be exchanged: messages would stay behind. Make a new Shop")
 )]
 pub struct Messaging {
     /// One RabbitMQ in the namespace, for trying it out.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub embedded: Option<Embedded>,
+    /// A RabbitMQ of several nodes, run by the RabbitMQ Cluster Operator, which the cluster must have.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub rabbitmq_cluster: Option<RabbitmqCluster>,
     /// A RabbitMQ that is there already.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub external: Option<ExternalMessaging>,
@@ -54,6 +67,7 @@ impl Default for Messaging {
     fn default() -> Self {
         Self {
             embedded: Some(Embedded::default()),
+            rabbitmq_cluster: None,
             external: None,
         }
     }

@@ -7,6 +7,7 @@
 )]
 
 mod backends;
+mod clusters;
 mod spec;
 mod status;
 mod workload;
@@ -14,6 +15,7 @@ mod workload;
 pub use backends::{
     Database, Embedded, ExternalDatabase, ExternalMessaging, Messaging, SecretReference, TlsMode,
 };
+pub use clusters::{CloudNativePg, RabbitmqCluster};
 use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::{
     CustomResourceDefinition, JSONSchemaProps, JSONSchemaPropsOrArray, JSONSchemaPropsOrBool,
 };

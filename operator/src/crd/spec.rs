@@ -31,7 +31,9 @@ use super::{Database, Gateway, Messaging, Services, ShopStatus};
     validation = Rule::new("self.metadata.name.size() <= 40")
         .message("metadata.name must have at most 40 characters: the names of the shop's objects begin with it"),
     validation = Rule::new("self.metadata.name.matches('^[a-z]([-a-z0-9]*[a-z0-9])?$')")
-        .message("metadata.name must begin with a letter and have only a-z, 0-9 and '-': the names of Services begin with it")
+        .message("metadata.name must begin with a letter and have only a-z, 0-9 and '-': the names of Services begin with it"),
+    validation = Rule::new("!has(self.spec.messaging.rabbitmqCluster) || self.metadata.name.size() <= 36")
+        .message("metadata.name must have at most 36 characters with a rabbitmqCluster: the name of a StatefulSet of at most 52 begins with it")
 )]
 #[serde(rename_all = "camelCase")]
 pub struct ShopSpec {
@@ -49,10 +51,10 @@ pub struct ShopSpec {
     /// The services behind it.
     #[serde(default)]
     pub services: Services,
-    /// PostgreSQL: exactly one of `embedded` and `external`.
+    /// PostgreSQL: exactly one of `embedded`, `cloudNativePg` and `external`.
     #[serde(default)]
     pub database: Database,
-    /// RabbitMQ: exactly one of `embedded` and `external`.
+    /// RabbitMQ: exactly one of `embedded`, `rabbitmqCluster` and `external`.
     #[serde(default)]
     pub messaging: Messaging,
     /// Traces, metrics and logs.
@@ -196,8 +198,8 @@ impl Default for NetworkPolicies {
 /// What happens to the data and its credentials when the Shop is deleted.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub enum DeletionPolicy {
-    /// The volumes of embedded data stores, the databases and virtual host of external ones, and the Secrets with their
-    /// credentials stay: a Shop of the same name finds them again.
+    /// The volumes of embedded data stores, the clusters of CloudNativePG and RabbitMQ, the databases and virtual host of
+    /// external ones, and the Secrets with their credentials stay: a Shop of the same name finds them again.
     #[default]
     Retain,
     /// Nothing stays.

@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, missing_docs)]
 
 mod applying;
+mod changes;
 mod cluster;
 mod dynamic;
 mod manifests;

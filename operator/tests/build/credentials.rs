@@ -1,10 +1,13 @@
 //! Made once, and kept.
 
-use secrecy::ExposeSecret as _;
 use ed25519_dalek::{SigningKey, pkcs8::DecodePrivateKey as _};
+use secrecy::ExposeSecret as _;
 use shop_operator::{
-    build::{Surroundings, build},
-    credentials::{Credentials, CredentialsError, Existing},
+    build::{Endpoints, Surroundings, build},
+    credentials::{
+        Credentials, CredentialsError, Existing, database_admin_secret, database_ca_secret,
+        messaging_admin_secret,
+    },
     validate::validate,
 };
 
@@ -85,7 +88,16 @@ fn a_password_of_ones_own_must_fit_into_a_url() {
         made.postgres.unwrap().password.expose_secret(),
         "my-own.password_1~"
     );
-    for password in ["", "p@ss", "with space", "tab\t", "pässword", "a/b", "a%20b", "a#b"] {
+    for password in [
+        "",
+        "p@ss",
+        "with space",
+        "tab\t",
+        "pässword",
+        "a/b",
+        "a%20b",
+        "a#b",
+    ] {
         for secret in ["demo-postgres-credentials", "demo-producer-service-credentials"] {
             let error = with(secret, password).unwrap_err();
             assert!(
@@ -125,4 +137,43 @@ fn names_on_a_server_fit_and_tell_shops_apart() {
         other.database_name(&shop.name, "orders")
     );
     assert_ne!(one.vhost(&shop.name), other.vhost(&shop.name));
+}
+
+#[test]
+fn who_administers_a_back_end_is_in_a_secret_of_its_own() {
+    let secrets = |spec: &str| {
+        let shop = validate(&with_spec(spec)).unwrap();
+        [database_admin_secret, database_ca_secret, messaging_admin_secret].map(|of| of(&shop))
+    };
+    let some = |name: &str| Some(name.to_owned());
+    assert_eq!(secrets("{}"), [None, None, None]);
+    assert_eq!(
+        secrets("{database: {cloudNativePg: {}}, messaging: {rabbitmqCluster: {}}}"),
+        [
+            some("demo-postgres-superuser"),
+            some("demo-postgres-ca"),
+            some("demo-rabbitmq-default-user")
+        ]
+    );
+    let external = "{database: {external: {host: a, adminSecret: {name: b}}}, \
+                     messaging: {external: {amqp: 'amqp://a', management: 'http://a', adminSecret: {name: c}}}}";
+    assert_eq!(secrets(external), [some("b"), some("b"), some("c")]);
+}
+
+#[test]
+fn a_cluster_needs_no_credentials_of_ours_and_is_reached_by_its_services() {
+    let spec = "{database: {cloudNativePg: {}}, messaging: {rabbitmqCluster: {}}}";
+    let shop = validate(&with_spec(spec)).unwrap();
+    let made = Credentials::complete(&shop, &Existing::new()).unwrap();
+    assert!(made.postgres.is_none() && made.rabbitmq.is_none());
+    let endpoints = Endpoints::of(&shop);
+    assert_eq!(endpoints.database_host, "demo-postgres-rw.default.svc");
+    assert_eq!(endpoints.amqp, "amqp://demo-rabbitmq.default.svc:5672");
+    assert_eq!(endpoints.management, "http://demo-rabbitmq.default.svc:15672");
+    let built = read_back(&build(&shop, &made, &Surroundings::default()));
+    let url = built["demo-order-service-credentials"]["DATABASE_URL"].expose_secret();
+    assert!(
+        url.ends_with("?sslmode=verify-full&sslrootcert=/run/secrets/shop/ca.crt"),
+        "{url}"
+    );
 }

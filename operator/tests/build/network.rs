@@ -6,17 +6,23 @@ use k8s_openapi::{
 };
 use shop_operator::{
     build::labels,
+    clusters::{cloud_native_pg, rabbitmq},
     names::{POSTGRES, Program, RABBITMQ},
 };
 
 use crate::support::{objects, with_spec};
 
 /// Whose pod: of a Shop in the namespace, or of nobody's.
-#[derive(Clone, Copy)]
+#[derive(Clone, Copy, Debug)]
 enum Pod {
     Part(&'static str),
+    /// Of a `Cluster` or `RabbitmqCluster` of the Shop with that name.
+    PostgresServer(&'static str),
+    RabbitmqNode(&'static str),
     OtherShop(&'static str),
     Operator,
+    CloudNativePg,
+    RabbitmqOperator,
     Stranger,
 }
 
@@ -24,15 +30,22 @@ impl Pod {
     fn labels(self) -> std::collections::BTreeMap<String, String> {
         match self {
             Self::Part(part) => labels("demo", part),
+            Self::PostgresServer(shop) => cloud_native_pg::pod_labels(shop),
+            Self::RabbitmqNode(shop) => rabbitmq::pod_labels(shop),
             Self::OtherShop(part) => labels("other", part),
+            Self::CloudNativePg => cloud_native_pg::operator_labels(),
+            Self::RabbitmqOperator => rabbitmq::operator_labels(),
             Self::Operator => [("app.kubernetes.io/name".to_owned(), "shop-operator".to_owned())].into(),
             Self::Stranger => [("app".to_owned(), "stranger".to_owned())].into(),
         }
     }
 
-    /// The operator is in another namespace, and everybody else in the Shop's.
+    /// Operators are in other namespaces, and everybody else in the Shop's.
     fn is_picked_by(self, peer: &NetworkPolicyPeer) -> bool {
-        let elsewhere = matches!(self, Self::Operator);
+        let elsewhere = matches!(
+            self,
+            Self::Operator | Self::CloudNativePg | Self::RabbitmqOperator
+        );
         if elsewhere && peer.namespace_selector.is_none() {
             return false;
         }
@@ -55,16 +68,24 @@ fn lets(
     port: u16,
 ) -> bool {
     let port_fits = |wanted: &NetworkPolicyPort| {
-        wanted.protocol.as_deref() == Some("TCP") && wanted.port == Some(IntOrString::Int(i32::from(port)))
+        let Some(IntOrString::Int(first)) = wanted.port else {
+            return false;
+        };
+        let ports = first..=wanted.end_port.unwrap_or(first);
+        wanted.protocol.as_deref() == Some("TCP") && ports.contains(&i32::from(port))
     };
     peers.is_none_or(|peers| peers.iter().any(|peer| pod.is_picked_by(peer)))
         && ports.is_none_or(|ports| ports.iter().any(port_fits))
 }
 
-/// A connection is made if the policies of both ends allow it; who has no policy may everything.
+/// A connection is made if the policies of both ends allow it; who has no policy for a direction may everything.
 fn allowed(policies: &[NetworkPolicy], from: Pod, to: Pod, port: u16) -> bool {
-    let of = |pod: Pod| {
+    let of = |pod: Pod, direction: &'static str| {
         policies.iter().filter(move |policy| {
+            let types = policy.spec.as_ref().and_then(|spec| spec.policy_types.as_ref());
+            if !types.is_some_and(|types| types.iter().any(|kind| kind == direction)) {
+                return false;
+            }
             let selector = policy.spec.as_ref().and_then(|spec| spec.pod_selector.clone());
             let wanted = selector
                 .and_then(|selector| selector.match_labels)
@@ -73,15 +94,15 @@ fn allowed(policies: &[NetworkPolicy], from: Pod, to: Pod, port: u16) -> bool {
             wanted.iter().all(|(key, value)| labels.get(key) == Some(value))
         })
     };
-    let leaves = of(from).next().is_none()
-        || of(from).any(|policy| {
+    let leaves = of(from, "Egress").next().is_none()
+        || of(from, "Egress").any(|policy| {
             let rules = policy.spec.iter().flat_map(|spec| spec.egress.iter().flatten());
             rules
                 .into_iter()
                 .any(|rule| lets(rule.to.as_ref(), rule.ports.as_ref(), to, port))
         });
-    let enters = of(to).next().is_none()
-        || of(to).any(|policy| {
+    let enters = of(to, "Ingress").next().is_none()
+        || of(to, "Ingress").any(|policy| {
             let rules = policy.spec.iter().flat_map(|spec| spec.ingress.iter().flatten());
             rules
                 .into_iter()
@@ -219,4 +240,77 @@ fn policies_can_be_switched_off() {
             .network_policies,
         []
     );
+}
+
+#[test]
+fn clusters_are_reached_by_who_needs_them_and_nobody_else() {
+    let spec = "{database: {cloudNativePg: {}}, messaging: {rabbitmqCluster: {}}}";
+    let policies = objects(&with_spec(spec)).1.foundation.network_policies;
+    assert_eq!(policies.len(), 8);
+    let (server, node) = (Pod::PostgresServer("demo"), Pod::RabbitmqNode("demo"));
+    let sources = Program::ALL
+        .map(|program| Pod::Part(program.name()))
+        .into_iter()
+        .chain([
+            server,
+            node,
+            Pod::PostgresServer("other"),
+            Pod::RabbitmqNode("other"),
+            Pod::OtherShop("order-service"),
+            Pod::OtherShop("producer-service"),
+            Pod::Operator,
+            Pod::CloudNativePg,
+            Pod::RabbitmqOperator,
+            Pod::Stranger,
+        ]);
+    for from in sources {
+        let (uses_database, uses_broker) = match from {
+            Pod::Part(name) => {
+                let program = Program::ALL.into_iter().find(|program| program.name() == name);
+                let program = program.unwrap();
+                (program.database().is_some(), program.uses_broker())
+            }
+            _ => (false, false),
+        };
+        let follows = matches!(from, Pod::PostgresServer("demo") | Pod::CloudNativePg);
+        let is_node = matches!(from, Pod::RabbitmqNode("demo"));
+        let administers = matches!(from, Pod::Operator);
+        let manages = administers || matches!(from, Pod::RabbitmqOperator);
+        for (to, port, expected) in [
+            (server, 5432, uses_database || follows || administers),
+            (server, 8000, follows),
+            (node, 5672, uses_broker),
+            (node, 15672, manages),
+            (node, 4369, is_node),
+            (node, 25672, is_node),
+            (node, 35672, is_node),
+            (node, 35682, is_node),
+            (node, 35683, false),
+        ] {
+            assert_eq!(
+                allowed(&policies, from, to, port),
+                expected,
+                "{from:?} -> {to:?}:{port}"
+            );
+        }
+    }
+    assert!(
+        allowed(&policies, Pod::Stranger, server, 9187) && allowed(&policies, Pod::Stranger, node, 15692)
+    );
+}
+
+#[test]
+fn clusters_of_other_shops_are_out_of_reach() {
+    let spec = "{database: {cloudNativePg: {}}, messaging: {rabbitmqCluster: {}}}";
+    let policies = objects(&with_spec(spec)).1.foundation.network_policies;
+    let (server, node) = (Pod::PostgresServer("other"), Pod::RabbitmqNode("other"));
+    assert!(!allowed(&policies, Pod::Part("order-service"), server, 5432));
+    assert!(!allowed(&policies, Pod::Part("producer-service"), node, 5672));
+    // Their own way out is not narrowed: they need the API server, and backups go anywhere.
+    assert!(allowed(
+        &policies,
+        Pod::PostgresServer("demo"),
+        Pod::Stranger,
+        443
+    ));
 }

@@ -6,7 +6,14 @@ use shop_operator::{build::Resources, names::Program};
 
 use crate::support::{example, objects, with_spec};
 
-const EXAMPLES: [&str; 5] = ["minimal", "production", "embedded", "external-database", "scheduling"];
+const EXAMPLES: [&str; 6] = [
+    "minimal",
+    "production",
+    "embedded",
+    "external-database",
+    "scheduling",
+    "cloud-native",
+];
 
 fn yaml<T: Serialize>(objects: &[T]) -> String {
     let documents = objects
@@ -31,12 +38,15 @@ fn the_examples_are_built_as_they_were() {
             .iter()
             .map(|(_, deployment)| deployment)
             .collect();
+        let clusters = [&data_stores.postgres_cluster, &data_stores.rabbitmq_cluster];
+        let clusters: Vec<_> = clusters.into_iter().flatten().collect();
         let parts = [
             ("secrets", yaml(&foundation.secrets)),
             ("service-accounts", yaml(&foundation.service_accounts)),
             ("network-policies", yaml(&foundation.network_policies)),
             ("data-store-services", yaml(&data_stores.services)),
             ("stateful-sets", yaml(&data_stores.stateful_sets)),
+            ("clusters", yaml(&clusters)),
             ("services", yaml(&services.services)),
             ("deployments", yaml(&deployments)),
             ("pod-disruption-budgets", yaml(&services.pod_disruption_budgets)),
@@ -119,7 +129,10 @@ fn no_secret_is_in_anything_but_a_secret() {
         let mut others = resources.clone();
         others.foundation.secrets.clear();
         let text = format!("{others:?}");
-        assert!(!text.contains("s-password") && !text.contains("(a signing key)"), "{name}");
+        assert!(
+            !text.contains("s-password") && !text.contains("(a signing key)"),
+            "{name}"
+        );
         assert!(!resources.foundation.secrets.is_empty());
     }
 }
@@ -165,4 +178,28 @@ fn what_outlives_a_shop_has_no_owner() {
     };
     assert_eq!(owned("{deletionPolicy: Retain}"), 0);
     assert!(owned("{deletionPolicy: Delete}") > 0);
+}
+
+#[test]
+fn a_cluster_outlives_its_shop_if_that_was_asked_for() {
+    let owned = |policy: &str| {
+        let back_ends = "database: {cloudNativePg: {}}, messaging: {rabbitmqCluster: {}}";
+        let stores = objects(&with_spec(&format!("{{deletionPolicy: {policy}, {back_ends}}}")))
+            .1
+            .data_stores;
+        let clusters = [stores.postgres_cluster, stores.rabbitmq_cluster].map(Option::unwrap);
+        clusters.map(|cluster| cluster.metadata.owner_references.is_some())
+    };
+    assert_eq!(owned("Retain"), [false, false]);
+    assert_eq!(owned("Delete"), [true, true]);
+}
+
+#[test]
+fn a_cluster_of_one_has_nobody_to_wait_for() {
+    let spec = "{database: {cloudNativePg: {instances: 1}}, messaging: {rabbitmqCluster: {replicas: 1}}}";
+    let (_, resources) = objects(&with_spec(spec));
+    let cluster = resources.data_stores.postgres_cluster.unwrap();
+    assert_eq!(cluster.data["spec"]["enablePDB"], false);
+    assert!(cluster.data["spec"].get("postgresql").is_none());
+    assert_eq!(resources.services.pod_disruption_budgets, []);
 }

@@ -1,8 +1,9 @@
 //! What the schema can't say.
 
 use shop_operator::{
+    crd::TlsMode,
     names::Program,
-    validate::{DatabaseBackend, Replicas, ValidationError, validate},
+    validate::{DatabaseBackend, MessagingBackend, Replicas, ValidationError, validate},
 };
 
 use crate::support::with_spec;
@@ -69,14 +70,38 @@ fn a_back_end_is_had_in_exactly_one_way() {
     for spec in [
         "{database: {}}",
         "{database: {embedded: {}, external: {host: a, adminSecret: {name: b}}}}",
+        "{database: {embedded: {}, cloudNativePg: {}}}",
+        "{database: {cloudNativePg: {}, external: {host: a, adminSecret: {name: b}}}}",
     ] {
+        let error = validate(&with_spec(spec)).unwrap_err();
         assert_eq!(
-            validate(&with_spec(spec)).unwrap_err(),
-            ValidationError::NotExactlyOne("database")
+            error.to_string(),
+            "spec.database: give exactly one of embedded, cloudNativePg and external"
         );
     }
-    assert_eq!(
-        validate(&with_spec("{messaging: {}}")).unwrap_err(),
-        ValidationError::NotExactlyOne("messaging")
-    );
+    for spec in [
+        "{messaging: {}}",
+        "{messaging: {embedded: {}, rabbitmqCluster: {}}}",
+    ] {
+        let error = validate(&with_spec(spec)).unwrap_err();
+        assert_eq!(
+            error.to_string(),
+            "spec.messaging: give exactly one of embedded, rabbitmqCluster and external"
+        );
+    }
+}
+
+#[test]
+fn clusters_have_three_of_everything() {
+    let spec = "{database: {cloudNativePg: {}}, messaging: {rabbitmqCluster: {}}}";
+    let shop = validate(&with_spec(spec)).unwrap();
+    let DatabaseBackend::CloudNativePg(postgres) = &shop.database else {
+        panic!("no cluster");
+    };
+    let MessagingBackend::RabbitmqCluster(rabbitmq) = &shop.messaging else {
+        panic!("no cluster");
+    };
+    assert_eq!((postgres.instances, postgres.storage.0.as_str()), (3, "10Gi"));
+    assert_eq!((rabbitmq.replicas, rabbitmq.storage.0.as_str()), (3, "10Gi"));
+    assert_eq!(shop.database.tls(), TlsMode::VerifyFull);
 }

@@ -127,6 +127,8 @@ fn it_may_what_it_must_and_no_more() {
         ("networking.k8s.io", "ingresses"),
         ("networking.k8s.io", "networkpolicies"),
         ("policy", "poddisruptionbudgets"),
+        ("postgresql.cnpg.io", "clusters"),
+        ("rabbitmq.com", "rabbitmqclusters"),
     ] {
         for verb in ["get", "list", "watch", "create", "patch", "delete"] {
             assert!(has(group, resource, verb), "{group}/{resource} {verb}");

@@ -40,7 +40,7 @@ fn the_examples_can_be_values() {
         assert_eq!(rendered.spec, example.spec, "{}", path.display());
         seen += 1;
     }
-    assert!(seen >= 5);
+    assert!(seen >= 6);
 }
 
 #[test]
@@ -67,7 +67,8 @@ fn wrong_values_are_named() {
         ("gateway: { ingress: { hostname: a } }", "hostname"),
         ("services: { order: {} }", "order"),
         ("database: { external: { host: a } }", "adminSecret"),
-        ("database: { cloudNativePg: {} }", "cloudNativePg"),
+        ("database: { cloudNativePg: { instances: 10 } }", "instances"),
+        ("messaging: { rabbitmqCluster: { replicas: 2 } }", "replicas"),
         ("telemetry: { samplingRatio: 2 }", "samplingRatio"),
         ("deletionPolicy: Keep", "deletionPolicy"),
     ] {

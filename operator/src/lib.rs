@@ -16,11 +16,17 @@
 pub mod apply;
 pub mod build;
 pub mod config;
+pub mod controller;
 pub mod crd;
 pub mod credentials;
+pub mod diagnosis;
+pub mod leader;
 pub mod names;
+pub mod process;
 pub mod provision;
 pub mod revision;
+pub mod rollout;
+pub mod rotation;
 pub mod status;
 pub mod validate;
 pub mod watch;

@@ -18,7 +18,7 @@ use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::{
     CustomResourceDefinition, JSONSchemaProps, JSONSchemaPropsOrArray, JSONSchemaPropsOrBool,
 };
 use kube::CustomResourceExt as _;
-pub use spec::{DeletionPolicy, Image, LogLevel, NetworkPolicies, PullPolicy, Shop, ShopSpec, Telemetry};
+pub use spec::{CredentialsPolicy, DeletionPolicy, Image, LogLevel, NetworkPolicies, PullPolicy, Shop, ShopSpec, Telemetry};
 pub use status::{ServiceStatus, ShopStatus};
 pub use workload::{Autoscaling, Gateway, Ingress, IngressTls, Services, Workload};
 

@@ -188,7 +188,10 @@ impl Credentials {
 
     /// The logins of a program that are to be valid: its own, and around a rotation a second one.
     pub fn valid_logins(&self, program: Program) -> impl Iterator<Item = &Login> {
-        let own = self.databases.get(&program).or_else(|| self.brokers.get(&program));
+        let own = self
+            .databases
+            .get(&program)
+            .or_else(|| self.brokers.get(&program));
         own.into_iter()
             .chain(self.next.get(&program))
             .chain(self.previous.get(&program))

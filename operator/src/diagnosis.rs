@@ -21,7 +21,11 @@ fn of_pod(pod: &Pod) -> Option<Cause> {
         let message = condition.message.clone().unwrap_or_default();
         return Some(cause(pod, "Unschedulable", &message));
     }
-    status.container_statuses.iter().flatten().find_map(|container| of_container(pod, container))
+    status
+        .container_statuses
+        .iter()
+        .flatten()
+        .find_map(|container| of_container(pod, container))
 }
 
 fn of_container(pod: &Pod, container: &ContainerStatus) -> Option<Cause> {
@@ -34,7 +38,10 @@ fn of_container(pod: &Pod, container: &ContainerStatus) -> Option<Cause> {
         .and_then(|state| state.terminated.as_ref());
     if let Some(ended) = ended {
         let why = ended.reason.as_deref().unwrap_or("it ended");
-        message = format!("{message} (last exit code {}, {why}; see its log)", ended.exit_code);
+        message = format!(
+            "{message} (last exit code {}, {why}; see its log)",
+            ended.exit_code
+        );
     }
     Some(cause(pod, reason, &message))
 }
@@ -77,7 +84,10 @@ mod tests {
         }]}));
         let cause = diagnose([&pod]).unwrap();
         assert_eq!(cause.reason, "ErrImageNeverPull");
-        assert_eq!(cause.message, "pod demo-order-service-1: ErrImageNeverPull: no image \"x:9\"");
+        assert_eq!(
+            cause.message,
+            "pod demo-order-service-1: ErrImageNeverPull: no image \"x:9\""
+        );
     }
 
     #[test]
@@ -89,7 +99,12 @@ mod tests {
         }]}));
         let cause = diagnose([&pod]).unwrap();
         assert_eq!(cause.reason, "CrashLoopBackOff");
-        assert!(cause.message.ends_with("back-off 40s (last exit code 1, Error; see its log)"), "{cause:?}");
+        assert!(
+            cause
+                .message
+                .ends_with("back-off 40s (last exit code 1, Error; see its log)"),
+            "{cause:?}"
+        );
     }
 
     #[test]

@@ -36,7 +36,10 @@ async fn client() -> Result<Client, StartError> {
     config.connect_timeout = Some(CONNECT_TIMEOUT);
     let requests = controller::metrics::api_requests();
     let count = MapRequestLayer::new(move |request: http::Request<kube::client::Body>| {
-        requests.add(1, &[KeyValue::new("method", request.method().as_str().to_owned())]);
+        requests.add(
+            1,
+            &[KeyValue::new("method", request.method().as_str().to_owned())],
+        );
         request
     });
     let builder = ClientBuilder::try_from(config).map_err(StartError::other)?;

@@ -77,7 +77,11 @@ pub fn overview(
         }
         cause = cause.or_else(|| why_not(*program));
         let (updated, wanted) = progress.map_or((0, wanted.unwrap_or(1)), |progress| {
-            let updated = if is_new { progress.updated_and_available() } else { 0 };
+            let updated = if is_new {
+                progress.updated_and_available()
+            } else {
+                0
+            };
             (updated, progress.desired)
         });
         waiting.push(format!("{} {updated}/{wanted}", program.name()));
@@ -108,7 +112,9 @@ fn failure(program: Program, desired: &Deployment, why: Option<Cause>) -> Cause 
     );
     Cause::new(
         "RolloutFailed",
-        format!("{name} does not become healthy with {image}, and the services after it are left as they are: {why}"),
+        format!(
+            "{name} does not become healthy with {image}, and the services after it are left as they are: {why}"
+        ),
     )
 }
 
@@ -127,7 +133,8 @@ impl Progress {
     fn of(deployment: &Deployment) -> Self {
         let status = deployment.status.clone().unwrap_or_default();
         let conditions = status.conditions.unwrap_or_default();
-        let is_observed = status.observed_generation.unwrap_or(0) >= deployment.metadata.generation.unwrap_or(0);
+        let is_observed =
+            status.observed_generation.unwrap_or(0) >= deployment.metadata.generation.unwrap_or(0);
         Self {
             desired: deployment.spec.replicas.unwrap_or(1),
             all: status.replicas.unwrap_or(0),
@@ -169,5 +176,4 @@ fn set_image(deployment: &mut Deployment, image: Option<&str>) {
 }
 
 #[cfg(test)]
-#[path = "rollout_tests.rs"]
 mod tests;

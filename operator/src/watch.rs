@@ -171,7 +171,8 @@ impl Known {
 
     /// The Deployment of that name.
     pub fn deployment(&self, shop: &Validated, name: &str) -> Option<Arc<Deployment>> {
-        self.deployments.get(&ObjectRef::new(name).within(&shop.namespace))
+        self.deployments
+            .get(&ObjectRef::new(name).within(&shop.namespace))
     }
 
     /// Waits until each kind was listed once.

@@ -219,7 +219,11 @@ impl Job<'_> {
         match in_time(made.map_err(of_rabbitmq)).await {
             Ok((changes, dead_letters)) => {
                 provisioned.note(shop, Server::Rabbitmq, wanted, Some(dead_letters));
-                (ready, Some(dead_letters), changes.iter().map(str::to_owned).collect())
+                (
+                    ready,
+                    Some(dead_letters),
+                    changes.iter().map(str::to_owned).collect(),
+                )
             }
             Err(cause) => {
                 provisioned.doubt(shop, Server::Rabbitmq);
@@ -230,9 +234,16 @@ impl Job<'_> {
 
     /// Whether the pod of a data store answers.
     fn embedded(&self, part: &'static str) -> Result<Stage, Stage> {
-        let reason = if part == names::POSTGRES { "PostgresStarting" } else { "RabbitmqStarting" };
+        let reason = if part == names::POSTGRES {
+            "PostgresStarting"
+        } else {
+            "RabbitmqStarting"
+        };
         let Some(set) = self.context.known.stateful_set(self.shop, part) else {
-            return Err(Stage::Waiting(Cause::new(reason, "its StatefulSet is being made")));
+            return Err(Stage::Waiting(Cause::new(
+                reason,
+                "its StatefulSet is being made",
+            )));
         };
         let name = names::object(&self.shop.name, part);
         if !is_ready(&set) {
@@ -343,5 +354,8 @@ fn of_rabbitmq(error: RabbitmqError) -> Cause {
 }
 
 fn invalid_url(error: url::ParseError) -> Cause {
-    Cause::new("InvalidSpec", format!("spec.messaging.external.management: {error}"))
+    Cause::new(
+        "InvalidSpec",
+        format!("spec.messaging.external.management: {error}"),
+    )
 }

@@ -55,7 +55,10 @@ pub(super) async fn end(context: &Context, shop: &Shop, patience: Duration) -> R
             }
             Problem::ForNow(cause) | Problem::ForEver(cause) => cause,
         };
-        let message = format!("its databases or virtual host may be left on their server: {}", cause.message);
+        let message = format!(
+            "its databases or virtual host may be left on their server: {}",
+            cause.message
+        );
         tracing::warn!(shop = shop.name_any(), message, "a Shop is let go");
         report::warning(context, shop, &Cause::new("LeftBehind", message)).await;
     }
@@ -72,8 +75,8 @@ enum Problem {
 }
 
 async fn remove(context: &Context, shop: &Shop) -> Result<(), Problem> {
-    let validated = validate(shop)
-        .map_err(|error| Problem::ForEver(Cause::new("InvalidSpec", error.to_string())))?;
+    let validated =
+        validate(shop).map_err(|error| Problem::ForEver(Cause::new("InvalidSpec", error.to_string())))?;
     let fetched = fetch::fetch(context, &validated)
         .await
         .map_err(|error| Problem::ForNow(Cause::new(error.reason(), error.to_string())))?;
@@ -103,7 +106,10 @@ fn is_overdue(shop: &Shop, patience: Duration) -> bool {
 }
 
 async fn set_finalizer(context: &Context, shop: &Shop, present: bool) -> Result<(), ApplyError> {
-    let others = shop.finalizers().iter().filter(|finalizer| *finalizer != FINALIZER);
+    let others = shop
+        .finalizers()
+        .iter()
+        .filter(|finalizer| *finalizer != FINALIZER);
     let mut finalizers: Vec<_> = others.cloned().collect();
     if present {
         finalizers.push(FINALIZER.to_owned());

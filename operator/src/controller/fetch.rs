@@ -10,8 +10,8 @@ use super::Context;
 use crate::{
     apply::{ApplyError, within},
     build::{Surroundings, labels},
-    credentials::{Existing, PASSWORD, USERNAME},
     crd::TlsMode,
+    credentials::{Existing, PASSWORD, USERNAME},
     names,
     provision::{postgres, rabbitmq},
     validate::{DatabaseBackend, MessagingBackend, Validated},
@@ -28,7 +28,9 @@ pub(super) enum FetchError {
     #[error(transparent)]
     Request(#[from] ApplyError),
     /// An administrator's Secret is not there.
-    #[error("{field}: there is no Secret {name} in the Shop's namespace; create it with the keys username and password")]
+    #[error(
+        "{field}: there is no Secret {name} in the Shop's namespace; create it with the keys username and password"
+    )]
     NoSecret {
         /// Which field of the spec names it.
         field: &'static str,
@@ -93,7 +95,10 @@ pub(super) async fn fetch(context: &Context, shop: &Validated) -> Result<Fetched
         .join(",");
     let parameters = ListParams::default().labels(&own);
     let secrets = within::<Secret, _>(&own, api.list(&parameters)).await?;
-    let existing = secrets.into_iter().map(|secret| (secret.name_any(), text(secret))).collect();
+    let existing = secrets
+        .into_iter()
+        .map(|secret| (secret.name_any(), text(secret)))
+        .collect();
 
     let database = match &shop.database {
         DatabaseBackend::Embedded(_) => None,
@@ -190,7 +195,11 @@ async fn administrator(
     Ok(Administrator {
         username: plain(&username),
         password,
-        ca: if needs_ca { Some(plain(&ca?)) } else { ca.ok().as_ref().map(plain) },
+        ca: if needs_ca {
+            Some(plain(&ca?))
+        } else {
+            ca.ok().as_ref().map(plain)
+        },
     })
 }
 

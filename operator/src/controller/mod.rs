@@ -73,8 +73,11 @@ struct Context {
 impl Context {
     /// Forgets what it remembers of Shops that are gone.
     fn forget(&self, shops: &Store<GuardedShop>) {
-        let uids: std::collections::HashSet<_> =
-            shops.state().iter().filter_map(|shop| shop.meta().uid.clone()).collect();
+        let uids: std::collections::HashSet<_> = shops
+            .state()
+            .iter()
+            .filter_map(|shop| shop.meta().uid.clone())
+            .collect();
         let is_there = |uid: &str| uids.contains(uid);
         self.applier.forget(is_there);
         self.provisioned.forget(is_there);
@@ -87,10 +90,13 @@ pub async fn run(client: Client, args: &RunArgs, shutdown: CancellationToken) {
     let namespace = args.watch_namespace.as_deref();
     let (known, changes) = watch::watch(&client, namespace);
     let (storage_classes, class_writer) = reflector::store();
-    let classes = watcher(Api::<PartialObjectMeta<StorageClass>>::all(client.clone()), watcher::Config::default())
-        .default_backoff()
-        .reflect(class_writer)
-        .touched_objects();
+    let classes = watcher(
+        Api::<PartialObjectMeta<StorageClass>>::all(client.clone()),
+        watcher::Config::default(),
+    )
+    .default_backoff()
+    .reflect(class_writer)
+    .touched_objects();
     let shops: Api<GuardedShop> = match namespace {
         Some(namespace) => Api::namespaced(client.clone(), namespace),
         None => Api::all(client.clone()),
@@ -219,7 +225,10 @@ async fn refuse(context: &Context, invalid: &InvalidObject) -> Result<Outcome, R
     let message = format!("this operator can't read it: {}", invalid.error);
     let findings = Findings::failed(Cause::new("InvalidSpec", message));
     let generation = invalid.metadata.generation.unwrap_or_default();
-    let mut shop = Shop::new(invalid.metadata.name.as_deref().unwrap_or_default(), Default::default());
+    let mut shop = Shop::new(
+        invalid.metadata.name.as_deref().unwrap_or_default(),
+        Default::default(),
+    );
     shop.metadata = invalid.metadata.clone();
     let status = serde_json::from_value(json!({
         "observedGeneration": generation,

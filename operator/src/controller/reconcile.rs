@@ -76,10 +76,12 @@ pub(super) enum Outcome {
 /// Makes the cluster and the back ends hold what a Shop asks for, and says in its status how far that is.
 pub(super) async fn reconcile(context: &Context, shop: &Shop) -> Result<Outcome, ReconcileError> {
     if shop.metadata.deletion_timestamp.is_some() {
-        return Ok(match deletion::end(context, shop, context.deletion_patience).await? {
-            Deleted::Released => Outcome::Done,
-            Deleted::NotYet => Outcome::Failed,
-        });
+        return Ok(
+            match deletion::end(context, shop, context.deletion_patience).await? {
+                Deleted::Released => Outcome::Done,
+                Deleted::NotYet => Outcome::Failed,
+            },
+        );
     }
     let before = shop.status.clone().unwrap_or_default();
     if shop.spec.paused {
@@ -146,7 +148,10 @@ async fn work(context: &Context, shop: &Shop) -> Result<Turn, ReconcileError> {
 
     if back_ends.are_ready() && credentials.promote() {
         resources = build(&validated, &credentials, &fetched.surroundings);
-        context.applier.apply(&owner, &context.known.secrets, &resources.foundation.secrets).await?;
+        context
+            .applier
+            .apply(&owner, &context.known.secrets, &resources.foundation.secrets)
+            .await?;
     }
 
     let mut live = live(context, &validated, &resources);
@@ -158,8 +163,13 @@ async fn work(context: &Context, shop: &Shop) -> Result<Turn, ReconcileError> {
         let overview = rollout::overview(desired, &live, |_| None);
         if overview.settled && credentials.retire() {
             // The next turn, which this wakes, drops them on their servers.
-            let secrets = build(&validated, &credentials, &fetched.surroundings).foundation.secrets;
-            context.applier.apply(&owner, &context.known.secrets, &secrets).await?;
+            let secrets = build(&validated, &credentials, &fetched.surroundings)
+                .foundation
+                .secrets;
+            context
+                .applier
+                .apply(&owner, &context.known.secrets, &secrets)
+                .await?;
             report::rotated(context, shop).await;
         }
         if overview.settled {
@@ -231,7 +241,11 @@ async fn apply_services(
         applier.apply(owner, &known.ingresses, &services.ingresses),
     )?;
     // What was written just now is not seen by the watch yet.
-    live.extend(written.into_iter().map(|written| (written.name_any(), Arc::new(written))));
+    live.extend(
+        written
+            .into_iter()
+            .map(|written| (written.name_any(), Arc::new(written))),
+    );
     Ok(())
 }
 
@@ -243,8 +257,16 @@ async fn prune(context: &Context, owner: &Owner, resources: &Resources) -> Resul
         data_stores,
         services,
     } = resources;
-    let all_services: Vec<_> = data_stores.services.iter().chain(&services.services).cloned().collect();
-    let deployments = services.deployments.iter().map(|(_, deployment)| deployment.clone());
+    let all_services: Vec<_> = data_stores
+        .services
+        .iter()
+        .chain(&services.services)
+        .cloned()
+        .collect();
+    let deployments = services
+        .deployments
+        .iter()
+        .map(|(_, deployment)| deployment.clone());
     let deployments: Vec<_> = deployments.collect();
     applier.prune(owner, &known.secrets, &foundation.secrets).await?;
     applier
@@ -259,15 +281,27 @@ async fn prune(context: &Context, owner: &Owner, resources: &Resources) -> Resul
         .await?;
     applier.prune(owner, &known.deployments, &deployments).await?;
     applier
-        .prune(owner, &known.pod_disruption_budgets, &services.pod_disruption_budgets)
+        .prune(
+            owner,
+            &known.pod_disruption_budgets,
+            &services.pod_disruption_budgets,
+        )
         .await?;
-    applier.prune(owner, &known.autoscalers, &services.autoscalers).await?;
-    applier.prune(owner, &known.ingresses, &services.ingresses).await?;
+    applier
+        .prune(owner, &known.autoscalers, &services.autoscalers)
+        .await?;
+    applier
+        .prune(owner, &known.ingresses, &services.ingresses)
+        .await?;
     Ok(())
 }
 
 fn live(context: &Context, shop: &Validated, resources: &Resources) -> Live {
-    let names = resources.services.deployments.iter().map(|(_, deployment)| deployment.name_any());
+    let names = resources
+        .services
+        .deployments
+        .iter()
+        .map(|(_, deployment)| deployment.name_any());
     names
         .filter_map(|name| Some((name.clone(), context.known.deployment(shop, &name)?)))
         .collect()

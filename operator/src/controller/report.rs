@@ -41,7 +41,10 @@ pub(super) async fn status(context: &Context, shop: &Shop, status: &ShopStatus) 
 /// An Event when readiness changed, or why there is none.
 async fn announce(context: &Context, shop: &Shop, status: &ShopStatus) {
     let ready = |status: &ShopStatus| {
-        let ready = status.conditions.iter().find(|condition| condition.type_ == "Ready")?;
+        let ready = status
+            .conditions
+            .iter()
+            .find(|condition| condition.type_ == "Ready")?;
         Some((ready.status.clone(), ready.reason.clone(), ready.message.clone()))
     };
     let before = shop.status.as_ref().and_then(ready);
@@ -52,7 +55,11 @@ async fn announce(context: &Context, shop: &Shop, status: &ShopStatus) {
         .conditions
         .iter()
         .any(|condition| condition.type_ == "Degraded" && condition.status == "True");
-    let kind = if degraded { EventType::Warning } else { EventType::Normal };
+    let kind = if degraded {
+        EventType::Warning
+    } else {
+        EventType::Normal
+    };
     event(context, &shop.object_ref(&()), kind, &now.1, "Reconcile", &now.2).await;
 }
 
@@ -62,7 +69,15 @@ pub(super) async fn changes(context: &Context, shop: &Shop, changes: &[String]) 
         return;
     }
     let reference = shop.object_ref(&());
-    event(context, &reference, EventType::Normal, "Provisioned", "Provision", &changes.join(", ")).await;
+    event(
+        context,
+        &reference,
+        EventType::Normal,
+        "Provisioned",
+        "Provision",
+        &changes.join(", "),
+    )
+    .await;
 }
 
 /// Takes away what asked for a rotation.
@@ -78,13 +93,29 @@ pub(super) async fn rotation_has_begun(context: &Context, shop: &Shop) -> Result
 /// A rotation has ended.
 pub(super) async fn rotated(context: &Context, shop: &Shop) {
     let note = "every pod uses the new logins, and the old ones are dropped";
-    event(context, &shop.object_ref(&()), EventType::Normal, "CredentialsRotated", "Rotate", note).await;
+    event(
+        context,
+        &shop.object_ref(&()),
+        EventType::Normal,
+        "CredentialsRotated",
+        "Rotate",
+        note,
+    )
+    .await;
 }
 
 /// Something went wrong that no condition can say.
 pub(super) async fn warning(context: &Context, shop: &Shop, cause: &Cause) {
     let reference = shop.object_ref(&());
-    event(context, &reference, EventType::Warning, cause.reason, "Reconcile", &cause.message).await;
+    event(
+        context,
+        &reference,
+        EventType::Warning,
+        cause.reason,
+        "Reconcile",
+        &cause.message,
+    )
+    .await;
 }
 
 async fn event(

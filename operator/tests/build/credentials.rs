@@ -1,7 +1,7 @@
 //! Made once, and kept.
 
-use secrecy::ExposeSecret as _;
 use ed25519_dalek::{SigningKey, pkcs8::DecodePrivateKey as _};
+use secrecy::ExposeSecret as _;
 use shop_operator::{
     build::{Surroundings, build},
     credentials::{Credentials, CredentialsError, Existing},
@@ -85,7 +85,16 @@ fn a_password_of_ones_own_must_fit_into_a_url() {
         made.postgres.unwrap().password.expose_secret(),
         "my-own.password_1~"
     );
-    for password in ["", "p@ss", "with space", "tab\t", "pässword", "a/b", "a%20b", "a#b"] {
+    for password in [
+        "",
+        "p@ss",
+        "with space",
+        "tab\t",
+        "pässword",
+        "a/b",
+        "a%20b",
+        "a#b",
+    ] {
         for secret in ["demo-postgres-credentials", "demo-producer-service-credentials"] {
             let error = with(secret, password).unwrap_err();
             assert!(

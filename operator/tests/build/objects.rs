@@ -6,7 +6,13 @@ use shop_operator::{build::Resources, names::Program};
 
 use crate::support::{example, objects, with_spec};
 
-const EXAMPLES: [&str; 5] = ["minimal", "production", "embedded", "external-database", "scheduling"];
+const EXAMPLES: [&str; 5] = [
+    "minimal",
+    "production",
+    "embedded",
+    "external-database",
+    "scheduling",
+];
 
 fn yaml<T: Serialize>(objects: &[T]) -> String {
     let documents = objects
@@ -119,7 +125,10 @@ fn no_secret_is_in_anything_but_a_secret() {
         let mut others = resources.clone();
         others.foundation.secrets.clear();
         let text = format!("{others:?}");
-        assert!(!text.contains("s-password") && !text.contains("(a signing key)"), "{name}");
+        assert!(
+            !text.contains("s-password") && !text.contains("(a signing key)"),
+            "{name}"
+        );
         assert!(!resources.foundation.secrets.is_empty());
     }
 }

@@ -48,7 +48,9 @@ impl Restarted {
 
     fn url(&self, program: &str, key: &str) -> String {
         let secrets = read_back(&self.built);
-        secrets[&format!("demo-{program}-credentials")][key].expose_secret().to_owned()
+        secrets[&format!("demo-{program}-credentials")][key]
+            .expose_secret()
+            .to_owned()
     }
 
     fn checksums(&self) -> Vec<Option<String>> {
@@ -66,7 +68,9 @@ impl Restarted {
 fn every_login_is_replaced_and_the_names_alternate() {
     let now = Timestamp::UNIX_EPOCH;
     let first = Restarted::new();
-    let [name] = first.names(Program::OrderService)[..] else { panic!("one login") };
+    let [name] = first.names(Program::OrderService)[..] else {
+        panic!("one login")
+    };
     let (name, second) = (name.to_owned(), format!("{name}-b"));
     let checksums = first.checksums();
     let url = first.url("order-service", "DATABASE_URL");
@@ -75,15 +79,27 @@ fn every_login_is_replaced_and_the_names_alternate() {
     assert!(prepared.credentials.is_rotating());
     assert_eq!(prepared.names(Program::OrderService), [&name, &second]);
     assert_eq!(prepared.names(Program::ProducerService).len(), 2);
-    assert_eq!(prepared.checksums(), checksums, "no pod rolls before the new logins are made");
+    assert_eq!(
+        prepared.checksums(),
+        checksums,
+        "no pod rolls before the new logins are made"
+    );
     assert_eq!(prepared.url("order-service", "DATABASE_URL"), url);
 
     let promoted = prepared.step(|it| assert!(it.promote()));
     assert!(promoted.credentials.is_rotating());
     assert_eq!(promoted.names(Program::OrderService), [&second, &name]);
-    assert!(promoted.url("order-service", "DATABASE_URL").contains(&format!("//{second}:")));
+    assert!(
+        promoted
+            .url("order-service", "DATABASE_URL")
+            .contains(&format!("//{second}:"))
+    );
     let rolled = promoted.checksums();
-    let differ = rolled.iter().zip(&checksums).filter(|(now, before)| now != before).count();
+    let differ = rolled
+        .iter()
+        .zip(&checksums)
+        .filter(|(now, before)| now != before)
+        .count();
     assert_eq!(differ, 5, "each that has a login rolls: {rolled:?}");
 
     let retired = promoted.step(|it| assert!(it.retire()));
@@ -94,7 +110,11 @@ fn every_login_is_replaced_and_the_names_alternate() {
     let again = retired.step(|it| it.prepare(now));
     assert_eq!(again.names(Program::OrderService), [&second, &name]);
     let again = again.step(|it| assert!(it.promote() && it.retire()));
-    assert_ne!(again.url("order-service", "DATABASE_URL"), url, "the name is the same, the password is not");
+    assert_ne!(
+        again.url("order-service", "DATABASE_URL"),
+        url,
+        "the name is the same, the password is not"
+    );
 }
 
 #[test]

@@ -55,7 +55,10 @@ fn it_is_rendered_as_it_was() {
         tolerations: [{ key: pool, operator: Exists }]
         affinity: { nodeAffinity: {} }
     ";
-    insta::assert_snapshot!("operator-default", text(CHART, "crd: { install: false }").unwrap());
+    insta::assert_snapshot!(
+        "operator-default",
+        text(CHART, "crd: { install: false }").unwrap()
+    );
     insta::assert_snapshot!("operator-all-values", text(CHART, all).unwrap());
 }
 

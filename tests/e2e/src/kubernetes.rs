@@ -32,10 +32,16 @@ async fn run<A: AsRef<OsStr>>(
 ) -> anyhow::Result<String> {
     let mut command = Command::new(program);
     command.args(arguments).kill_on_drop(true);
-    command.stdin(if input.is_some() { Stdio::piped() } else { Stdio::null() });
+    command.stdin(if input.is_some() {
+        Stdio::piped()
+    } else {
+        Stdio::null()
+    });
     command.stdout(Stdio::piped()).stderr(Stdio::piped());
     let shown = format!("{:?}", command.as_std());
-    let mut child = command.spawn().with_context(|| format!("{program} can't be started"))?;
+    let mut child = command
+        .spawn()
+        .with_context(|| format!("{program} can't be started"))?;
     if let (Some(text), Some(mut stdin)) = (input, child.stdin.take()) {
         stdin.write_all(text.as_bytes()).await?;
     }
@@ -60,7 +66,9 @@ impl Namespace {
         kubectl(["create", "namespace", name]).await?;
         let rules = "pod-security.kubernetes.io/enforce=restricted";
         kubectl(["label", "namespace", name, rules]).await?;
-        Ok(Self { name: name.to_owned() })
+        Ok(Self {
+            name: name.to_owned(),
+        })
     }
 
     /// Its name.
@@ -99,10 +107,13 @@ impl Namespace {
         let name = format!("shop/{shop}");
         let waited = async {
             self.kubectl(&["wait", &name, &observed, "--timeout=60s"]).await?;
-            self.kubectl(&["wait", &name, "--for=condition=Ready", "--timeout=240s"]).await
+            self.kubectl(&["wait", &name, "--for=condition=Ready", "--timeout=240s"])
+                .await
         };
         if let Err(error) = waited.await {
-            let status = self.kubectl(&["get", &name, "--output", "jsonpath={.status}"]).await?;
+            let status = self
+                .kubectl(&["get", &name, "--output", "jsonpath={.status}"])
+                .await?;
             let pods = self.kubectl(&["get", "pods", "--output", "wide"]).await?;
             bail!("{error:#}\n{status}\n{pods}");
         }
@@ -113,7 +124,10 @@ impl Namespace {
     pub async fn condition(&self, shop: &str, kind: &str) -> anyhow::Result<Condition> {
         let shop = self.get(&format!("shop/{shop}")).await?;
         let conditions = shop["status"]["conditions"].as_array();
-        let found = conditions.into_iter().flatten().find(|condition| condition["type"] == kind);
+        let found = conditions
+            .into_iter()
+            .flatten()
+            .find(|condition| condition["type"] == kind);
         let text = |key: &str| {
             let value = found.and_then(|condition| condition[key].as_str());
             value.unwrap_or_default().to_owned()
@@ -128,7 +142,8 @@ impl Namespace {
     /// Text of a Secret.
     pub async fn secret(&self, name: &str, key: &str) -> anyhow::Result<String> {
         let template = format!("go-template={{{{ index .data \"{key}\" | base64decode }}}}");
-        self.kubectl(&["get", "secret", name, "--output", &template]).await
+        self.kubectl(&["get", "secret", name, "--output", &template])
+            .await
     }
 
     /// A Shop's API through its gateway's Service, as its first admin.
@@ -144,7 +159,16 @@ impl Namespace {
     /// SQL in the embedded PostgreSQL of a Shop, as its superuser.
     pub async fn sql(&self, shop: &str, database: &str, statement: &str) -> anyhow::Result<String> {
         let pod = format!("{shop}-postgres-0");
-        let command = ["exec", &pod, "--", "psql", "-h", "/var/run/postgresql", "-U", "postgres"];
+        let command = [
+            "exec",
+            &pod,
+            "--",
+            "psql",
+            "-h",
+            "/var/run/postgresql",
+            "-U",
+            "postgres",
+        ];
         let query = ["-v", "ON_ERROR_STOP=1", "-Atc", statement, database];
         self.kubectl(&[&command[..], &query[..]].concat()).await
     }

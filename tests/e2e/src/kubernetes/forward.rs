@@ -21,7 +21,13 @@ impl Forward {
     /// Opens one to a port of `target`, for example `service/demo-api-gateway`.
     pub async fn start(namespace: &str, target: &str, port: u16) -> anyhow::Result<Self> {
         let mut kubectl = Command::new("kubectl")
-            .args(["--namespace", namespace, "port-forward", target, &format!(":{port}")])
+            .args([
+                "--namespace",
+                namespace,
+                "port-forward",
+                target,
+                &format!(":{port}"),
+            ])
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
             .kill_on_drop(true)
@@ -34,7 +40,9 @@ impl Forward {
             .context("kubectl port-forward says nothing")??
             .with_context(|| format!("kubectl port-forward {target} ended"))?;
         // Forwarding from 127.0.0.1:40123 -> 8080
-        let local = line.split_whitespace().find_map(|word| word.strip_prefix("127.0.0.1:"));
+        let local = line
+            .split_whitespace()
+            .find_map(|word| word.strip_prefix("127.0.0.1:"));
         let Some(port) = local.and_then(|port| port.parse().ok()) else {
             bail!("kubectl port-forward says {line:?}");
         };

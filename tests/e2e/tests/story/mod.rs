@@ -20,7 +20,10 @@ use std::{
 };
 
 use anyhow::bail;
-use e2e::{Shop, kubernetes::{Forward, Namespace}};
+use e2e::{
+    Shop,
+    kubernetes::{Forward, Namespace},
+};
 use libtest_mimic::{Arguments, Trial};
 use serde_json::Value;
 

@@ -16,9 +16,18 @@ pub(crate) async fn no_write(world: &World) -> anyhow::Result<()> {
     let before = writes().await?;
     tokio::time::sleep(WATCHED).await;
     let after = writes().await?;
-    ensure!(before == after, "something was written: before {before:?}, after {after:?}");
-    world.namespace.kubectl(&["annotate", "shop", "demo", "test/nothing=1"]).await?;
-    ensure!(writes().await? != after, "a change to the Shop is not seen in the counters");
+    ensure!(
+        before == after,
+        "something was written: before {before:?}, after {after:?}"
+    );
+    world
+        .namespace
+        .kubectl(&["annotate", "shop", "demo", "test/nothing=1"])
+        .await?;
+    ensure!(
+        writes().await? != after,
+        "a change to the Shop is not seen in the counters"
+    );
     Ok(())
 }
 
@@ -39,7 +48,10 @@ async fn writes() -> anyhow::Result<BTreeMap<String, u64>> {
     const WRITING: [&str; 5] = ["POST", "PUT", "PATCH", "APPLY", "DELETE"];
     let metrics = kubectl(["get", "--raw", "/metrics"]).await?;
     let mut writes = BTreeMap::new();
-    for line in metrics.lines().filter(|line| line.starts_with("apiserver_request_total{")) {
+    for line in metrics
+        .lines()
+        .filter(|line| line.starts_with("apiserver_request_total{"))
+    {
         let label = |name: &str| {
             let value = line.split_once(&format!("{name}=\""))?.1;
             Some(value.split_once('"')?.0)

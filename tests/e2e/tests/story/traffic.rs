@@ -16,24 +16,43 @@ impl<'a> Traffic<'a> {
     /// Begins to read the products of a Shop, which takes the gateway, inventory-service and its database.
     pub(crate) async fn start(namespace: &'a Namespace, shop: &str) -> anyhow::Result<Self> {
         let image = std::env::var(IMAGE).unwrap_or_else(|_| "localhost/busybox:1".to_owned());
-        namespace.apply(&POD_MANIFEST.replace("IMAGE", &image).replace("SHOP", shop)).await?;
-        namespace.kubectl(&["wait", "pod", POD, "--for=condition=Ready", "--timeout=60s"]).await?;
+        namespace
+            .apply(&POD_MANIFEST.replace("IMAGE", &image).replace("SHOP", shop))
+            .await?;
+        namespace
+            .kubectl(&["wait", "pod", POD, "--for=condition=Ready", "--timeout=60s"])
+            .await?;
         let traffic = Self { namespace };
-        wait_until("the customer is answered", || traffic.log(), |log| log.contains("answered")).await?;
+        wait_until(
+            "the customer is answered",
+            || traffic.log(),
+            |log| log.contains("answered"),
+        )
+        .await?;
         Ok(traffic)
     }
 
     /// Ends it. Every question must have been answered.
     pub(crate) async fn stop(self) -> anyhow::Result<()> {
         let log = self.log().await?;
-        self.namespace.kubectl(&["delete", "pod", POD, "--grace-period=0", "--force"]).await?;
+        self.namespace
+            .kubectl(&["delete", "pod", POD, "--grace-period=0", "--force"])
+            .await?;
         let failed: Vec<_> = log.lines().filter(|line| *line != "answered").collect();
-        ensure!(failed.is_empty(), "{} of {} requests failed: {failed:?}", failed.len(), log.lines().count());
+        ensure!(
+            failed.is_empty(),
+            "{} of {} requests failed: {failed:?}",
+            failed.len(),
+            log.lines().count()
+        );
         Ok(())
     }
 
     async fn log(&self) -> anyhow::Result<String> {
-        self.namespace.kubectl(&["logs", POD, "--tail=-1"]).await.context("the customer's log")
+        self.namespace
+            .kubectl(&["logs", POD, "--tail=-1"])
+            .await
+            .context("the customer's log")
     }
 }
 

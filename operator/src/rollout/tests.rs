@@ -22,7 +22,8 @@ fn deployment(program: Program, image: &str) -> Deployment {
 
 fn running(program: Program, image: &str, available: i32) -> Deployment {
     let mut deployment = deployment(program, image);
-    let status = json!({"observedGeneration": 2, "replicas": 2, "updatedReplicas": 2, "availableReplicas": available});
+    let status =
+        json!({"observedGeneration": 2, "replicas": 2, "updatedReplicas": 2, "availableReplicas": available});
     deployment.status = Some(serde_json::from_value(status).unwrap());
     deployment
 }
@@ -49,16 +50,25 @@ fn what_is_not_there_is_made_at_once() {
 #[test]
 fn a_new_version_begins_with_the_service_that_calls_nobody() {
     let live = live(Program::ALL.map(|program| running(program, OLD, 2)));
-    assert_eq!(images(&next_step(&desired(), &live)), [NEW, OLD, OLD, OLD, OLD, OLD]);
+    assert_eq!(
+        images(&next_step(&desired(), &live)),
+        [NEW, OLD, OLD, OLD, OLD, OLD]
+    );
 }
 
 #[test]
 fn the_next_one_waits_until_the_one_before_is_healthy() {
     let mut all = Program::ALL.map(|program| running(program, OLD, 2));
     all[0] = running(Program::ALL[0], NEW, 1);
-    assert_eq!(images(&next_step(&desired(), &live(all.clone()))), [NEW, OLD, OLD, OLD, OLD, OLD]);
+    assert_eq!(
+        images(&next_step(&desired(), &live(all.clone()))),
+        [NEW, OLD, OLD, OLD, OLD, OLD]
+    );
     all[0] = running(Program::ALL[0], NEW, 2);
-    assert_eq!(images(&next_step(&desired(), &live(all))), [NEW, NEW, OLD, OLD, OLD, OLD]);
+    assert_eq!(
+        images(&next_step(&desired(), &live(all))),
+        [NEW, NEW, OLD, OLD, OLD, OLD]
+    );
 }
 
 #[test]
@@ -66,7 +76,10 @@ fn a_status_of_an_older_spec_says_nothing() {
     let mut all = Program::ALL.map(|program| running(program, OLD, 2));
     all[0] = running(Program::ALL[0], NEW, 2);
     all[0].metadata.generation = Some(3);
-    assert_eq!(images(&next_step(&desired(), &live(all))), [NEW, OLD, OLD, OLD, OLD, OLD]);
+    assert_eq!(
+        images(&next_step(&desired(), &live(all))),
+        [NEW, OLD, OLD, OLD, OLD, OLD]
+    );
 }
 
 #[test]
@@ -74,7 +87,10 @@ fn all_that_run_what_is_desired_are_ready() {
     let live = live(Program::ALL.map(|program| running(program, NEW, 2)));
     let overview = overview(&desired(), &live, |_| None);
     assert_eq!((overview.stage, overview.settled), (Stage::Ready, true));
-    assert_eq!(overview.services["order-service"], ServiceStatus { ready: 2, desired: 2 });
+    assert_eq!(
+        overview.services["order-service"],
+        ServiceStatus { ready: 2, desired: 2 }
+    );
 }
 
 #[test]
@@ -93,11 +109,17 @@ fn a_rollout_that_takes_too_long_has_failed_and_says_why() {
     all[0] = running(Program::UserService, NEW, 1);
     let condition = json!([{"type": "Progressing", "status": "False", "reason": "ProgressDeadlineExceeded"}]);
     all[0].status.as_mut().unwrap().conditions = serde_json::from_value(condition).unwrap();
-    let why = |program| (program == Program::UserService).then(|| Cause::new("CrashLoopBackOff", "pod x: it ends"));
+    let why =
+        |program| (program == Program::UserService).then(|| Cause::new("CrashLoopBackOff", "pod x: it ends"));
     let Stage::Failed(cause) = overview(&desired(), &live(all), why).stage else {
         panic!("it has not failed");
     };
     assert_eq!(cause.reason, "RolloutFailed");
-    assert!(cause.message.starts_with("user-service does not become healthy with registry/service:2"), "{cause:?}");
+    assert!(
+        cause
+            .message
+            .starts_with("user-service does not become healthy with registry/service:2"),
+        "{cause:?}"
+    );
     assert!(cause.message.ends_with("pod x: it ends"), "{cause:?}");
 }

@@ -70,6 +70,17 @@ pub enum ApplyError {
     },
 }
 
+impl ApplyError {
+    /// The reason of a condition.
+    pub fn reason(&self) -> &'static str {
+        match self {
+            Self::Taken { .. } => "NameTaken",
+            Self::NoSuchKind { .. } => "NoSuchKind",
+            Self::Request { .. } | Self::NoAnswer { .. } => "ApiServerFailed",
+        }
+    }
+}
+
 /// The Shop that objects belong to.
 #[derive(Clone, Debug)]
 pub struct Owner {
@@ -126,27 +137,36 @@ impl Applier {
         }
     }
 
-    /// Makes the objects of one kind as desired. Says how many it had to write.
+    /// Makes the objects of one kind as desired. Returns those that it had to write, as they are now.
     pub async fn apply<K, S>(
         &self,
         owner: &Owner,
         known: &Store<S>,
         desired: &[K],
-    ) -> Result<usize, ApplyError>
+    ) -> Result<Vec<K>, ApplyError>
     where
         K: Resource<DynamicType = (), Scope = NamespaceResourceScope>,
         K: Clone + Debug + Serialize + DeserializeOwned + Send + Sync,
         S: Resource<DynamicType = ()> + Clone + Send + Sync + 'static,
     {
-        let written: Vec<bool> = stream::iter(desired)
-            .map(|object| self.apply_one(owner, known, object))
+        // A closure over the references could not be sent between threads: <https://github.com/rust-lang/rust/issues/102211>.
+        let mut requests = Vec::with_capacity(desired.len());
+        for object in desired {
+            requests.push(self.apply_one(owner, known, object));
+        }
+        let written: Vec<Option<K>> = stream::iter(requests)
             .buffer_unordered(AT_ONCE)
             .try_collect()
             .await?;
-        Ok(written.into_iter().filter(|written| *written).count())
+        Ok(written.into_iter().flatten().collect())
     }
 
-    async fn apply_one<K, S>(&self, owner: &Owner, known: &Store<S>, desired: &K) -> Result<bool, ApplyError>
+    async fn apply_one<K, S>(
+        &self,
+        owner: &Owner,
+        known: &Store<S>,
+        desired: &K,
+    ) -> Result<Option<K>, ApplyError>
     where
         K: Resource<DynamicType = (), Scope = NamespaceResourceScope>,
         K: Clone + Debug + Serialize + DeserializeOwned,
@@ -158,7 +178,7 @@ impl Applier {
         let live = known.get(&ObjectRef::<S>::new(&name).within(&owner.namespace));
         let seen = live.as_ref().and_then(|live| Revision::of_stripped(live.meta()));
         if self.is_as_applied(&key, wanted, seen) {
-            return Ok(false);
+            return Ok(None);
         }
         let api: Api<K> = Api::namespaced(self.client.clone(), &owner.namespace);
         if live.is_none_or(|live| !owner.has(live.meta())) {
@@ -178,7 +198,7 @@ impl Applier {
             object: Revision::of(applied.meta()),
         };
         self.lock().insert(key, mark);
-        Ok(true)
+        Ok(Some(applied))
     }
 
     /// Removes the Shop's objects of one kind that are not desired. Says how many there were.
@@ -219,9 +239,9 @@ impl Applier {
         Ok(unwanted.len())
     }
 
-    /// Forgets a Shop that is gone.
-    pub fn forget(&self, owner_uid: &str) {
-        self.lock().retain(|_, applied| applied.owner_uid != owner_uid);
+    /// Forgets the objects of Shops that are gone.
+    pub fn forget(&self, is_there: impl Fn(&str) -> bool) {
+        self.lock().retain(|_, applied| is_there(&applied.owner_uid));
     }
 
     fn is_as_applied(
@@ -245,7 +265,8 @@ fn is_gone(error: &kube::Error) -> bool {
     matches!(error, kube::Error::Api(status) if status.code == 404 || status.code == 409)
 }
 
-async fn within<K: Resource<DynamicType = ()>, T>(
+/// A request to the API server that has to be answered in time.
+pub(crate) async fn within<K: Resource<DynamicType = ()>, T>(
     name: &str,
     request: impl Future<Output = Result<T, kube::Error>>,
 ) -> Result<T, ApplyError> {

@@ -7,6 +7,7 @@ use ed25519_dalek::{
     SigningKey,
     pkcs8::{self, EncodePrivateKey as _, spki::der::pem::LineEnding},
 };
+use k8s_openapi::jiff::Timestamp;
 use rand::{RngExt as _, distr::Alphanumeric};
 use secrecy::{ExposeSecret, SecretString};
 
@@ -63,6 +64,12 @@ pub struct Credentials {
     pub databases: BTreeMap<Program, Login>,
     /// The user of each service that speaks to RabbitMQ.
     pub brokers: BTreeMap<Program, Login>,
+    /// Of these services: the logins that take the place of theirs when they are made ([`crate::rotation`]).
+    pub next: BTreeMap<Program, Login>,
+    /// Of these services: the logins that were theirs, and that pods may still use.
+    pub previous: BTreeMap<Program, Login>,
+    /// When they were last replaced, or first looked at.
+    pub rotated_at: Option<Timestamp>,
 }
 
 impl fmt::Debug for Credentials {
@@ -79,6 +86,12 @@ pub const USERNAME: &str = "username";
 pub const PASSWORD: &str = "password";
 /// The key that the identity is kept under.
 pub const IDENTITY: &str = "identity";
+/// Beside it, the time of the last rotation (RFC 3339).
+pub const ROTATED_AT: &str = "rotated-at";
+/// What the keys of a login begin with that comes next.
+pub const NEXT: &str = "next-";
+/// What the keys of a login begin with that was before.
+pub const PREVIOUS: &str = "previous-";
 
 /// The key that the token signing keys are kept under.
 pub const SIGNING_KEYS: &str = "keys.pem";
@@ -166,7 +179,21 @@ impl Credentials {
             MessagingBackend::Embedded(_) => Some(server_login(names::RABBITMQ, "shop-operator")?),
             MessagingBackend::RabbitmqCluster(_) | MessagingBackend::External(_) => None,
         };
+        let others = |prefix: &str| {
+            let of = |program: Program| {
+                let secret = names::credentials(&shop.name, program.name());
+                let login = Login {
+                    username: kept(&secret, &format!("{prefix}{USERNAME}"))?.to_owned(),
+                    password: kept(&secret, &format!("{prefix}{PASSWORD}"))?.into(),
+                };
+                Some((program, login))
+            };
+            Program::ALL.into_iter().filter_map(of).collect()
+        };
         Ok(Self {
+            next: others(NEXT),
+            previous: others(PREVIOUS),
+            rotated_at: kept(&identity_secret(&shop.name), ROTATED_AT).and_then(|text| text.parse().ok()),
             first_admin: login(
                 &first_admin_secret(&shop.name),
                 &format!("admin@{}.{}.example", shop.name, shop.namespace),
@@ -188,6 +215,17 @@ impl Credentials {
                 .collect::<Result<_, CredentialsError>>()?,
             identity,
         })
+    }
+
+    /// The logins of a program that are to be valid: its own, and around a rotation a second one.
+    pub fn valid_logins(&self, program: Program) -> impl Iterator<Item = &Login> {
+        let own = self
+            .databases
+            .get(&program)
+            .or_else(|| self.brokers.get(&program));
+        own.into_iter()
+            .chain(self.next.get(&program))
+            .chain(self.previous.get(&program))
     }
 
     /// The name of a Shop's database on its server; PostgreSQL allows 63 bytes.
@@ -217,7 +255,7 @@ fn new_signing_key() -> Result<SecretString, CredentialsError> {
     Ok(pem.as_str().into())
 }
 
-fn random(length: usize) -> SecretString {
+pub(crate) fn random(length: usize) -> SecretString {
     rand::rng()
         .sample_iter(Alphanumeric)
         .take(length)

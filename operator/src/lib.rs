@@ -1,13 +1,14 @@
 //! The operator of a shop: it makes a cluster hold what a `Shop` resource asks for, and keeps it so.
 //!
-//! Reconciling is a pipeline: *fetch → validate → build → apply → status*. [`validate`], [`build`] and [`status`] are pure:
-//! they know no client, and are tested with the examples of `deploy/examples`. [`apply`] writes what differs, by what
-//! [`watch`] knows. The loop that joins them, and what Kubernetes does not hold (databases, roles, queues), are not here
-//! yet: the program prints the definition of the resource, and that is all.
+//! Reconciling is a pipeline: *fetch → validate → build → apply → status*. What decides is pure, knows no client, and is
+//! tested without a cluster: [`validate`] (what a Shop asks for), [`build`] (its objects), [`rollout`] (in which order they
+//! change), [`rotation`] (new logins for old ones), [`diagnosis`] (why pods are not ready) and [`status`]. [`controller`]
+//! joins these: it asks what is there, has [`apply`] write what differs, by what [`watch`] knows, and has [`provision`] make
+//! what Kubernetes does not hold: databases with their roles, and RabbitMQ's queues with their users.
 //!
 //! Where to go for a change: a field of the resource in [`crd`]; what it means in [`validate`]; the objects in [`build`], a
 //! file per subject; what is secret in [`credentials`]; what the operators of PostgreSQL and RabbitMQ call things in
-//! [`clusters`].
+//! [`clusters`]; one Shop's turn from beginning to end in `controller/reconcile.rs`.
 
 #![allow(
     clippy::doc_markdown,
@@ -18,11 +19,17 @@ pub mod apply;
 pub mod build;
 pub mod clusters;
 pub mod config;
+pub mod controller;
 pub mod crd;
 pub mod credentials;
+pub mod diagnosis;
+pub mod leader;
 pub mod names;
+pub mod process;
 pub mod provision;
 pub mod revision;
+pub mod rollout;
+pub mod rotation;
 pub mod status;
 pub mod validate;
 pub mod watch;

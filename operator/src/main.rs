@@ -7,6 +7,7 @@ use shop_operator::config::{Command, Config};
 
 fn main() -> ExitCode {
     match Config::parse().command {
+        Command::Run(args) => chassis::run_with("shop-operator", *args, shop_operator::process::start),
         Command::Crd => match shop_operator::crd::manifest() {
             Ok(manifest) => {
                 print!("{manifest}");

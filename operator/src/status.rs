@@ -10,12 +10,21 @@ use k8s_openapi::{
 pub enum Stage {
     /// As it should be.
     Ready,
+    /// As it should be, with something that a person should know.
+    ReadyBut(Cause),
     /// On its way, or waiting for something that will come by itself.
     Waiting(Cause),
     /// Needs a person, or a back end that is down.
     Failed(Cause),
     /// Not looked at: something before it is not ready.
     NotReached,
+}
+
+impl Stage {
+    /// Whether it is as it should be.
+    pub fn is_ready(&self) -> bool {
+        matches!(self, Self::Ready | Self::ReadyBut(_))
+    }
 }
 
 /// Why a part is not ready.
@@ -100,6 +109,7 @@ pub fn conditions(
     };
     let part = |kind: &str, stage: &Stage| match stage {
         Stage::Ready => condition(kind, "True", "Ready", ""),
+        Stage::ReadyBut(cause) => condition(kind, "True", cause.reason, &cause.message),
         Stage::Waiting(cause) | Stage::Failed(cause) => {
             condition(kind, "False", cause.reason, &cause.message)
         }
@@ -130,4 +140,35 @@ pub fn conditions(
         part("MessagingReady", &findings.messaging),
         part("ServicesReady", &findings.services),
     ]
+}
+
+/// The conditions of a Shop that is to be left as it is: what they said stands, and that nothing is done.
+pub fn paused(generation: i64, before: &[Condition], now: Timestamp) -> Vec<Condition> {
+    const REASON: &str = "Paused";
+    const MESSAGE: &str = "spec.paused is true: nothing is changed or looked at until it is false";
+    let mut conditions = before.to_vec();
+    for kind in ["Ready", "Progressing"] {
+        if !conditions.iter().any(|condition| condition.type_ == kind) {
+            conditions.push(Condition {
+                type_: kind.to_owned(),
+                status: "Unknown".to_owned(),
+                reason: REASON.to_owned(),
+                message: MESSAGE.to_owned(),
+                observed_generation: None,
+                last_transition_time: Time(now),
+            });
+        }
+    }
+    for condition in &mut conditions {
+        condition.observed_generation = Some(generation);
+        if ["Ready", "Progressing"].contains(&condition.type_.as_str()) {
+            REASON.clone_into(&mut condition.reason);
+            MESSAGE.clone_into(&mut condition.message);
+        }
+        if condition.type_ == "Progressing" && condition.status != "False" {
+            "False".clone_into(&mut condition.status);
+            condition.last_transition_time = Time(now);
+        }
+    }
+    conditions
 }

@@ -1,6 +1,9 @@
 //! What a Shop asks for, with everything decided: pure, and the only place that reads its spec.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    time::Duration,
+};
 
 use k8s_openapi::{
     api::core::v1::ResourceRequirements,
@@ -19,6 +22,8 @@ use crate::{
 /// The version of the services that the operator was built with.
 pub const DEFAULT_VERSION: &str = env!("CARGO_PKG_VERSION");
 const DEFAULT_STORAGE: &str = "1Gi";
+/// Often enough for everybody, and the pods are not rolled all the time.
+const SHORTEST_ROTATION: Duration = Duration::from_hours(1);
 const POSTGRES_IMAGE: &str = "docker.io/library/postgres:17";
 const RABBITMQ_IMAGE: &str = "docker.io/library/rabbitmq:4-management";
 
@@ -44,6 +49,9 @@ pub enum ValidationError {
         /// The variable.
         variable: String,
     },
+    /// A time after which nothing can be rotated. The schema refuses it too.
+    #[error("spec.credentials.rotation: {0:?} is no time of 1h or longer, as for example 720h")]
+    Rotation(String),
     /// A variable with two values. The schema refuses it too.
     #[error("spec.{field}.env: {variable} is given twice")]
     RepeatedVariable {
@@ -79,6 +87,8 @@ pub struct Validated {
     pub telemetry: Telemetry,
     /// Whether only the connections that are needed are allowed.
     pub network_policies: bool,
+    /// After how long the services' logins are replaced, if they are.
+    pub rotation: Option<Duration>,
     /// Whether data outlives the Shop.
     pub retain: bool,
 }
@@ -200,8 +210,19 @@ pub fn validate(shop: &Shop) -> Result<Validated, ValidationError> {
         messaging: messaging(&spec.messaging)?,
         telemetry: spec.telemetry.clone(),
         network_policies: spec.network_policy.enabled,
+        rotation: rotation(spec.credentials.rotation.as_deref())?,
         retain: spec.deletion_policy == DeletionPolicy::Retain,
     })
+}
+
+fn rotation(text: Option<&str>) -> Result<Option<Duration>, ValidationError> {
+    let parse = |text: &str| {
+        let parsed = humantime::parse_duration(text).ok();
+        parsed
+            .filter(|rotation| *rotation >= SHORTEST_ROTATION)
+            .ok_or_else(|| ValidationError::Rotation(text.to_owned()))
+    };
+    text.map(parse).transpose()
 }
 
 fn deployed(field: &'static str, workload: &Workload) -> Result<Deployed, ValidationError> {

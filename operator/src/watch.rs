@@ -3,7 +3,7 @@
 //! Only objects with the operator's label are watched, so a cluster's other Secrets cost no memory, and what is kept is
 //! stripped ([`crate::revision`]).
 
-use std::{fmt::Debug, pin::Pin};
+use std::{fmt::Debug, pin::Pin, sync::Arc};
 
 use futures::{Stream, StreamExt as _};
 use k8s_openapi::{
@@ -11,7 +11,7 @@ use k8s_openapi::{
     api::{
         apps::v1::{Deployment, StatefulSet},
         autoscaling::v2::HorizontalPodAutoscaler,
-        core::v1::{ConfigMap, Secret, Service, ServiceAccount},
+        core::v1::{Secret, Service, ServiceAccount},
         networking::v1::{Ingress, NetworkPolicy},
         policy::v1::PodDisruptionBudget,
     },
@@ -21,13 +21,13 @@ use kube::{
     core::PartialObjectMeta,
     runtime::{
         WatchStreamExt as _,
-        reflector::{self, Store},
+        reflector::{self, ObjectRef, Store},
         watcher,
     },
 };
 use serde::de::DeserializeOwned;
 
-use crate::revision;
+use crate::{names, revision, validate::Validated};
 
 /// Which objects are the operator's.
 pub const SELECTOR: &str = "app.kubernetes.io/managed-by=shop-operator";
@@ -40,8 +40,6 @@ pub type Touched<K> = Pin<Box<dyn Stream<Item = Result<K, watcher::Error>> + Sen
 pub struct Known {
     /// Secrets.
     pub secrets: Store<PartialObjectMeta<Secret>>,
-    /// ConfigMaps.
-    pub config_maps: Store<PartialObjectMeta<ConfigMap>>,
     /// ServiceAccounts.
     pub service_accounts: Store<PartialObjectMeta<ServiceAccount>>,
     /// NetworkPolicies.
@@ -64,8 +62,6 @@ pub struct Known {
 pub struct Changes {
     /// Of Secrets.
     pub secrets: Touched<PartialObjectMeta<Secret>>,
-    /// Of ConfigMaps.
-    pub config_maps: Touched<PartialObjectMeta<ConfigMap>>,
     /// Of ServiceAccounts.
     pub service_accounts: Touched<PartialObjectMeta<ServiceAccount>>,
     /// Of NetworkPolicies.
@@ -87,13 +83,15 @@ pub struct Changes {
 /// Watches the operator's objects of one namespace, or of all.
 pub fn watch(client: &Client, namespace: Option<&str>) -> (Known, Changes) {
     let (secrets, secret_changes) = watch_kind(client, namespace, |_| {});
-    let (config_maps, config_map_changes) = watch_kind(client, namespace, |_| {});
     let (service_accounts, service_account_changes) = watch_kind(client, namespace, |_| {});
     let (network_policies, network_policy_changes) = watch_kind(client, namespace, |_| {});
     let (services, service_changes) = watch_kind(client, namespace, |_| {});
     let (stateful_sets, stateful_set_changes) = watch_kind(client, namespace, |set: &mut StatefulSet| {
         set.spec.template.spec = None;
-        set.spec.volume_claim_templates = None;
+        // That there are any is kept: it can't be changed any more.
+        for claim in set.spec.volume_claim_templates.iter_mut().flatten() {
+            *claim = k8s_openapi::api::core::v1::PersistentVolumeClaim::default();
+        }
     });
     let (deployments, deployment_changes) = watch_kind(client, namespace, |deployment: &mut Deployment| {
         let pod = deployment.spec.template.spec.as_mut();
@@ -110,7 +108,6 @@ pub fn watch(client: &Client, namespace: Option<&str>) -> (Known, Changes) {
     let (ingresses, ingress_changes) = watch_kind(client, namespace, |_| {});
     let known = Known {
         secrets,
-        config_maps,
         service_accounts,
         network_policies,
         services,
@@ -122,7 +119,6 @@ pub fn watch(client: &Client, namespace: Option<&str>) -> (Known, Changes) {
     };
     let changes = Changes {
         secrets: secret_changes,
-        config_maps: config_map_changes,
         service_accounts: service_account_changes,
         network_policies: network_policy_changes,
         services: service_changes,
@@ -167,10 +163,21 @@ where
 }
 
 impl Known {
+    /// The StatefulSet of a Shop's data store.
+    pub fn stateful_set(&self, shop: &Validated, part: &str) -> Option<Arc<StatefulSet>> {
+        let reference = ObjectRef::new(&names::object(&shop.name, part)).within(&shop.namespace);
+        self.stateful_sets.get(&reference)
+    }
+
+    /// The Deployment of that name.
+    pub fn deployment(&self, shop: &Validated, name: &str) -> Option<Arc<Deployment>> {
+        self.deployments
+            .get(&ObjectRef::new(name).within(&shop.namespace))
+    }
+
     /// Waits until each kind was listed once.
     pub async fn wait_until_listed(&self) -> Result<(), reflector::store::WriterDropped> {
         self.secrets.wait_until_ready().await?;
-        self.config_maps.wait_until_ready().await?;
         self.service_accounts.wait_until_ready().await?;
         self.network_policies.wait_until_ready().await?;
         self.services.wait_until_ready().await?;

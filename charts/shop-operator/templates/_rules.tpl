@@ -11,8 +11,12 @@
   resources: [shops/finalizers]
   verbs: [update]
 - apiGroups: [""]
-  resources: [configmaps, secrets, serviceaccounts, services]
+  resources: [secrets, serviceaccounts, services]
   verbs: [get, list, watch, create, patch, delete]
+# To say why a service is not ready.
+- apiGroups: [""]
+  resources: [pods]
+  verbs: [list]
 - apiGroups: [apps]
   resources: [deployments, statefulsets]
   verbs: [get, list, watch, create, patch, delete]

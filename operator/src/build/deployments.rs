@@ -19,7 +19,7 @@ use sha2::{Digest as _, Sha256};
 use super::{
     labels, owned,
     pod::{http, mount_read_only, port, restricted, unprivileged},
-    secrets::{AMQP_URL, DATABASE_URL, MOUNTED_AT},
+    secrets::{AMQP_URL, CA, DATABASE_URL, MOUNTED_AT},
     selector,
 };
 use crate::{
@@ -44,7 +44,7 @@ const TERMINATION_SECONDS: i64 = DRAIN_SECONDS + SHUTDOWN_GRACE_SECONDS + 7;
 pub(super) fn deployment(shop: &Validated, program: Program, secrets: &[Secret]) -> Deployment {
     let deployed = &shop.workloads[&program];
     let name = names::object(&shop.name, program.name());
-    let annotations = certificate_checksum(shop, program, secrets);
+    let annotations = credentials_checksum(shop, program, secrets);
     Deployment {
         metadata: owned(shop, name.clone(), program.name()),
         spec: DeploymentSpec {
@@ -278,9 +278,9 @@ fn has_credentials(program: Program) -> bool {
     program.database().is_some() || program.uses_broker()
 }
 
-/// URLs and keys are read again when their files change; the certificate of an authority is not, so a new one
-/// rolls the pods.
-fn certificate_checksum(
+/// What a program logs in with, so that its pods roll when that changes. It would read a new URL by itself, but not when;
+/// an old login can be dropped when the pods that had it are gone.
+fn credentials_checksum(
     shop: &Validated,
     program: Program,
     secrets: &[Secret],
@@ -289,9 +289,14 @@ fn certificate_checksum(
     let secret = secrets
         .iter()
         .find(|secret| secret.metadata.name.as_ref() == Some(&name))?;
-    let certificate = secret.data.as_ref()?.get("ca.crt")?;
-    let digest = Sha256::digest(&certificate.0);
+    let mut digest = Sha256::new();
+    for key in [DATABASE_URL, AMQP_URL, CA] {
+        if let Some(value) = secret.data.as_ref().and_then(|data| data.get(key)) {
+            digest.update(&value.0);
+        }
+    }
+    let digest = digest.finalize();
     let start: [u8; 8] = digest.first_chunk().copied().unwrap_or_default();
     let checksum = format!("{:016x}", u64::from_be_bytes(start));
-    Some([("shop-operator.io/ca-checksum".to_owned(), checksum)].into())
+    Some([("shop-operator.io/credentials-checksum".to_owned(), checksum)].into())
 }

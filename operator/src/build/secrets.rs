@@ -9,7 +9,7 @@ use super::{Surroundings, host, host_of_service, of_data};
 use crate::{
     clusters::{cloud_native_pg, rabbitmq},
     crd::TlsMode,
-    credentials::{self, Credentials, IDENTITY, Login, PASSWORD, SIGNING_KEYS, USERNAME},
+    credentials::{self, Credentials, IDENTITY, Login, PASSWORD, ROTATED_AT, SIGNING_KEYS, USERNAME},
     names::{self, Program},
     validate::{DatabaseBackend, MessagingBackend, Validated},
 };
@@ -20,7 +20,8 @@ pub(super) const MOUNTED_AT: &str = "/run/secrets/shop";
 pub(super) const DATABASE_URL: &str = "DATABASE_URL";
 /// The key of a Secret with the whole URL of a virtual host.
 pub(super) const AMQP_URL: &str = "AMQP_URL";
-const CA: &str = "ca.crt";
+/// The key of a Secret with the certificate of a server's authority.
+pub(super) const CA: &str = "ca.crt";
 
 /// Where a Shop's back ends are.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -76,7 +77,8 @@ pub(super) fn secrets(
     surroundings: &Surroundings,
 ) -> Vec<Secret> {
     let endpoints = Endpoints::of(shop);
-    let identity = [(IDENTITY, credentials.identity.clone())];
+    let mut identity = vec![(IDENTITY, credentials.identity.clone())];
+    identity.extend(credentials.rotated_at.map(|time| (ROTATED_AT, time.to_string())));
     let mut secrets = vec![
         secret(
             shop,
@@ -121,16 +123,33 @@ pub(super) fn secrets(
             database_url(shop, credentials, &endpoints, *program, login),
         )];
         extra.extend(surroundings.database_ca.clone().map(|ca| (CA, ca)));
+        extra.extend(others(credentials, *program));
         let name = names::credentials(&shop.name, program.name());
         secrets.push(basic_auth(shop, name, program.name(), login, extra));
     }
     for (program, login) in &credentials.brokers {
         let mut extra = vec![(AMQP_URL, amqp_url(shop, credentials, &endpoints, login))];
         extra.extend(surroundings.messaging_ca.clone().map(|ca| (CA, ca)));
+        extra.extend(others(credentials, *program));
         let name = names::credentials(&shop.name, program.name());
         secrets.push(basic_auth(shop, name, program.name(), login, extra));
     }
     secrets
+}
+
+/// The logins beside a program's own, around a rotation.
+fn others(credentials: &Credentials, program: Program) -> Vec<(&'static str, String)> {
+    let mut entries = Vec::new();
+    for (logins, username, password) in [
+        (&credentials.next, "next-username", "next-password"),
+        (&credentials.previous, "previous-username", "previous-password"),
+    ] {
+        if let Some(login) = logins.get(&program) {
+            entries.push((username, login.username.clone()));
+            entries.push((password, login.password.expose_secret().to_owned()));
+        }
+    }
+    entries
 }
 
 fn database_url(

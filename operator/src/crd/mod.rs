@@ -20,7 +20,10 @@ use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::{
     CustomResourceDefinition, JSONSchemaProps, JSONSchemaPropsOrArray, JSONSchemaPropsOrBool,
 };
 use kube::CustomResourceExt as _;
-pub use spec::{DeletionPolicy, Image, LogLevel, NetworkPolicies, PullPolicy, Shop, ShopSpec, Telemetry};
+pub use spec::{
+    CredentialsPolicy, DeletionPolicy, Image, LogLevel, NetworkPolicies, PullPolicy, Shop, ShopSpec,
+    Telemetry,
+};
 pub use status::{ServiceStatus, ShopStatus};
 pub use workload::{Autoscaling, Gateway, Ingress, IngressTls, Services, Workload};
 
@@ -41,7 +44,11 @@ pub fn definition() -> CustomResourceDefinition {
             .and_then(|schema| schema.open_api_v3_schema.as_mut())
         {
             shorten(schema);
-            for_each_inside(schema, &mut |inside| inside.nullable = None);
+            for_each_inside(schema, &mut |inside| {
+                inside.nullable = None;
+                // Formats of schemars that the API server doesn't know and warns of; the ranges say the same.
+                inside.format = inside.format.take().filter(|format| !format.starts_with("uint"));
+            });
         }
     }
     definition

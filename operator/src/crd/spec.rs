@@ -65,6 +65,9 @@ pub struct ShopSpec {
     /// Which connections are allowed.
     #[serde(default)]
     pub network_policy: NetworkPolicies,
+    /// The logins of the services at PostgreSQL and RabbitMQ.
+    #[serde(default)]
+    pub credentials: CredentialsPolicy,
     /// Leaves everything as it is until it is false again.
     #[serde(default)]
     pub paused: bool,
@@ -193,6 +196,18 @@ impl Default for NetworkPolicies {
     fn default() -> Self {
         Self { enabled: true }
     }
+}
+
+/// The logins of the services at PostgreSQL and RabbitMQ.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, KubeSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct CredentialsPolicy {
+    /// After how long they are replaced by new ones, for example 720h; 1h at least. By default only when the annotation
+    /// shop-operator.io/rotate-credentials asks for it.
+    #[schemars(length(max = 20), regex(pattern = "^([0-9]+(h|m|s))+$"))]
+    #[x_kube(validation = Rule::new("duration(self) >= duration('1h')").message("rotation must be 1h or longer"))]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rotation: Option<String>,
 }
 
 /// What happens to the data and its credentials when the Shop is deleted.

@@ -44,7 +44,6 @@ impl World {
         let watching = tokio::spawn(async move {
             tokio::join!(
                 changes.secrets.for_each(async |_| {}),
-                changes.config_maps.for_each(async |_| {}),
                 changes.service_accounts.for_each(async |_| {}),
                 changes.network_policies.for_each(async |_| {}),
                 changes.services.for_each(async |_| {}),
@@ -83,10 +82,12 @@ impl World {
             .applier
             .apply(&self.owner, &self.known.services, services)
             .await?
+            .len()
             + self
                 .applier
                 .apply(&self.owner, &self.known.secrets, secrets)
-                .await?;
+                .await?
+                .len();
         Ok(written)
     }
 

@@ -14,7 +14,7 @@ use shop_operator::{
 use crate::support::with_spec;
 
 /// The Secrets that were built, as they are read back.
-fn read_back(resources: &shop_operator::build::Resources) -> Existing {
+pub(crate) fn read_back(resources: &shop_operator::build::Resources) -> Existing {
     let secrets = resources.foundation.secrets.iter().map(|secret| {
         let data = secret.data.iter().flatten();
         let text = data.map(|(key, value)| (key.clone(), String::from_utf8(value.0.clone()).unwrap().into()));

@@ -6,6 +6,8 @@
 //! between the shop and RabbitMQ and can be cut. Tests that change nothing for each other share one stack:
 //! [`suite()`].
 //!
+//! [`kubernetes`] is the same for a shop in a cluster that the operator runs.
+//!
 //! ```no_run
 //! # async fn test() -> anyhow::Result<()> {
 //! use e2e::{Service, Stack};
@@ -25,6 +27,7 @@ mod answer;
 mod binaries;
 mod call;
 mod client;
+pub mod kubernetes;
 mod ledger;
 pub mod otlp;
 mod process;

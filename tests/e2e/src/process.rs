@@ -116,9 +116,7 @@ impl Process {
     /// Waits until it says at its admin address that it is ready.
     pub(crate) async fn ready(&self) -> anyhow::Result<()> {
         let (name, url) = (self.service.name(), format!("http://{}/readyz", self.admin));
-        let http = fixtures::http()
-            .timeout(Duration::from_secs(5))
-            .build()?;
+        let http = fixtures::http().timeout(Duration::from_secs(5)).build()?;
         let began = Instant::now();
         loop {
             if let Some(status) = self.exited()? {

@@ -1,0 +1,292 @@
+//! What a reconciliation begins with: the Shop's Secrets, the administrators of its back ends, and what the cluster has.
+
+use std::collections::BTreeMap;
+
+use k8s_openapi::api::{apps::v1::StatefulSet, core::v1::Secret};
+use kube::{Api, ResourceExt as _, api::ListParams};
+use secrecy::SecretString;
+
+use super::Context;
+use crate::{
+    apply::{ApplyError, within},
+    build::{Surroundings, labels},
+    crd::TlsMode,
+    credentials::{self, Existing, PASSWORD, USERNAME},
+    names::{self, Program},
+    provision::{postgres, rabbitmq},
+    validate::{DatabaseBackend, MessagingBackend, Validated},
+};
+
+/// Where an administrator's Secret has the certificate of the server's authority.
+const CA: &str = "ca.crt";
+const DEFAULT_CLASS: &str = "storageclass.kubernetes.io/is-default-class";
+
+/// Why a reconciliation can't begin.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum FetchError {
+    /// The API server.
+    #[error(transparent)]
+    Request(#[from] ApplyError),
+    /// An administrator's Secret is not there.
+    #[error(
+        "{field}: there is no Secret {name} in the Shop's namespace; create it with the keys username and password"
+    )]
+    NoSecret {
+        /// Which field of the spec names it.
+        field: &'static str,
+        /// Its name.
+        name: String,
+    },
+    /// An administrator's Secret lacks something.
+    #[error("{field}: the Secret {name} has no key {key}, or nothing in it that is text")]
+    NoKey {
+        /// Which field of the spec names it.
+        field: &'static str,
+        /// Its name.
+        name: String,
+        /// What is missing.
+        key: &'static str,
+    },
+}
+
+impl FetchError {
+    /// The reason of a condition.
+    pub(super) fn reason(&self) -> &'static str {
+        match self {
+            Self::Request(_) => "ApiServerFailed",
+            Self::NoSecret { .. } => "AdminSecretMissing",
+            Self::NoKey { .. } => "AdminSecretIncomplete",
+        }
+    }
+}
+
+/// An account that administers a server.
+#[derive(Clone)]
+pub(super) struct Administrator {
+    /// Its name.
+    pub(super) username: String,
+    /// Its password.
+    pub(super) password: SecretString,
+    /// The authority that signs the server's certificate, in PEM.
+    pub(super) ca: Option<String>,
+}
+
+/// What there is.
+pub(super) struct Fetched {
+    /// The Shop's own Secrets.
+    pub(super) existing: Existing,
+    /// The cluster, and the authorities.
+    pub(super) surroundings: Surroundings,
+    /// Of a PostgreSQL that is not the Shop's own.
+    pub(super) database: Option<Administrator>,
+    /// Of a RabbitMQ that is not the Shop's own.
+    pub(super) messaging: Option<Administrator>,
+}
+
+/// Asks for all of it. Secrets are read from the API server each time, never from a cache: a password that is there and
+/// not seen would be made anew.
+pub(super) async fn fetch(context: &Context, shop: &Validated) -> Result<Fetched, FetchError> {
+    let api: Api<Secret> = Api::namespaced(context.client.clone(), &shop.namespace);
+    let own = labels(&shop.name, "")
+        .into_iter()
+        .filter(|(key, _)| key != "app.kubernetes.io/name")
+        .map(|(key, value)| format!("{key}={value}"))
+        .collect::<Vec<_>>()
+        .join(",");
+    let parameters = ListParams::default().labels(&own);
+    let secrets = within::<Secret, _>(&own, api.list(&parameters)).await?;
+    let existing = secrets
+        .into_iter()
+        .map(|secret| (secret.name_any(), text(secret)))
+        .collect();
+
+    let database = match &shop.database {
+        DatabaseBackend::Embedded(_) => None,
+        DatabaseBackend::CloudNativePg(_) => {
+            let admin = credentials::database_admin_secret(shop).unwrap_or_default();
+            let ca = credentials::database_ca_secret(shop).unwrap_or_default();
+            of_cluster(&api, &admin, Some(&ca)).await?
+        }
+        DatabaseBackend::External(external) => {
+            let verifies = matches!(external.tls, TlsMode::VerifyCa | TlsMode::VerifyFull);
+            let field = "spec.database.external.adminSecret";
+            Some(administrator(&api, field, &external.admin_secret.name, verifies).await?)
+        }
+    };
+    let messaging = match &shop.messaging {
+        MessagingBackend::Embedded(_) => None,
+        MessagingBackend::RabbitmqCluster(_) => {
+            let admin = credentials::messaging_admin_secret(shop).unwrap_or_default();
+            of_cluster(&api, &admin, None).await?
+        }
+        MessagingBackend::External(external) => {
+            let field = "spec.messaging.external.adminSecret";
+            Some(administrator(&api, field, &external.admin_secret.name, false).await?)
+        }
+    };
+    let ca = |of: &Option<Administrator>| of.as_ref().and_then(|administrator| administrator.ca.clone());
+    Ok(Fetched {
+        surroundings: Surroundings {
+            has_default_storage_class: has_volumes(context, shop),
+            // While a cluster is away, what the services have goes on to be right.
+            database_ca: ca(&database).or_else(|| kept_ca(shop, &existing)),
+            messaging_ca: ca(&messaging),
+        },
+        existing,
+        database,
+        messaging,
+    })
+}
+
+/// Who administers PostgreSQL.
+pub(super) fn database_server(
+    shop: &Validated,
+    endpoints: &crate::build::Endpoints,
+    administrator: Administrator,
+) -> postgres::Server {
+    let ca = administrator.ca;
+    let tls = match shop.database.tls() {
+        TlsMode::Disable => postgres::Tls::Disable,
+        TlsMode::Prefer => postgres::Tls::Prefer,
+        TlsMode::Require => postgres::Tls::Require,
+        TlsMode::VerifyCa => postgres::Tls::VerifyCa {
+            ca_pem: ca.unwrap_or_default(),
+        },
+        TlsMode::VerifyFull => postgres::Tls::VerifyFull { ca_pem: ca },
+    };
+    postgres::Server {
+        host: endpoints.database_host.clone(),
+        port: endpoints.database_port,
+        user: administrator.username,
+        password: administrator.password,
+        tls,
+    }
+}
+
+/// Who administers RabbitMQ, unless its URL is none.
+pub(super) fn messaging_server(
+    endpoints: &crate::build::Endpoints,
+    administrator: Administrator,
+) -> Result<rabbitmq::Server, url::ParseError> {
+    Ok(rabbitmq::Server {
+        management_url: endpoints.management.parse()?,
+        user: administrator.username,
+        password: administrator.password,
+        ca_pem: administrator.ca.map(String::into_bytes),
+    })
+}
+
+async fn administrator(
+    api: &Api<Secret>,
+    field: &'static str,
+    name: &str,
+    needs_ca: bool,
+) -> Result<Administrator, FetchError> {
+    let found = within::<Secret, _>(name, api.get_opt(name)).await?;
+    let secret = found.ok_or_else(|| FetchError::NoSecret {
+        field,
+        name: name.to_owned(),
+    })?;
+    let mut text = text(secret);
+    let mut take = |key: &'static str| {
+        text.remove(key).ok_or_else(|| FetchError::NoKey {
+            field,
+            name: name.to_owned(),
+            key,
+        })
+    };
+    let username = take(USERNAME)?;
+    let password = take(PASSWORD)?;
+    let ca = take(CA);
+    let plain = |secret: &SecretString| secrecy::ExposeSecret::expose_secret(secret).to_owned();
+    Ok(Administrator {
+        username: plain(&username),
+        password,
+        ca: if needs_ca {
+            Some(plain(&ca?))
+        } else {
+            ca.ok().as_ref().map(plain)
+        },
+    })
+}
+
+/// The administrator of a cluster, as its operator writes it down, with the authority of its certificate from a Secret of
+/// its own: none while the cluster is being made.
+async fn of_cluster(
+    api: &Api<Secret>,
+    admin: &str,
+    ca: Option<&str>,
+) -> Result<Option<Administrator>, FetchError> {
+    let Some(secret) = within::<Secret, _>(admin, api.get_opt(admin)).await? else {
+        return Ok(None);
+    };
+    let mut entries = text(secret);
+    let (Some(username), Some(password)) = (entries.remove(USERNAME), entries.remove(PASSWORD)) else {
+        return Ok(None);
+    };
+    let plain = |secret: SecretString| secrecy::ExposeSecret::expose_secret(&secret).to_owned();
+    let ca = match ca {
+        None => None,
+        Some(name) => {
+            let secret = within::<Secret, _>(name, api.get_opt(name)).await?;
+            // Without it nothing could be verified.
+            let Some(ca) = secret.and_then(|secret| text(secret).remove(CA)) else {
+                return Ok(None);
+            };
+            Some(plain(ca))
+        }
+    };
+    Ok(Some(Administrator {
+        username: plain(username),
+        password,
+        ca,
+    }))
+}
+
+/// The authority that the services of a Shop with a cluster know already.
+fn kept_ca(shop: &Validated, existing: &Existing) -> Option<String> {
+    let DatabaseBackend::CloudNativePg(_) = &shop.database else {
+        return None;
+    };
+    let secret = names::credentials(&shop.name, Program::UserService.name());
+    let ca = existing.get(&secret)?.get(CA)?;
+    Some(secrecy::ExposeSecret::expose_secret(ca).to_owned())
+}
+
+/// The entries of a Secret that are text.
+fn text(secret: Secret) -> BTreeMap<String, SecretString> {
+    let entries = secret.data.unwrap_or_default().into_iter();
+    entries
+        .filter_map(|(key, value)| Some((key, String::from_utf8(value.0).ok()?.into())))
+        .collect()
+}
+
+/// Whether embedded data stores that name no storage class have volumes: as those that are there, since that can't be
+/// changed any more, and otherwise if the cluster has a default class.
+fn has_volumes(context: &Context, shop: &Validated) -> bool {
+    let database = match &shop.database {
+        DatabaseBackend::Embedded(store) => Some((names::POSTGRES, store)),
+        DatabaseBackend::CloudNativePg(_) | DatabaseBackend::External(_) => None,
+    };
+    let messaging = match &shop.messaging {
+        MessagingBackend::Embedded(store) => Some((names::RABBITMQ, store)),
+        MessagingBackend::RabbitmqCluster(_) | MessagingBackend::External(_) => None,
+    };
+    let of_default_class = [database, messaging].into_iter().flatten();
+    let live = of_default_class
+        .filter(|(_, store)| store.storage_class_name.is_none())
+        .find_map(|(part, _)| context.known.stateful_set(shop, part));
+    match live {
+        Some(set) => has_claims(&set),
+        None => context.storage_classes.state().iter().any(|class| {
+            let default = class.annotations().get(DEFAULT_CLASS);
+            default.is_some_and(|value| value == "true")
+        }),
+    }
+}
+
+/// Whether a data store's pod has a volume that outlives it.
+pub(super) fn has_claims(set: &StatefulSet) -> bool {
+    let claims = set.spec.volume_claim_templates.as_ref();
+    claims.is_some_and(|claims| !claims.is_empty())
+}

@@ -1,0 +1,255 @@
+//! The loop that joins it all: what changes in the cluster sets the Shop that it belongs to in the queue, and each Shop
+//! in the queue has its turn in [`reconcile`].
+//!
+//! One Shop's turns never overlap; several Shops have theirs at once, up to a limit. One that fails is tried again by
+//! itself, later each time, and stops no other, also when it can't be read or something panics.
+
+mod back_ends;
+mod backoff;
+mod deletion;
+mod fetch;
+pub(crate) mod metrics;
+mod reconcile;
+mod report;
+
+use std::{
+    panic::AssertUnwindSafe,
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+use futures::{FutureExt as _, StreamExt as _};
+use k8s_openapi::api::storage::v1::StorageClass;
+use kube::{
+    Api, Client, Resource, ResourceExt as _,
+    core::{DeserializeGuard, PartialObjectMeta, error_boundary::InvalidObject},
+    runtime::{
+        Controller, Predicate as _, PredicateConfig, WatchStreamExt as _,
+        controller::{self, Action},
+        events::{Recorder, Reporter},
+        predicates,
+        reflector::{self, ObjectRef, Store},
+        watcher,
+    },
+};
+use serde_json::json;
+use tokio_util::sync::CancellationToken;
+use tracing::Instrument as _;
+
+use self::{
+    back_ends::Provisioned,
+    backoff::Backoff,
+    metrics::Metrics,
+    reconcile::{Outcome, ReconcileError},
+};
+use crate::{
+    apply::{Applier, FIELD_MANAGER},
+    config::RunArgs,
+    crd::Shop,
+    status::{Cause, Findings, conditions},
+    watch::{self, Known},
+};
+
+/// Changes that come together make one turn.
+const TOGETHER: Duration = Duration::from_millis(100);
+const INSTANCE: &str = "app.kubernetes.io/instance";
+
+type GuardedShop = DeserializeGuard<Shop>;
+
+/// What every turn has.
+struct Context {
+    client: Client,
+    known: Known,
+    storage_classes: Store<PartialObjectMeta<StorageClass>>,
+    applier: Applier,
+    recorder: Recorder,
+    provisioned: Provisioned,
+    backoff: Backoff,
+    metrics: Metrics,
+    resync: Duration,
+    deletion_patience: Duration,
+}
+
+impl Context {
+    /// Forgets what it remembers of Shops that are gone.
+    fn forget(&self, shops: &Store<GuardedShop>) {
+        let uids: std::collections::HashSet<_> = shops
+            .state()
+            .iter()
+            .filter_map(|shop| shop.meta().uid.clone())
+            .collect();
+        let is_there = |uid: &str| uids.contains(uid);
+        self.applier.forget(is_there);
+        self.provisioned.forget(is_there);
+        self.backoff.forget(is_there);
+    }
+}
+
+/// Reconciles until it is told to stop; turns that run then are finished.
+pub async fn run(client: Client, args: &RunArgs, shutdown: CancellationToken) {
+    let namespace = args.watch_namespace.as_deref();
+    let (known, changes) = watch::watch(&client, namespace);
+    let (storage_classes, class_writer) = reflector::store();
+    let classes = watcher(
+        Api::<PartialObjectMeta<StorageClass>>::all(client.clone()),
+        watcher::Config::default(),
+    )
+    .default_backoff()
+    .reflect(class_writer)
+    .touched_objects();
+    let shops: Api<GuardedShop> = match namespace {
+        Some(namespace) => Api::namespaced(client.clone(), namespace),
+        None => Api::all(client.clone()),
+    };
+    let (shop_store, shop_writer) = reflector::store();
+    let asked = predicates::generation
+        .combine(predicates::annotations)
+        .combine(predicates::finalizers);
+    // A Shop's own status is no news.
+    let asked_for = watcher(shops, watcher::Config::default())
+        .default_backoff()
+        .reflect(shop_writer)
+        .applied_objects()
+        .predicate_filter(asked, PredicateConfig::default());
+    let context = Arc::new(Context {
+        recorder: Recorder::new(
+            client.clone(),
+            Reporter {
+                controller: FIELD_MANAGER.to_owned(),
+                instance: args.pod_name.clone(),
+            },
+        ),
+        applier: Applier::new(client.clone()),
+        client,
+        known,
+        storage_classes,
+        provisioned: Provisioned::default(),
+        backoff: Backoff::default(),
+        metrics: Metrics::new(),
+        resync: args.resync_interval,
+        deletion_patience: args.deletion_patience,
+    });
+    let config = controller::Config::default()
+        .debounce(TOGETHER)
+        .concurrency(args.max_concurrent_reconciles);
+    let (store, forgetful) = (shop_store.clone(), Arc::clone(&context));
+    Controller::for_stream(asked_for, shop_store)
+        .with_config(config)
+        .watches_stream(changes.secrets, |object| shop_of(&object))
+        .watches_stream(changes.service_accounts, |object| shop_of(&object))
+        .watches_stream(changes.network_policies, |object| shop_of(&object))
+        .watches_stream(changes.services, |object| shop_of(&object))
+        .watches_stream(changes.stateful_sets, |object| shop_of(&object))
+        .watches_stream(changes.deployments, |object| shop_of(&object))
+        .watches_stream(changes.pod_disruption_budgets, |object| shop_of(&object))
+        .watches_stream(changes.autoscalers, |object| shop_of(&object))
+        .watches_stream(changes.ingresses, |object| shop_of(&object))
+        .watches_stream(classes, |_| None)
+        .graceful_shutdown_on(shutdown.cancelled_owned())
+        .run(turn, retry, context)
+        .for_each(async |ended| match ended {
+            Ok(_) => {}
+            Err(controller::Error::ObjectNotFound(_)) => forgetful.forget(&store),
+            Err(error) => tracing::warn!(error = %chain(&error), "reconciling failed"),
+        })
+        .await;
+}
+
+/// Whose an object is. By its labels, since what outlives its Shop has no owner.
+fn shop_of(object: &impl Resource) -> Option<ObjectRef<GuardedShop>> {
+    let name = object.labels().get(INSTANCE)?;
+    Some(ObjectRef::new(name).within(&object.namespace()?))
+}
+
+/// What stops a turn.
+#[derive(Debug, thiserror::Error)]
+enum TurnError {
+    #[error(transparent)]
+    Reconcile(#[from] ReconcileError),
+    #[error("a part of the operator panicked; its log says where")]
+    Panicked,
+}
+
+async fn turn(shop: Arc<GuardedShop>, context: Arc<Context>) -> Result<Action, TurnError> {
+    let meta = shop.meta();
+    let span = tracing::info_span!(
+        "reconcile Shop",
+        k8s.namespace.name = meta.namespace,
+        shop = meta.name,
+        generation = meta.generation
+    );
+    let _running = context.metrics.begin();
+    let began = Instant::now();
+    let body = async {
+        match &shop.0 {
+            Ok(shop) => reconcile::reconcile(&context, shop).await,
+            Err(invalid) => refuse(&context, invalid).await,
+        }
+    };
+    let ended = AssertUnwindSafe(body.instrument(span)).catch_unwind().await;
+    let (name, result) = match ended {
+        Ok(Ok(outcome)) => (name_of(outcome), Ok(outcome)),
+        Ok(Err(error)) => ("failed", Err(error.into())),
+        Err(_) => ("panicked", Err(TurnError::Panicked)),
+    };
+    context.metrics.ended(name, began.elapsed());
+    let uid = shop.uid().unwrap_or_default();
+    let outcome = result?;
+    if outcome == Outcome::Failed {
+        return Ok(Action::requeue(context.backoff.failed(&uid)));
+    }
+    context.backoff.succeeded(&uid);
+    Ok(match outcome {
+        // Not all at the same moment.
+        Outcome::Settled => Action::requeue(context.resync.mul_f64(rand::random_range(0.8..=1.0))),
+        Outcome::Waiting(time) => Action::requeue(time),
+        Outcome::Done | Outcome::Failed => Action::await_change(),
+    })
+}
+
+fn retry(shop: Arc<GuardedShop>, _: &TurnError, context: Arc<Context>) -> Action {
+    Action::requeue(context.backoff.failed(&shop.uid().unwrap_or_default()))
+}
+
+fn name_of(outcome: Outcome) -> &'static str {
+    match outcome {
+        Outcome::Settled => "settled",
+        Outcome::Waiting(_) => "waiting",
+        Outcome::Failed => "failed",
+        Outcome::Done => "done",
+    }
+}
+
+/// A Shop that is none by this operator's definition, for example one of a newer one.
+async fn refuse(context: &Context, invalid: &InvalidObject) -> Result<Outcome, ReconcileError> {
+    let message = format!("this operator can't read it: {}", invalid.error);
+    let findings = Findings::failed(Cause::new("InvalidSpec", message));
+    let generation = invalid.metadata.generation.unwrap_or_default();
+    let mut shop = Shop::new(
+        invalid.metadata.name.as_deref().unwrap_or_default(),
+        Default::default(),
+    );
+    shop.metadata = invalid.metadata.clone();
+    let status = serde_json::from_value(json!({
+        "observedGeneration": generation,
+        "conditions": conditions(&findings, generation, &[], report::now()),
+    }))
+    .unwrap_or_default();
+    report::status(context, &shop, &status).await?;
+    Ok(Outcome::Done)
+}
+
+/// An error with its causes.
+fn chain(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(next) = cause {
+        let next_text = next.to_string();
+        if !text.contains(&next_text) {
+            text.push_str(": ");
+            text.push_str(&next_text);
+        }
+        cause = next.source();
+    }
+    text
+}

@@ -1,0 +1,375 @@
+//! One Shop's turn: fetch → validate → build → apply → status.
+
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
+
+use k8s_openapi::api::core::v1::Pod;
+use kube::{Api, ResourceExt as _, api::ListParams};
+
+use super::{
+    Context,
+    back_ends::{self, BackEnds},
+    deletion::{self, Deleted},
+    fetch::{self, FetchError},
+    report,
+};
+use crate::{
+    apply::{ApplyError, Owner, within},
+    build::{self, Resources, build, labels},
+    crd::{Shop, ShopStatus},
+    credentials::{Credentials, CredentialsError},
+    diagnosis::diagnose,
+    names::{self, Program},
+    rollout::{self, Live, Overview},
+    rotation,
+    status::{Cause, Findings, Stage, conditions, paused},
+    validate::{Validated, ValidationError, validate},
+};
+
+/// How long to wait for something that nobody reports: an image that can't be pulled, a data store that starts.
+const LOOK_AGAIN: Duration = Duration::from_secs(5);
+/// The most pods of a Shop that are looked at for a reason why it is not ready.
+const PODS: u32 = 100;
+
+/// Why a reconciliation came to nothing.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum ReconcileError {
+    /// The API server, or somebody else's object of the name.
+    #[error(transparent)]
+    Apply(#[from] ApplyError),
+    /// What it begins with can't be had.
+    #[error(transparent)]
+    Fetch(#[from] FetchError),
+    /// What is asked for makes no sense.
+    #[error(transparent)]
+    Invalid(#[from] ValidationError),
+    /// What somebody wrote into a Secret can't be used.
+    #[error(transparent)]
+    Credentials(#[from] CredentialsError),
+}
+
+impl ReconcileError {
+    fn cause(&self) -> Cause {
+        let reason = match self {
+            Self::Apply(error) => error.reason(),
+            Self::Fetch(error) => error.reason(),
+            Self::Invalid(_) => "InvalidSpec",
+            Self::Credentials(_) => "CredentialsUnfit",
+        };
+        Cause::new(reason, self.to_string())
+    }
+}
+
+/// How a turn ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Outcome {
+    /// The Shop is as it should be.
+    Settled,
+    /// It is on its way.
+    Waiting(Duration),
+    /// It needs somebody, or a server that is away.
+    Failed,
+    /// It is gone, or to be left alone.
+    Done,
+}
+
+/// Makes the cluster and the back ends hold what a Shop asks for, and says in its status how far that is.
+pub(super) async fn reconcile(context: &Context, shop: &Shop) -> Result<Outcome, ReconcileError> {
+    if shop.metadata.deletion_timestamp.is_some() {
+        return Ok(
+            match deletion::end(context, shop, context.deletion_patience).await? {
+                Deleted::Released => Outcome::Done,
+                Deleted::NotYet => Outcome::Failed,
+            },
+        );
+    }
+    let before = shop.status.clone().unwrap_or_default();
+    if shop.spec.paused {
+        let status = ShopStatus {
+            observed_generation: shop.metadata.generation,
+            conditions: paused(generation(shop), &before.conditions, report::now()),
+            ..before
+        };
+        report::status(context, shop, &status).await?;
+        return Ok(Outcome::Done);
+    }
+    let turn = match work(context, shop).await {
+        Ok(turn) => turn,
+        Err(error) => {
+            let status = ShopStatus {
+                observed_generation: shop.metadata.generation,
+                conditions: conditions(
+                    &Findings::failed(error.cause()),
+                    generation(shop),
+                    &before.conditions,
+                    report::now(),
+                ),
+                ..before
+            };
+            report::status(context, shop, &status).await?;
+            return Err(error);
+        }
+    };
+    report::changes(context, shop, &turn.back_ends.changes).await;
+    report::status(context, shop, &turn.status(shop, &before)).await?;
+    Ok(turn.outcome())
+}
+
+/// What a turn found.
+struct Turn {
+    validated: Validated,
+    back_ends: BackEnds,
+    overview: Overview,
+    live: Live,
+}
+
+async fn work(context: &Context, shop: &Shop) -> Result<Turn, ReconcileError> {
+    let validated = validate(shop)?;
+    deletion::guard(context, shop, &validated).await?;
+    let fetched = fetch::fetch(context, &validated).await?;
+    let mut credentials = Credentials::complete(&validated, &fetched.existing)?;
+    let asked = shop.annotations().contains_key(rotation::ANNOTATION);
+    let due = credentials.is_due(validated.rotation, report::now());
+    if (asked || due) && !credentials.is_rotating() {
+        credentials.prepare(report::now());
+    }
+    let mut resources = build(&validated, &credentials, &fetched.surroundings);
+    let owner = Owner {
+        namespace: validated.namespace.clone(),
+        name: validated.name.clone(),
+        uid: validated.owner.uid.clone(),
+    };
+    apply_stores(context, &owner, &resources).await?;
+    if asked {
+        // What is asked for is kept in the Secrets now.
+        report::rotation_has_begun(context, shop).await?;
+    }
+    let back_ends =
+        back_ends::provision(context, &owner, &validated, &credentials, &fetched, &resources).await;
+
+    if back_ends.are_ready() && credentials.promote() {
+        resources = build(&validated, &credentials, &fetched.surroundings);
+        context
+            .applier
+            .apply(&owner, &context.known.secrets, &resources.foundation.secrets)
+            .await?;
+    }
+
+    let mut live = live(context, &validated, &resources);
+    let all_there = live.len() == resources.services.deployments.len();
+    let overview = if all_there || back_ends.are_ready() {
+        apply_services(context, &owner, &resources, &mut live).await?;
+        prune(context, &owner, &resources).await?;
+        let desired = &resources.services.deployments;
+        let overview = rollout::overview(desired, &live, |_| None);
+        if overview.settled && credentials.retire() {
+            // The next turn, which this wakes, drops them on their servers.
+            let secrets = build(&validated, &credentials, &fetched.surroundings)
+                .foundation
+                .secrets;
+            context
+                .applier
+                .apply(&owner, &context.known.secrets, &secrets)
+                .await?;
+            report::rotated(context, shop).await;
+        }
+        if overview.settled {
+            overview
+        } else {
+            let pods = pods(context, &validated).await?;
+            rollout::overview(desired, &live, |program| {
+                diagnose(pods.get(program.name()).into_iter().flatten())
+            })
+        }
+    } else {
+        let overview = rollout::overview(&resources.services.deployments, &live, |_| None);
+        Overview {
+            stage: Stage::NotReached,
+            settled: false,
+            ..overview
+        }
+    };
+    let back_ends = if back_ends.are_ready() {
+        back_ends
+    } else {
+        let pods = pods(context, &validated).await?;
+        back_ends.with_causes(|part| diagnose(pods.get(part).into_iter().flatten()))
+    };
+    Ok(Turn {
+        validated,
+        back_ends,
+        overview,
+        live,
+    })
+}
+
+/// Secrets and the like, then the data stores.
+async fn apply_stores(context: &Context, owner: &Owner, resources: &Resources) -> Result<(), ApplyError> {
+    let (applier, known) = (&context.applier, &context.known);
+    let Resources {
+        foundation,
+        data_stores,
+        ..
+    } = resources;
+    applier.apply(owner, &known.secrets, &foundation.secrets).await?;
+    tokio::try_join!(
+        applier.apply(owner, &known.service_accounts, &foundation.service_accounts),
+        applier.apply(owner, &known.network_policies, &foundation.network_policies),
+        applier.apply(owner, &known.services, &data_stores.services),
+        applier.apply(owner, &known.stateful_sets, &data_stores.stateful_sets),
+    )?;
+    Ok(())
+}
+
+async fn apply_services(
+    context: &Context,
+    owner: &Owner,
+    resources: &Resources,
+    live: &mut Live,
+) -> Result<(), ApplyError> {
+    let (applier, known) = (&context.applier, &context.known);
+    let services = &resources.services;
+    let step = rollout::next_step(&services.deployments, live);
+    let (written, ..) = tokio::try_join!(
+        applier.apply(owner, &known.deployments, &step),
+        applier.apply(owner, &known.services, &services.services),
+        applier.apply(
+            owner,
+            &known.pod_disruption_budgets,
+            &services.pod_disruption_budgets
+        ),
+        applier.apply(owner, &known.autoscalers, &services.autoscalers),
+        applier.apply(owner, &known.ingresses, &services.ingresses),
+    )?;
+    // What was written just now is not seen by the watch yet.
+    live.extend(
+        written
+            .into_iter()
+            .map(|written| (written.name_any(), Arc::new(written))),
+    );
+    Ok(())
+}
+
+/// Removes what the Shop asks for no longer.
+async fn prune(context: &Context, owner: &Owner, resources: &Resources) -> Result<(), ApplyError> {
+    let (applier, known) = (&context.applier, &context.known);
+    let Resources {
+        foundation,
+        data_stores,
+        services,
+    } = resources;
+    let all_services: Vec<_> = data_stores
+        .services
+        .iter()
+        .chain(&services.services)
+        .cloned()
+        .collect();
+    let deployments = services
+        .deployments
+        .iter()
+        .map(|(_, deployment)| deployment.clone());
+    let deployments: Vec<_> = deployments.collect();
+    applier.prune(owner, &known.secrets, &foundation.secrets).await?;
+    applier
+        .prune(owner, &known.service_accounts, &foundation.service_accounts)
+        .await?;
+    applier
+        .prune(owner, &known.network_policies, &foundation.network_policies)
+        .await?;
+    applier.prune(owner, &known.services, &all_services).await?;
+    applier
+        .prune(owner, &known.stateful_sets, &data_stores.stateful_sets)
+        .await?;
+    applier.prune(owner, &known.deployments, &deployments).await?;
+    applier
+        .prune(
+            owner,
+            &known.pod_disruption_budgets,
+            &services.pod_disruption_budgets,
+        )
+        .await?;
+    applier
+        .prune(owner, &known.autoscalers, &services.autoscalers)
+        .await?;
+    applier
+        .prune(owner, &known.ingresses, &services.ingresses)
+        .await?;
+    Ok(())
+}
+
+fn live(context: &Context, shop: &Validated, resources: &Resources) -> Live {
+    let names = resources
+        .services
+        .deployments
+        .iter()
+        .map(|(_, deployment)| deployment.name_any());
+    names
+        .filter_map(|name| Some((name.clone(), context.known.deployment(shop, &name)?)))
+        .collect()
+}
+
+/// The Shop's pods by the part that they are.
+async fn pods(context: &Context, shop: &Validated) -> Result<BTreeMap<String, Vec<Pod>>, ApplyError> {
+    const PART: &str = "app.kubernetes.io/name";
+    let api: Api<Pod> = Api::namespaced(context.client.clone(), &shop.namespace);
+    let instance = format!("app.kubernetes.io/instance={}", shop.name);
+    let parameters = ListParams::default().labels(&instance).limit(PODS);
+    let list = within::<Pod, _>(&instance, api.list(&parameters)).await?;
+    let mut pods: BTreeMap<String, Vec<Pod>> = BTreeMap::new();
+    for pod in list {
+        let part = pod.labels().get(PART).cloned().unwrap_or_default();
+        pods.entry(part).or_default().push(pod);
+    }
+    Ok(pods)
+}
+
+fn generation(shop: &Shop) -> i64 {
+    shop.metadata.generation.unwrap_or_default()
+}
+
+impl Turn {
+    fn findings(&self) -> Findings {
+        Findings {
+            database: self.back_ends.database.clone(),
+            messaging: self.back_ends.messaging.clone(),
+            services: self.overview.stage.clone(),
+        }
+    }
+
+    fn status(&self, shop: &Shop, before: &ShopStatus) -> ShopStatus {
+        let generation = generation(shop);
+        let name = names::object(&self.validated.name, Program::ApiGateway.name());
+        let gateway = self.live.get(&name).and_then(|gateway| gateway.status.as_ref());
+        let selector = labels(&self.validated.name, Program::ApiGateway.name());
+        let selector = selector.iter().map(|(key, value)| format!("{key}={value}"));
+        ShopStatus {
+            observed_generation: Some(generation),
+            conditions: conditions(&self.findings(), generation, &before.conditions, report::now()),
+            url: Some(build::url(&self.validated)),
+            version: if self.overview.settled {
+                Some(self.validated.version.clone())
+            } else {
+                before.version.clone()
+            },
+            services: self.overview.services.clone(),
+            dead_letters: self
+                .back_ends
+                .dead_letters
+                .and_then(|count| i64::try_from(count).ok())
+                .or(before.dead_letters),
+            gateway_replicas: Some(gateway.and_then(|status| status.replicas).unwrap_or(0)),
+            gateway_selector: Some(selector.collect::<Vec<_>>().join(",")),
+        }
+    }
+
+    fn outcome(&self) -> Outcome {
+        let findings = self.findings();
+        let stages = [&findings.database, &findings.messaging, &findings.services];
+        if stages.iter().any(|stage| matches!(stage, Stage::Failed(_))) {
+            Outcome::Failed
+        } else if stages.iter().all(|stage| stage.is_ready()) {
+            Outcome::Settled
+        } else {
+            Outcome::Waiting(LOOK_AGAIN)
+        }
+    }
+}

@@ -1,0 +1,114 @@
+//! The chapters, and what is passed from one to the next.
+
+pub(crate) mod change;
+pub(crate) mod deletion;
+pub(crate) mod drift;
+pub(crate) mod install;
+pub(crate) mod neighbours;
+pub(crate) mod process;
+pub(crate) mod settled;
+mod traffic;
+
+use std::{
+    path::PathBuf,
+    pin::Pin,
+    process::ExitCode,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+};
+
+use anyhow::bail;
+use e2e::{
+    Shop,
+    kubernetes::{Forward, Namespace},
+};
+use libtest_mimic::{Arguments, Trial};
+use serde_json::Value;
+
+/// Where the operator is installed.
+pub(crate) const OPERATOR: &str = "shop-system";
+/// The Shop of the story.
+pub(crate) const DEMO: &str = "demo";
+
+/// What is there by now.
+pub(crate) struct World {
+    /// The namespace of the Shop.
+    pub(crate) namespace: Namespace,
+}
+
+impl World {
+    /// The demo's API.
+    pub(crate) async fn demo(&self) -> anyhow::Result<(Forward, Shop)> {
+        self.namespace.shop(DEMO).await
+    }
+}
+
+/// A file of this checkout.
+pub(crate) fn file(path: &str) -> String {
+    let root = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../..");
+    root.join(path).to_string_lossy().into_owned()
+}
+
+/// An order that is confirmed, which took all the way through RabbitMQ.
+pub(crate) async fn place_an_order(shop: &Shop) -> anyhow::Result<Value> {
+    let (admin, customer) = (shop.admin().await?, shop.customer().await?);
+    let product = admin.new_product("10.99", 10).await?;
+    let order = customer.place_order(&[(&product, 3)]).await?;
+    let order = customer.decided(&order).await?;
+    if order["status"] != "confirmed" || admin.stock_of(&product).await? != 7 {
+        bail!("the order is not confirmed, or took no stock: {order}");
+    }
+    Ok(product)
+}
+
+type Chapter = for<'a> fn(&'a World) -> Pin<Box<dyn Future<Output = anyhow::Result<()>> + Send + 'a>>;
+
+/// Runs the chapters one after the other.
+pub(crate) fn tell(chapters: Vec<(&'static str, Chapter)>) -> ExitCode {
+    let runtime = match tokio::runtime::Runtime::new() {
+        Ok(runtime) => Arc::new(runtime),
+        Err(error) => {
+            eprintln!("{error}");
+            return ExitCode::FAILURE;
+        }
+    };
+    let mut arguments = Arguments::from_args();
+    arguments.test_threads = Some(1);
+    if arguments.list {
+        return libtest_mimic::run(&arguments, trials(chapters, &runtime, None)).exit_code();
+    }
+    let namespace = match runtime.block_on(Namespace::create("shops")) {
+        Ok(namespace) => namespace,
+        Err(error) => {
+            eprintln!("{error:#}");
+            return ExitCode::FAILURE;
+        }
+    };
+    let world = Arc::new(World { namespace });
+    libtest_mimic::run(&arguments, trials(chapters, &runtime, Some(&world))).exit_code()
+}
+
+fn trials(
+    chapters: Vec<(&'static str, Chapter)>,
+    runtime: &Arc<tokio::runtime::Runtime>,
+    world: Option<&Arc<World>>,
+) -> Vec<Trial> {
+    let broken = Arc::new(AtomicBool::new(false));
+    let trial = |(name, chapter): (&'static str, Chapter)| {
+        let (runtime, world, broken) = (Arc::clone(runtime), world.cloned(), Arc::clone(&broken));
+        Trial::test(name, move || {
+            let Some(world) = world else { return Ok(()) };
+            if broken.load(Ordering::Relaxed) {
+                return Err("not run, since one before it failed".into());
+            }
+            let told = runtime.block_on(chapter(&world));
+            told.map_err(|error| {
+                broken.store(true, Ordering::Relaxed);
+                format!("{error:#}").into()
+            })
+        })
+    };
+    chapters.into_iter().map(trial).collect()
+}

@@ -1,6 +1,7 @@
 //! Server-side apply of what differs, and removal of what is wanted no longer.
 
 mod dynamic;
+mod take_over;
 
 use std::{
     collections::{HashMap, HashSet},
@@ -43,7 +44,7 @@ pub enum ApplyError {
         name: String,
     },
     /// The API server refused.
-    #[error("{kind} {name}: {source}")]
+    #[error("{kind} {name}: {}", said(source))]
     Request {
         /// The kind of object.
         kind: String,
@@ -71,6 +72,14 @@ pub enum ApplyError {
 }
 
 impl ApplyError {
+    /// Whether the API server found that the object would be none.
+    fn is_invalid(&self) -> bool {
+        let Self::Request { source, .. } = self else {
+            return false;
+        };
+        matches!(source.as_ref(), kube::Error::Api(status) if status.code == 422)
+    }
+
     /// The reason of a condition.
     pub fn reason(&self) -> &'static str {
         match self {
@@ -190,7 +199,14 @@ impl Applier {
             }
         }
         let parameters = PatchParams::apply(FIELD_MANAGER).force();
-        let applied = within::<K, _>(&name, api.patch(&name, &parameters, &Patch::Apply(desired))).await?;
+        let patch = Patch::Apply(desired);
+        let applied = match within::<K, _>(&name, api.patch(&name, &parameters, &patch)).await {
+            Err(error) if error.is_invalid() => {
+                take_over(&api, &name).await?;
+                within::<K, _>(&name, api.patch(&name, &parameters, &patch)).await?
+            }
+            applied => applied?,
+        };
         tracing::debug!(kind = key.0, namespace = key.1, name = key.2, "applied");
         let mark = Applied {
             owner_uid: owner.uid.clone(),
@@ -257,6 +273,27 @@ impl Applier {
 
     fn lock(&self) -> std::sync::MutexGuard<'_, HashMap<(String, String, String), Applied>> {
         self.applied.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Makes what others have set in an object this operator's to remove.
+async fn take_over<K>(api: &Api<K>, name: &str) -> Result<(), ApplyError>
+where
+    K: Resource<DynamicType = ()> + Clone + Debug + DeserializeOwned,
+{
+    if let Some(live) = within::<K, _>(name, api.get_opt(name)).await? {
+        let patch = take_over::patch(live.meta(), &K::api_version(&()));
+        let parameters = PatchParams::default();
+        within::<K, _>(name, api.patch(name, &parameters, &Patch::Merge(&patch))).await?;
+    }
+    Ok(())
+}
+
+/// What the API server said, or what kept it from saying anything.
+fn said(error: &kube::Error) -> String {
+    match error {
+        kube::Error::Api(status) => status.message.clone(),
+        other => other.to_string(),
     }
 }
 

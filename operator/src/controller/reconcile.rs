@@ -120,6 +120,8 @@ struct Turn {
     back_ends: BackEnds,
     overview: Overview,
     live: Live,
+    /// Whether logins are left that are to be given up.
+    is_rotating: bool,
 }
 
 async fn work(context: &Context, shop: &Shop) -> Result<Turn, ReconcileError> {
@@ -161,8 +163,11 @@ async fn work(context: &Context, shop: &Shop) -> Result<Turn, ReconcileError> {
         prune(context, &owner, &resources).await?;
         let desired = &resources.services.deployments;
         let overview = rollout::overview(desired, &live, |_| None);
-        if overview.settled && credentials.retire() {
+        // A pod that ends still answers for a while, and with the login that it began with.
+        let before = !credentials.previous.is_empty();
+        if before && overview.settled && !is_ending(&pods(context, &validated).await?) {
             // The next turn, which this wakes, drops them on their servers.
+            credentials.retire();
             let secrets = build(&validated, &credentials, &fetched.surroundings)
                 .foundation
                 .secrets;
@@ -199,6 +204,7 @@ async fn work(context: &Context, shop: &Shop) -> Result<Turn, ReconcileError> {
         back_ends,
         overview,
         live,
+        is_rotating: credentials.is_rotating(),
     })
 }
 
@@ -322,6 +328,12 @@ async fn pods(context: &Context, shop: &Validated) -> Result<BTreeMap<String, Ve
     Ok(pods)
 }
 
+/// Whether some are on their way out.
+fn is_ending(pods: &BTreeMap<String, Vec<Pod>>) -> bool {
+    let mut all = pods.values().flatten();
+    all.any(|pod| pod.metadata.deletion_timestamp.is_some())
+}
+
 fn generation(shop: &Shop) -> i64 {
     shop.metadata.generation.unwrap_or_default()
 }
@@ -366,7 +378,7 @@ impl Turn {
         let stages = [&findings.database, &findings.messaging, &findings.services];
         if stages.iter().any(|stage| matches!(stage, Stage::Failed(_))) {
             Outcome::Failed
-        } else if stages.iter().all(|stage| stage.is_ready()) {
+        } else if stages.iter().all(|stage| stage.is_ready()) && !self.is_rotating {
             Outcome::Settled
         } else {
             Outcome::Waiting(LOOK_AGAIN)

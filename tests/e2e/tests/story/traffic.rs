@@ -74,7 +74,7 @@ spec:
         - -c
         - |
           while true; do
-            if why=$(wget -T 10 -O /dev/null http://SHOP-api-gateway:8080/products 2>&1); then echo answered
+            if why=$(timeout 10 wget -q -O /dev/null http://SHOP-api-gateway:8080/products 2>&1); then echo answered
             else echo "$(date): $why"; fi
             sleep 0.05
           done

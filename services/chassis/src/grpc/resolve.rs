@@ -17,6 +17,8 @@ use tonic::transport::{Channel, Endpoint};
 use crate::config::GrpcUrl;
 
 const LOOK_UP_INTERVAL: Duration = Duration::from_secs(5);
+/// While there is nobody to call: a service that starts together with its peers begins to work when they do.
+const LOOK_UP_SOON: Duration = Duration::from_secs(1);
 const LOOK_UP_TIMEOUT: Duration = Duration::from_secs(2);
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(2);
 /// How long an address that refused a call is passed over while there are others.
@@ -142,7 +144,13 @@ async fn follow(peers: Weak<Peers>) {
             }
         }
         // While it waits this task keeps the peers alive; it lets go of them in between and ends with the last channel.
-        let woken = tokio::time::timeout(LOOK_UP_INTERVAL, current.look_up_now.notified())
+        let nobody = current
+            .found
+            .borrow()
+            .as_ref()
+            .is_none_or(|found| found.is_empty());
+        let interval = if nobody { LOOK_UP_SOON } else { LOOK_UP_INTERVAL };
+        let woken = tokio::time::timeout(interval, current.look_up_now.notified())
             .await
             .is_ok();
         drop(current);

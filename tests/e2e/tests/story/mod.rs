@@ -23,6 +23,7 @@ use anyhow::bail;
 use e2e::{
     Shop,
     kubernetes::{Forward, Namespace},
+    order_of, wait_until,
 };
 use libtest_mimic::{Arguments, Trial};
 use serde_json::Value;
@@ -55,7 +56,12 @@ pub(crate) fn file(path: &str) -> String {
 pub(crate) async fn place_an_order(shop: &Shop) -> anyhow::Result<Value> {
     let (admin, customer) = (shop.admin().await?, shop.customer().await?);
     let product = admin.new_product("10.99", 10).await?;
-    let order = customer.place_order(&[(&product, 3)]).await?;
+    // A service that has just started finds its peers within seconds, as fast as the cluster's DNS forgets that there were
+    // none; until then it says 503, and customers ask again.
+    let body = order_of(&[(&product, 3)]);
+    let place = || async { customer.post("/orders").json(body.clone()).await };
+    let placed = wait_until("the order is taken", place, |answer| answer.status() != 503).await?;
+    let order = placed.is(201)?;
     let order = customer.decided(&order).await?;
     if order["status"] != "confirmed" || admin.stock_of(&product).await? != 7 {
         bail!("the order is not confirmed, or took no stock: {order}");

@@ -25,7 +25,7 @@ pub(crate) async fn retain(world: &World) -> anyhow::Result<()> {
     let secrets = namespace
         .kubectl(&["get", "secrets", selector, "--output", "name"])
         .await?;
-    ensure!(secrets.lines().count() == 9, "{secrets}");
+    ensure!(secrets.lines().count() == 10, "{secrets}");
     let claims = namespace.names("persistentvolumeclaims").await?;
     ensure!(claims.len() == 2, "{claims:?}");
 

@@ -71,14 +71,14 @@ mod tests {
 
     use super::*;
 
-    fn pod(status: serde_json::Value) -> Pod {
+    fn pod(status: &serde_json::Value) -> Pod {
         let pod = json!({"metadata": {"name": "demo-order-service-1"}, "spec": {"containers": []}, "status": status});
         serde_json::from_value(pod).unwrap()
     }
 
     #[test]
     fn an_image_that_is_not_there_is_named() {
-        let pod = pod(json!({"containerStatuses": [{
+        let pod = pod(&json!({"containerStatuses": [{
             "name": "order-service", "image": "x", "imageID": "", "ready": false, "restartCount": 0,
             "state": {"waiting": {"reason": "ErrImageNeverPull", "message": "no image \"x:9\""}},
         }]}));
@@ -92,7 +92,7 @@ mod tests {
 
     #[test]
     fn a_process_that_ends_is_named_with_its_exit_code() {
-        let pod = pod(json!({"containerStatuses": [{
+        let pod = pod(&json!({"containerStatuses": [{
             "name": "order-service", "image": "x", "imageID": "", "ready": false, "restartCount": 3,
             "state": {"waiting": {"reason": "CrashLoopBackOff", "message": "back-off 40s"}},
             "lastState": {"terminated": {"exitCode": 1, "reason": "Error"}},
@@ -109,7 +109,7 @@ mod tests {
 
     #[test]
     fn a_pod_without_a_place_is_named() {
-        let pod = pod(json!({"conditions": [{
+        let pod = pod(&json!({"conditions": [{
             "type": "PodScheduled", "status": "False", "reason": "Unschedulable", "message": "0/1 nodes are available",
         }]}));
         assert_eq!(diagnose([&pod]).unwrap().reason, "Unschedulable");
@@ -117,7 +117,7 @@ mod tests {
 
     #[test]
     fn a_pod_that_starts_is_no_news() {
-        let pod = pod(json!({"containerStatuses": [{
+        let pod = pod(&json!({"containerStatuses": [{
             "name": "order-service", "image": "x", "imageID": "", "ready": false, "restartCount": 0,
             "state": {"waiting": {"reason": "ContainerCreating"}},
         }]}));

@@ -32,7 +32,7 @@ use crate::{
 };
 
 /// How long making or looking at everything on a server may take: beyond every deadline of its parts.
-const DEADLINE: Duration = Duration::from_secs(60);
+const DEADLINE: Duration = Duration::from_mins(1);
 
 /// A server of a Shop.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -134,7 +134,7 @@ pub(super) async fn provision(
         secrets: serde_json::to_vec(&resources.foundation.secrets).unwrap_or_default(),
     };
     let ((database, mut changes), (messaging, dead_letters, more)) =
-        tokio::join!(job.postgres(), job.rabbitmq());
+        tokio::join!(Box::pin(job.postgres()), Box::pin(job.rabbitmq()));
     changes.extend(more);
     BackEnds {
         database,
@@ -187,7 +187,7 @@ impl Job<'_> {
         let server = fetch::database_server(shop, &self.endpoints, administrator);
         let databases = databases(shop, self.credentials);
         let made = postgres::ensure(&server, &self.credentials.identity, &databases);
-        match in_time(made.map_err(of_postgres)).await {
+        match in_time(made.map_err(|error| of_postgres(&error))).await {
             Ok(changes) => {
                 provisioned.note(shop, Server::Postgres, wanted, None);
                 (ready, changes.iter().map(str::to_owned).collect())
@@ -234,7 +234,7 @@ impl Job<'_> {
             let changes = rabbitmq::ensure(&server, &self.credentials.identity, &vhost, &users).await?;
             Ok((changes, rabbitmq::dead_letters(&server, &vhost).await?))
         };
-        match in_time(made.map_err(of_rabbitmq)).await {
+        match in_time(made.map_err(|error| of_rabbitmq(&error))).await {
             Ok((changes, dead_letters)) => {
                 provisioned.note(shop, Server::Rabbitmq, wanted, Some(dead_letters));
                 (
@@ -318,14 +318,14 @@ pub(super) async fn remove(
         let server = fetch::database_server(shop, &endpoints, administrator);
         let databases = databases(shop, credentials);
         let removed = postgres::remove(&server, &credentials.identity, &databases);
-        in_time(removed.map_err(of_postgres)).await?;
+        in_time(removed.map_err(|error| of_postgres(&error))).await?;
     }
     let external = matches!(shop.messaging, MessagingBackend::External(_));
     if let Some(administrator) = fetched.messaging.clone().filter(|_| external) {
         let server = fetch::messaging_server(&endpoints, administrator).map_err(invalid_url)?;
         let (vhost, users) = (credentials.vhost(&shop.name), users(credentials));
         let removed = rabbitmq::remove(&server, &credentials.identity, &vhost, &users);
-        in_time(removed.map_err(of_rabbitmq)).await?;
+        in_time(removed.map_err(|error| of_rabbitmq(&error))).await?;
     }
     Ok(())
 }
@@ -390,11 +390,11 @@ async fn in_time<T>(made: impl Future<Output = Result<T, Cause>>) -> Result<T, C
     })
 }
 
-fn of_postgres(error: PostgresError) -> Cause {
+fn of_postgres(error: &PostgresError) -> Cause {
     Cause::new(error.reason(), error.to_string())
 }
 
-fn of_rabbitmq(error: RabbitmqError) -> Cause {
+fn of_rabbitmq(error: &RabbitmqError) -> Cause {
     Cause::new(error.reason(), error.to_string())
 }
 

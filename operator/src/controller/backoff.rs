@@ -7,7 +7,7 @@ use std::{
 };
 
 const FIRST: Duration = Duration::from_secs(1);
-const LONGEST: Duration = Duration::from_secs(60);
+const LONGEST: Duration = Duration::from_mins(1);
 
 /// How often each Shop has failed since it last did not, by uid.
 #[derive(Default)]

@@ -45,7 +45,7 @@ use self::{
 use crate::{
     apply::{Applier, FIELD_MANAGER},
     config::RunArgs,
-    crd::Shop,
+    crd::{Shop, ShopSpec},
     status::{Cause, Findings, conditions},
     watch::{self, Known},
 };
@@ -182,7 +182,7 @@ async fn turn(shop: Arc<GuardedShop>, context: Arc<Context>) -> Result<Action, T
     let began = Instant::now();
     let body = async {
         match &shop.0 {
-            Ok(shop) => reconcile::reconcile(&context, shop).await,
+            Ok(shop) => Box::pin(reconcile::reconcile(&context, shop)).await,
             Err(invalid) => refuse(&context, invalid).await,
         }
     };
@@ -207,6 +207,7 @@ async fn turn(shop: Arc<GuardedShop>, context: Arc<Context>) -> Result<Action, T
     })
 }
 
+#[allow(clippy::needless_pass_by_value, reason = "so the controller calls it")]
 fn retry(shop: Arc<GuardedShop>, _: &TurnError, context: Arc<Context>) -> Action {
     Action::requeue(context.backoff.failed(&shop.uid().unwrap_or_default()))
 }
@@ -227,7 +228,7 @@ async fn refuse(context: &Context, invalid: &InvalidObject) -> Result<Outcome, R
     let generation = invalid.metadata.generation.unwrap_or_default();
     let mut shop = Shop::new(
         invalid.metadata.name.as_deref().unwrap_or_default(),
-        Default::default(),
+        ShopSpec::default(),
     );
     shop.metadata = invalid.metadata.clone();
     let status = serde_json::from_value(json!({

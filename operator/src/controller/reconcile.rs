@@ -92,7 +92,7 @@ pub(super) async fn reconcile(context: &Context, shop: &Shop) -> Result<Outcome,
         report::status(context, shop, &status).await?;
         return Ok(Outcome::Done);
     }
-    let turn = match work(context, shop).await {
+    let turn = match Box::pin(work(context, shop)).await {
         Ok(turn) => turn,
         Err(error) => {
             let status = ShopStatus {

@@ -6,7 +6,7 @@ use k8s_openapi::jiff::{Timestamp, ToSpan as _};
 use secrecy::ExposeSecret as _;
 use shop_operator::{
     build::{Resources, Surroundings, build},
-    credentials::Credentials,
+    credentials::{Credentials, Existing},
     names::Program,
     validate::{Validated, validate},
 };
@@ -22,7 +22,7 @@ struct Restarted {
 impl Restarted {
     fn new() -> Self {
         let shop = validate(&with_spec("{}")).unwrap();
-        let credentials = Credentials::complete(&shop, &Default::default()).unwrap();
+        let credentials = Credentials::complete(&shop, &Existing::new()).unwrap();
         Self::from(shop, &credentials)
     }
 

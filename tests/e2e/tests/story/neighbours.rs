@@ -139,6 +139,14 @@ spec:
         "the second shop's role in the first one's database: {refused:?}"
     );
 
+    goes_without_a_trace(here, &namespace).await?;
+    nothing_of(&namespace, "second").await?;
+    here.kubectl(&["delete", "networkpolicy", "neighbours"]).await?;
+    namespace.delete().await
+}
+
+/// The second Shop is deleted, and with it what it had on the servers of the first.
+async fn goes_without_a_trace(here: &Namespace, namespace: &Namespace) -> anyhow::Result<()> {
     let theirs = "select count(*) from pg_database where datname like 'second-%'";
     ensure!(
         here.sql(DEMO, "postgres", theirs).await? == "3",
@@ -168,9 +176,7 @@ spec:
         !here.kubectl(&list).await?.contains("second-"),
         "its virtual host is still there"
     );
-    nothing_of(&namespace, "second").await?;
-    here.kubectl(&["delete", "networkpolicy", "neighbours"]).await?;
-    namespace.delete().await
+    Ok(())
 }
 
 /// Waits until Kubernetes has removed all that belonged to a Shop.

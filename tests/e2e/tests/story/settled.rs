@@ -32,7 +32,7 @@ pub(crate) async fn no_write(world: &World) -> anyhow::Result<()> {
 }
 
 /// How many requests that write there were, by resource: `apiserver_request_total`.
-async fn writes() -> anyhow::Result<BTreeMap<String, u64>> {
+async fn writes() -> anyhow::Result<BTreeMap<String, f64>> {
     const OWN: [&str; 10] = [
         "shops",
         "secrets",
@@ -61,7 +61,7 @@ async fn writes() -> anyhow::Result<BTreeMap<String, u64>> {
         };
         if OWN.contains(&resource) && WRITING.contains(&verb) {
             let count: f64 = line.rsplit(' ').next().unwrap_or_default().parse()?;
-            *writes.entry(format!("{verb} {resource}")).or_insert(0) += count as u64;
+            *writes.entry(format!("{verb} {resource}")).or_insert(0.0) += count;
         }
     }
     Ok(writes)

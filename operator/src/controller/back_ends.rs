@@ -1,11 +1,7 @@
 //! What Kubernetes does not hold: PostgreSQL's databases and RabbitMQ's topology, made and looked at again from time to
 //! time, since nobody tells when they change.
 
-use std::{
-    collections::HashMap,
-    sync::{Mutex, PoisonError},
-    time::{Duration, Instant},
-};
+use std::time::Duration;
 
 use futures::TryFutureExt as _;
 use k8s_openapi::api::apps::v1::StatefulSet;
@@ -15,6 +11,7 @@ use secrecy::ExposeSecret as _;
 use super::{
     Context,
     fetch::{self, Administrator, Fetched},
+    provisioned::Server,
 };
 use crate::{
     apply::{ApplyError, Owner},
@@ -33,54 +30,6 @@ use crate::{
 
 /// How long making or looking at everything on a server may take: beyond every deadline of its parts.
 const DEADLINE: Duration = Duration::from_mins(1);
-
-/// A server of a Shop.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-enum Server {
-    Postgres,
-    Rabbitmq,
-}
-
-/// When which server was last found as it should be, and with what.
-#[derive(Default)]
-pub(super) struct Provisioned(Mutex<HashMap<(String, Server), Record>>);
-
-#[derive(Clone, Copy)]
-struct Record {
-    wanted: Revision,
-    at: Instant,
-    dead_letters: Option<u64>,
-}
-
-impl Provisioned {
-    fn fresh(&self, shop: &Validated, server: Server, wanted: Revision, resync: Duration) -> Option<Record> {
-        let key = (shop.owner.uid.clone(), server);
-        let record = self.lock().get(&key).copied()?;
-        (record.wanted == wanted && record.at.elapsed() < resync).then_some(record)
-    }
-
-    fn note(&self, shop: &Validated, server: Server, wanted: Revision, dead_letters: Option<u64>) {
-        let record = Record {
-            wanted,
-            at: Instant::now(),
-            dead_letters,
-        };
-        self.lock().insert((shop.owner.uid.clone(), server), record);
-    }
-
-    fn doubt(&self, shop: &Validated, server: Server) {
-        self.lock().remove(&(shop.owner.uid.clone(), server));
-    }
-
-    /// Forgets Shops that are gone.
-    pub(super) fn forget(&self, is_there: impl Fn(&str) -> bool) {
-        self.lock().retain(|(uid, _), _| is_there(uid));
-    }
-
-    fn lock(&self) -> std::sync::MutexGuard<'_, HashMap<(String, Server), Record>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
 
 /// How the back ends of a Shop are.
 pub(super) struct BackEnds {

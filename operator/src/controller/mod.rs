@@ -9,6 +9,7 @@ mod backoff;
 mod deletion;
 mod fetch;
 pub(crate) mod metrics;
+mod provisioned;
 mod reconcile;
 mod report;
 
@@ -37,9 +38,9 @@ use tokio_util::sync::CancellationToken;
 use tracing::Instrument as _;
 
 use self::{
-    back_ends::Provisioned,
     backoff::Backoff,
     metrics::Metrics,
+    provisioned::Provisioned,
     reconcile::{Outcome, ReconcileError},
 };
 use crate::{

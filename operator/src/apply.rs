@@ -20,7 +20,7 @@ use kube::{
 };
 use serde::{Serialize, de::DeserializeOwned};
 
-use crate::revision::Revision;
+use crate::{names::INSTANCE, revision::Revision};
 
 /// Who the API server notes as the owner of the fields.
 pub const FIELD_MANAGER: &str = "shop-operator";
@@ -28,7 +28,6 @@ pub const FIELD_MANAGER: &str = "shop-operator";
 pub const DEADLINE: Duration = Duration::from_secs(15);
 /// How many objects of a Shop are written at once.
 const AT_ONCE: usize = 8;
-const INSTANCE: &str = "app.kubernetes.io/instance";
 
 /// Why an object is not as it should be.
 #[derive(Debug, thiserror::Error)]

@@ -94,6 +94,9 @@ impl Program {
     }
 }
 
+/// The label that says which Shop an object belongs to.
+pub const INSTANCE: &str = "app.kubernetes.io/instance";
+
 /// What the PostgreSQL of a Shop is called, embedded or a cluster.
 pub const POSTGRES: &str = "postgres";
 /// What the RabbitMQ of a Shop is called, embedded or a cluster.

@@ -149,7 +149,7 @@ fn data_stores(shop: &Validated, has_default_class: bool) -> DataStores {
 pub fn labels(shop: &str, part: &str) -> std::collections::BTreeMap<String, String> {
     [
         ("app.kubernetes.io/name", part),
-        ("app.kubernetes.io/instance", shop),
+        (names::INSTANCE, shop),
         ("app.kubernetes.io/part-of", "shop"),
         ("app.kubernetes.io/managed-by", "shop-operator"),
     ]

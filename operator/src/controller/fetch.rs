@@ -4,17 +4,18 @@ use std::collections::BTreeMap;
 
 use k8s_openapi::api::{apps::v1::StatefulSet, core::v1::Secret};
 use kube::{Api, ResourceExt as _, api::ListParams};
-use secrecy::SecretString;
+use secrecy::{ExposeSecret as _, SecretString};
 
 use super::Context;
 use crate::{
     apply::{ApplyError, within},
-    build::{Surroundings, labels},
+    build::Surroundings,
     crd::TlsMode,
     credentials::{self, Existing, PASSWORD, USERNAME},
     names::{self, Program},
     provision::{postgres, rabbitmq},
     validate::{DatabaseBackend, MessagingBackend, Validated},
+    watch::SELECTOR,
 };
 
 /// Where an administrator's Secret has the certificate of the server's authority.
@@ -87,12 +88,7 @@ pub(super) struct Fetched {
 /// not seen would be made anew.
 pub(super) async fn fetch(context: &Context, shop: &Validated) -> Result<Fetched, FetchError> {
     let api: Api<Secret> = Api::namespaced(context.client.clone(), &shop.namespace);
-    let own = labels(&shop.name, "")
-        .into_iter()
-        .filter(|(key, _)| key != "app.kubernetes.io/name")
-        .map(|(key, value)| format!("{key}={value}"))
-        .collect::<Vec<_>>()
-        .join(",");
+    let own = format!("{SELECTOR},{}={}", names::INSTANCE, shop.name);
     let parameters = ListParams::default().labels(&own);
     let secrets = within::<Secret, _>(&own, api.list(&parameters)).await?;
     let existing = secrets
@@ -198,7 +194,6 @@ async fn administrator(
     let username = take(USERNAME)?;
     let password = take(PASSWORD)?;
     let ca = take(CA);
-    let plain = |secret: &SecretString| secrecy::ExposeSecret::expose_secret(secret).to_owned();
     Ok(Administrator {
         username: plain(&username),
         password,
@@ -224,7 +219,6 @@ async fn of_cluster(
     let (Some(username), Some(password)) = (entries.remove(USERNAME), entries.remove(PASSWORD)) else {
         return Ok(None);
     };
-    let plain = |secret: SecretString| secrecy::ExposeSecret::expose_secret(&secret).to_owned();
     let ca = match ca {
         None => None,
         Some(name) => {
@@ -233,11 +227,11 @@ async fn of_cluster(
             let Some(ca) = secret.and_then(|secret| text(secret).remove(CA)) else {
                 return Ok(None);
             };
-            Some(plain(ca))
+            Some(plain(&ca))
         }
     };
     Ok(Some(Administrator {
-        username: plain(username),
+        username: plain(&username),
         password,
         ca,
     }))
@@ -250,7 +244,12 @@ fn kept_ca(shop: &Validated, existing: &Existing) -> Option<String> {
     };
     let secret = names::credentials(&shop.name, Program::UserService.name());
     let ca = existing.get(&secret)?.get(CA)?;
-    Some(secrecy::ExposeSecret::expose_secret(ca).to_owned())
+    Some(plain(ca))
+}
+
+/// For what is no secret, or goes into a Secret again.
+fn plain(secret: &SecretString) -> String {
+    secret.expose_secret().to_owned()
 }
 
 /// The entries of a Secret that are text.

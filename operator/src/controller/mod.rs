@@ -47,13 +47,13 @@ use crate::{
     apply::{Applier, FIELD_MANAGER},
     config::RunArgs,
     crd::{Shop, ShopSpec},
+    names::INSTANCE,
     status::{Cause, Findings, conditions},
     watch::{self, Known},
 };
 
 /// Changes that come together make one turn.
 const TOGETHER: Duration = Duration::from_millis(100);
-const INSTANCE: &str = "app.kubernetes.io/instance";
 
 type GuardedShop = DeserializeGuard<Shop>;
 

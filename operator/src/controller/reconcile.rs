@@ -317,7 +317,7 @@ fn live(context: &Context, shop: &Validated, resources: &Resources) -> Live {
 async fn pods(context: &Context, shop: &Validated) -> Result<BTreeMap<String, Vec<Pod>>, ApplyError> {
     const PART: &str = "app.kubernetes.io/name";
     let api: Api<Pod> = Api::namespaced(context.client.clone(), &shop.namespace);
-    let instance = format!("app.kubernetes.io/instance={}", shop.name);
+    let instance = format!("{}={}", names::INSTANCE, shop.name);
     let parameters = ListParams::default().labels(&instance).limit(PODS);
     let list = within::<Pod, _>(&instance, api.list(&parameters)).await?;
     let mut pods: BTreeMap<String, Vec<Pod>> = BTreeMap::new();

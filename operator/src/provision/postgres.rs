@@ -13,10 +13,11 @@ mod scram;
 mod session;
 mod store;
 
-use std::{collections::BTreeSet, fmt};
+use std::collections::BTreeSet;
 
 use secrecy::{ExposeSecret as _, SecretString};
 
+pub use super::Changes;
 pub use error::PostgresError;
 use run::Run;
 
@@ -84,28 +85,6 @@ pub struct Login {
     pub name: String,
     /// Its password, of printable ASCII characters.
     pub password: SecretString,
-}
-
-/// What was done to a server, for people to read.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Changes(Vec<String>);
-
-impl Changes {
-    /// Whether the server was found as it should be.
-    pub fn is_empty(&self) -> bool {
-        self.0.is_empty()
-    }
-
-    /// Each change, in the order in which they were made.
-    pub fn iter(&self) -> impl Iterator<Item = &str> {
-        self.0.iter().map(String::as_str)
-    }
-}
-
-impl fmt::Display for Changes {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0.join(", "))
-    }
 }
 
 /// Makes the server hold `databases`, and drops those logins of their owners that are not among them. Changes nothing

@@ -24,6 +24,7 @@ use url::Url;
 
 pub use self::error::RabbitmqError;
 use self::management::Management;
+pub use super::Changes;
 
 /// A broker, and an administrator's account on it.
 #[derive(Clone)]
@@ -72,28 +73,6 @@ pub enum UserRole {
     /// dead-letters redrive` puts a dead letter back into the one queue that it came from. RabbitMQ can't narrow this
     /// down to one queue, so that this user reaches every queue of its virtual host that way, but no exchange.
     Consumer,
-}
-
-/// What was done to a broker, for people to read.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Changes(Vec<String>);
-
-impl Changes {
-    /// Whether the broker was found as it should be.
-    pub fn is_empty(&self) -> bool {
-        self.0.is_empty()
-    }
-
-    /// Each change, in the order in which they were made.
-    pub fn iter(&self) -> impl Iterator<Item = &str> {
-        self.0.iter().map(String::as_str)
-    }
-}
-
-impl fmt::Display for Changes {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0.join(", "))
-    }
 }
 
 /// Makes the broker hold the virtual host, what is in it, and exactly these users of the shop: one that carries its

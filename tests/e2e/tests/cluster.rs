@@ -51,6 +51,9 @@ fn main() -> ExitCode {
         ("two_shops_on_one_server_have_nothing_of_each_other", |world| {
             Box::pin(story::neighbours::external(world))
         }),
+        ("a_shop_works_on_clusters_of_other_operators", |world| {
+            Box::pin(story::clusters::of_other_operators(world))
+        }),
         ("another_operator_takes_over_when_the_leader_is_killed", |world| {
             Box::pin(story::process::leader(world))
         }),

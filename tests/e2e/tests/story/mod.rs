@@ -1,6 +1,7 @@
 //! The chapters, and what is passed from one to the next.
 
 pub(crate) mod change;
+pub(crate) mod clusters;
 pub(crate) mod deletion;
 pub(crate) mod drift;
 pub(crate) mod install;

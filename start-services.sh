@@ -36,6 +36,7 @@ root=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 source "$root/deploy/local/processes.sh"
 source "$root/deploy/local/ports.sh"
 source "$root/deploy/local/packages.sh"
+source "$root/deploy/local/build.sh"
 source "$root/deploy/local/supervise.sh"
 source "$root/deploy/local/postgres.sh"
 source "$root/deploy/local/amqp.sh"
@@ -181,17 +182,11 @@ build() {
     local name programs=()
     bin_dir=${SHOP_BIN_DIR:-}
     if [[ -z $bin_dir ]]; then
-        PATH=$PATH:${CARGO_HOME:-$HOME/.cargo}/bin
-        command -v cargo >/dev/null || fail 'cargo is missing: install Rust (https://rustup.rs)'
         for name in "${services[@]}"; do programs+=(--bin "$name"); done
         [[ $mode != demo* ]] || programs+=(--bin demo)
         say 'building (some minutes, the first time)'
-        export CARGO_TARGET_DIR=${CARGO_TARGET_DIR:-$root/target}
-        # With the features that the whole workspace asks for: the same binaries with the demonstration and without, and
-        # those that the tests use.
-        cargo build --manifest-path "$root/Cargo.toml" --release --locked --workspace "${programs[@]}" 9>&- ||
-            fail 'the build failed'
-        bin_dir=$CARGO_TARGET_DIR/release
+        build_release "${programs[@]}"
+        bin_dir=$(release_folder "$(host_target)")
     fi
     bin_dir=$(cd "$bin_dir" && pwd)
     for name in "${services[@]}"; do

@@ -20,13 +20,16 @@ pub(crate) fn folder() -> anyhow::Result<&'static Path> {
 }
 
 fn build() -> anyhow::Result<PathBuf> {
-    // <target>/<profile>/deps/<test>-<hash>
+    // <target>/<host>/<profile>/deps/<test>-<hash>: .cargo/config.toml names the host as the target.
     let test = std::env::current_exe()?;
     let folder = test
         .parent()
         .and_then(Path::parent)
         .context("the test stands outside of a target folder")?;
-    let target = folder.parent().context("the target folder has no parent")?;
+    let target = folder
+        .parent()
+        .and_then(Path::parent)
+        .context("the profile's folder is not two below the target folder")?;
     let profile = match folder.file_name().and_then(|name| name.to_str()) {
         Some("debug") => "dev",
         Some(profile) => profile,

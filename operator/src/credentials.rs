@@ -12,13 +12,12 @@ use rand::{RngExt as _, distr::Alphanumeric};
 use secrecy::{ExposeSecret, SecretString};
 
 use crate::{
+    certificates::{Certificates, CertificatesError},
     clusters::{cloud_native_pg, rabbitmq},
+    existing::Existing,
     names::{self, Program},
     validate::{DatabaseBackend, MessagingBackend, Validated},
 };
-
-/// The Secrets of a Shop that are there: their text by name and key.
-pub type Existing = BTreeMap<String, BTreeMap<String, SecretString>>;
 
 /// Why a Shop has no credentials.
 #[derive(Debug, thiserror::Error)]
@@ -36,6 +35,9 @@ pub enum CredentialsError {
     /// A signing key can't be written down.
     #[error("a token signing key can't be encoded: {0}")]
     SigningKey(#[from] pkcs8::Error),
+    /// The certificates.
+    #[error(transparent)]
+    Certificates(#[from] CertificatesError),
 }
 
 /// A name and its password.
@@ -70,6 +72,8 @@ pub struct Credentials {
     pub previous: BTreeMap<Program, Login>,
     /// When they were last replaced, or first looked at.
     pub rotated_at: Option<Timestamp>,
+    /// What the services are known to each other by, where they use TLS.
+    pub certificates: Option<Certificates>,
 }
 
 impl fmt::Debug for Credentials {
@@ -142,8 +146,9 @@ pub fn messaging_admin_secret(shop: &Validated) -> Option<String> {
 }
 
 impl Credentials {
-    /// What the Shop's Secrets hold, and new ones for what they do not.
-    pub fn complete(shop: &Validated, existing: &Existing) -> Result<Self, CredentialsError> {
+    /// What the Shop's Secrets hold, and new ones for what they do not. Of certificates also for those whose time has
+    /// come.
+    pub fn complete(shop: &Validated, existing: &Existing, now: Timestamp) -> Result<Self, CredentialsError> {
         let kept = |secret: &str, key: &str| existing.get(secret)?.get(key).map(ExposeSecret::expose_secret);
         let login = |secret: &str, username: &str| Login {
             username: kept(secret, USERNAME).unwrap_or(username).to_owned(),
@@ -194,6 +199,11 @@ impl Credentials {
             next: others(NEXT),
             previous: others(PREVIOUS),
             rotated_at: kept(&identity_secret(&shop.name), ROTATED_AT).and_then(|text| text.parse().ok()),
+            certificates: if shop.tls {
+                Some(Certificates::complete(shop, existing, now)?)
+            } else {
+                None
+            },
             first_admin: login(
                 &first_admin_secret(&shop.name),
                 &format!("admin@{}.{}.example", shop.name, shop.namespace),

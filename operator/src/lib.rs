@@ -7,7 +7,7 @@
 //! what Kubernetes does not hold: databases with their roles, and RabbitMQ's queues with their users.
 //!
 //! Where to go for a change: a field of the resource in [`crd`]; what it means in [`validate`]; the objects in [`build`], a
-//! file per subject; what is secret in [`credentials`]; what the operators of PostgreSQL and RabbitMQ call things in
+//! file per subject; what is secret in [`credentials`] and [`certificates`]; what the operators of PostgreSQL and RabbitMQ call things in
 //! [`clusters`]; one Shop's turn from beginning to end in `controller/reconcile.rs`.
 
 #![allow(
@@ -17,12 +17,14 @@
 
 pub mod apply;
 pub mod build;
+pub mod certificates;
 pub mod clusters;
 pub mod config;
 pub mod controller;
 pub mod crd;
 pub mod credentials;
 pub mod diagnosis;
+pub mod existing;
 pub mod leader;
 pub mod names;
 pub mod process;

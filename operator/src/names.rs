@@ -107,6 +107,11 @@ pub fn object(shop: &str, part: &str) -> String {
     format!("{shop}-{part}")
 }
 
+/// The name of a Service inside the cluster.
+pub fn host(service: &str, namespace: &str) -> String {
+    format!("{service}.{namespace}.svc")
+}
+
 /// The name of the Secret with a program's or data store's credentials.
 pub fn credentials(shop: &str, part: &str) -> String {
     format!("{shop}-{part}-credentials")

@@ -87,6 +87,8 @@ pub struct Validated {
     pub telemetry: Telemetry,
     /// Whether only the connections that are needed are allowed.
     pub network_policies: bool,
+    /// Whether the services call each other over TLS.
+    pub tls: bool,
     /// After how long the services' logins are replaced, if they are.
     pub rotation: Option<Duration>,
     /// Whether data outlives the Shop.
@@ -210,6 +212,7 @@ pub fn validate(shop: &Shop) -> Result<Validated, ValidationError> {
         messaging: messaging(&spec.messaging)?,
         telemetry: spec.telemetry.clone(),
         network_policies: spec.network_policy.enabled,
+        tls: spec.tls.enabled,
         rotation: rotation(spec.credentials.rotation.as_deref())?,
         retain: spec.deletion_policy == DeletionPolicy::Retain,
     })
@@ -251,7 +254,7 @@ fn deployed(field: &'static str, workload: &Workload) -> Result<Deployed, Valida
 
 /// Whether the operator decides about a variable.
 fn is_own(variable: &str) -> bool {
-    const NAMES: [&str; 16] = [
+    const NAMES: [&str; 19] = [
         "LISTEN_ADDR",
         "ADMIN_ADDR",
         "DATABASE_URL",
@@ -260,6 +263,9 @@ fn is_own(variable: &str) -> bool {
         "ADMIN_PASSWORD",
         "TOKEN_SIGNING_KEYS_FILE",
         "AMQP_DECLARE_TOPOLOGY",
+        "TLS_CERT_FILE",
+        "TLS_KEY_FILE",
+        "TLS_CA_FILE",
         "LOG_FORMAT",
         "RUST_LOG",
         "SHUTDOWN_GRACE",

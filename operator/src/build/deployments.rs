@@ -23,6 +23,7 @@ use super::{
     selector,
 };
 use crate::{
+    certificates::{AUTHORITY, CERTIFICATE, KEY, program_secret},
     credentials::{self, PASSWORD, SIGNING_KEYS, USERNAME},
     names::{self, Program},
     validate::{Replicas, Validated},
@@ -34,6 +35,8 @@ const USER: i64 = 65532;
 const ADMIN_MOUNTED_AT: &str = "/run/secrets/admin";
 /// Where user-service finds the keys of access tokens.
 const SIGNING_KEYS_MOUNTED_AT: &str = "/run/secrets/signing-keys";
+/// Where a program finds its certificate.
+const TLS_MOUNTED_AT: &str = "/run/secrets/tls";
 /// How long a pod that is to end goes on answering, so that everybody has learnt that it will.
 const DRAIN_SECONDS: i64 = 5;
 /// How long calls in flight may then take.
@@ -126,7 +129,7 @@ fn container(shop: &Validated, program: Program) -> Container {
         image_pull_policy: Some(shop.image.pull_policy.as_str().to_owned()),
         ports: Some(ports),
         env: Some(environment(shop, program)),
-        volume_mounts: Some(mounts(program)).filter(|mounts| !mounts.is_empty()),
+        volume_mounts: Some(mounts(shop, program)).filter(|mounts| !mounts.is_empty()),
         resources: Some(deployed.resources.clone()),
         security_context: Some(unprivileged()),
         // A minute to start: it waits for its database.
@@ -171,10 +174,20 @@ fn environment(shop: &Validated, program: Program) -> Vec<EnvVar> {
     variables.push(value("SHUTDOWN_GRACE", format!("{SHUTDOWN_GRACE_SECONDS}s")));
     for (callee, variable) in program.calls() {
         let port = callee.port().unwrap_or_default();
+        let scheme = if shop.tls { "https" } else { "http" };
         variables.push(value(
             variable,
-            format!("http://{}:{port}", super::host(shop, callee.name())),
+            format!("{scheme}://{}:{port}", super::host(shop, callee.name())),
         ));
+    }
+    if shop.tls {
+        for (variable, key) in [
+            ("TLS_CERT_FILE", CERTIFICATE),
+            ("TLS_KEY_FILE", KEY),
+            ("TLS_CA_FILE", AUTHORITY),
+        ] {
+            variables.push(value(variable, format!("{TLS_MOUNTED_AT}/{key}")));
+        }
     }
     if program.database().is_some() {
         variables.push(value("DATABASE_URL_FILE", format!("{MOUNTED_AT}/{DATABASE_URL}")));
@@ -246,6 +259,9 @@ fn volumes(shop: &Validated, program: Program) -> Vec<Volume> {
         ..Volume::default()
     };
     let mut volumes = Vec::new();
+    if shop.tls {
+        volumes.push(secret("tls", program_secret(&shop.name, program)));
+    }
     if has_credentials(program) {
         volumes.push(secret(
             "credentials",
@@ -262,8 +278,11 @@ fn volumes(shop: &Validated, program: Program) -> Vec<Volume> {
     volumes
 }
 
-fn mounts(program: Program) -> Vec<VolumeMount> {
+fn mounts(shop: &Validated, program: Program) -> Vec<VolumeMount> {
     let mut mounts = Vec::new();
+    if shop.tls {
+        mounts.push(mount_read_only("tls", TLS_MOUNTED_AT));
+    }
     if has_credentials(program) {
         mounts.push(mount_read_only("credentials", MOUNTED_AT));
     }
@@ -278,21 +297,32 @@ fn has_credentials(program: Program) -> bool {
     program.database().is_some() || program.uses_broker()
 }
 
-/// What a program logs in with, so that its pods roll when that changes. It would read a new URL by itself, but not when;
-/// an old login can be dropped when the pods that had it are gone.
+/// What a program logs in with and is known by, so that its pods roll when that changes. It would read a new URL by itself,
+/// but not when; an old login can be dropped when the pods that had it are gone. A certificate is read at start.
 fn credentials_checksum(
     shop: &Validated,
     program: Program,
     secrets: &[Secret],
 ) -> Option<BTreeMap<String, String>> {
-    let name = names::credentials(&shop.name, program.name());
-    let secret = secrets
-        .iter()
-        .find(|secret| secret.metadata.name.as_ref() == Some(&name))?;
+    let names = [
+        names::credentials(&shop.name, program.name()),
+        program_secret(&shop.name, program),
+    ];
+    let is_its_own = |secret: &&Secret| {
+        secret
+            .metadata
+            .name
+            .as_ref()
+            .is_some_and(|name| names.contains(name))
+    };
+    let mut own = secrets.iter().filter(is_its_own).peekable();
+    own.peek()?;
     let mut digest = Sha256::new();
-    for key in [DATABASE_URL, AMQP_URL, CA] {
-        if let Some(value) = secret.data.as_ref().and_then(|data| data.get(key)) {
-            digest.update(&value.0);
+    for secret in own {
+        for key in [DATABASE_URL, AMQP_URL, CA, CERTIFICATE] {
+            if let Some(value) = secret.data.as_ref().and_then(|data| data.get(key)) {
+                digest.update(&value.0);
+            }
         }
     }
     let digest = digest.finalize();

@@ -4,6 +4,7 @@
 
 mod access;
 mod availability;
+mod certificates;
 mod cloud_native_pg;
 mod deployments;
 mod network;
@@ -199,5 +200,5 @@ fn host(shop: &Validated, part: &str) -> String {
 
 /// The host name of a Service.
 fn host_of_service(shop: &Validated, service: &str) -> String {
-    format!("{service}.{}.svc", shop.namespace)
+    names::host(service, &shop.namespace)
 }

@@ -3,9 +3,10 @@
 use std::collections::BTreeMap;
 
 use k8s_openapi::api::core::v1::Secret;
+use kube::core::ObjectMeta;
 use secrecy::ExposeSecret as _;
 
-use super::{Surroundings, host, host_of_service, of_data};
+use super::{Surroundings, certificates, host, host_of_service, of_data};
 use crate::{
     clusters::{cloud_native_pg, rabbitmq},
     crd::TlsMode,
@@ -81,9 +82,7 @@ pub(super) fn secrets(
     identity.extend(credentials.rotated_at.map(|time| (ROTATED_AT, time.to_string())));
     let mut secrets = vec![
         secret(
-            shop,
-            credentials::identity_secret(&shop.name),
-            "identity",
+            of_data(shop, credentials::identity_secret(&shop.name), "identity"),
             "Opaque",
             identity,
         ),
@@ -95,9 +94,7 @@ pub(super) fn secrets(
             [],
         ),
         secret(
-            shop,
-            credentials::signing_keys_secret(&shop.name),
-            "signing-keys",
+            of_data(shop, credentials::signing_keys_secret(&shop.name), "signing-keys"),
             "Opaque",
             [(SIGNING_KEYS, credentials.signing_keys.expose_secret().to_owned())],
         ),
@@ -133,6 +130,9 @@ pub(super) fn secrets(
         extra.extend(others(credentials, *program));
         let name = names::credentials(&shop.name, program.name());
         secrets.push(basic_auth(shop, name, program.name(), login, extra));
+    }
+    if let Some(made) = &credentials.certificates {
+        secrets.extend(certificates::secrets(shop, made));
     }
     secrets
 }
@@ -207,13 +207,11 @@ fn basic_auth<'a>(
         (PASSWORD, login.password.expose_secret().to_owned()),
     ];
     let text = own.into_iter().chain(extra);
-    secret(shop, name, part, "kubernetes.io/basic-auth", text)
+    secret(of_data(shop, name, part), "kubernetes.io/basic-auth", text)
 }
 
-fn secret<'a>(
-    shop: &Validated,
-    name: String,
-    part: &str,
+pub(super) fn secret<'a>(
+    metadata: ObjectMeta,
     kind: &str,
     text: impl IntoIterator<Item = (&'a str, String)>,
 ) -> Secret {
@@ -222,7 +220,7 @@ fn secret<'a>(
         .map(|(key, value)| (key.to_owned(), k8s_openapi::ByteString(value.into_bytes())))
         .collect();
     Secret {
-        metadata: of_data(shop, name, part),
+        metadata,
         type_: Some(kind.to_owned()),
         data: Some(data),
         ..Secret::default()

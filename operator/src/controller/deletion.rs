@@ -86,7 +86,7 @@ async fn remove(context: &Context, shop: &Shop) -> Result<(), Problem> {
         let message = format!("the Secret {secret} is gone, which says what is this Shop's");
         return Err(Problem::ForEver(Cause::new("IdentityGone", message)));
     }
-    let credentials = Credentials::complete(&validated, &fetched.existing)
+    let credentials = Credentials::complete(&validated, &fetched.existing, report::now())
         .map_err(|error| Problem::ForEver(Cause::new("CredentialsUnfit", error.to_string())))?;
     back_ends::remove(&validated, &credentials, &fetched)
         .await

@@ -1,23 +1,28 @@
 //! What can be counted about reconciling, for Prometheus and OTLP.
 
 use std::{
+    collections::HashSet,
     sync::{
-        Arc,
+        Arc, Mutex, MutexGuard, PoisonError,
         atomic::{AtomicI64, Ordering},
     },
     time::Duration,
 };
 
 use chassis::telemetry::{DURATION_BOUNDARIES, meter};
+use kube::runtime::reflector::ObjectRef;
 use opentelemetry::{
     KeyValue,
     metrics::{Counter, Histogram},
 };
 
+use super::GuardedShop;
+
 /// The instruments.
 pub(super) struct Metrics {
     duration: Histogram<f64>,
     running: Arc<AtomicI64>,
+    queued: Queued,
 }
 
 impl Metrics {
@@ -30,6 +35,13 @@ impl Metrics {
             .with_description("Reconciliations that run right now.")
             .with_callback(move |gauge| gauge.observe(observed.load(Ordering::Relaxed), &[]))
             .build();
+        let queued = Queued::default();
+        let observed = queued.clone();
+        meter
+            .u64_observable_gauge("shop_operator.reconciles.queued")
+            .with_description("Shops that changed, or whose objects did, and that wait for their turn.")
+            .with_callback(move |gauge| gauge.observe(observed.depth(), &[]))
+            .build();
         Self {
             duration: meter
                 .f64_histogram("shop_operator.reconcile.duration")
@@ -38,11 +50,18 @@ impl Metrics {
                 .with_boundaries(DURATION_BOUNDARIES.to_vec())
                 .build(),
             running,
+            queued,
         }
     }
 
-    /// Counts one that runs until what is returned is dropped.
-    pub(super) fn begin(&self) -> Running {
+    /// To be told who waits.
+    pub(super) fn queued(&self) -> Queued {
+        self.queued.clone()
+    }
+
+    /// Counts one that runs until what is returned is dropped, and no longer waits.
+    pub(super) fn begin(&self, shop: &ObjectRef<GuardedShop>) -> Running {
+        self.queued.remove(shop);
         self.running.fetch_add(1, Ordering::Relaxed);
         Running(Arc::clone(&self.running))
     }
@@ -60,6 +79,31 @@ pub(super) struct Running(Arc<AtomicI64>);
 impl Drop for Running {
     fn drop(&mut self) {
         self.0.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+/// Which Shops wait for their turn since something changed. kube's controller has the queue, and does not show it: this is
+/// told what goes in and what comes out. Turns that come by the clock are not in it.
+#[derive(Clone, Default)]
+pub(super) struct Queued(Arc<Mutex<HashSet<ObjectRef<GuardedShop>>>>);
+
+impl Queued {
+    /// Its turn will come.
+    pub(super) fn insert(&self, shop: ObjectRef<GuardedShop>) {
+        self.shops().insert(shop);
+    }
+
+    /// Its turn has come, or it is gone.
+    pub(super) fn remove(&self, shop: &ObjectRef<GuardedShop>) {
+        self.shops().remove(shop);
+    }
+
+    fn depth(&self) -> u64 {
+        self.shops().len() as u64
+    }
+
+    fn shops(&self) -> MutexGuard<'_, HashSet<ObjectRef<GuardedShop>>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

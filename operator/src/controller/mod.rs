@@ -19,7 +19,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use futures::{FutureExt as _, StreamExt as _};
+use futures::{FutureExt as _, StreamExt as _, TryStreamExt as _};
 use k8s_openapi::api::storage::v1::StorageClass;
 use kube::{
     Api, Client, Resource, ResourceExt as _,
@@ -39,7 +39,7 @@ use tracing::Instrument as _;
 
 use self::{
     backoff::Backoff,
-    metrics::Metrics,
+    metrics::{Metrics, Queued},
     provisioned::Provisioned,
     reconcile::{Outcome, ReconcileError},
 };
@@ -106,12 +106,18 @@ pub async fn run(client: Client, args: &RunArgs, shutdown: CancellationToken) {
     let asked = predicates::generation
         .combine(predicates::annotations)
         .combine(predicates::finalizers);
+    let metrics = Metrics::new();
+    let queued = metrics.queued();
     // A Shop's own status is no news.
     let asked_for = watcher(shops, watcher::Config::default())
         .default_backoff()
         .reflect(shop_writer)
         .applied_objects()
-        .predicate_filter(asked, PredicateConfig::default());
+        .predicate_filter(asked, PredicateConfig::default())
+        .inspect_ok({
+            let queued = queued.clone();
+            move |shop| queued.insert(ObjectRef::from_obj(shop))
+        });
     let context = Arc::new(Context {
         recorder: Recorder::new(
             client.clone(),
@@ -126,7 +132,7 @@ pub async fn run(client: Client, args: &RunArgs, shutdown: CancellationToken) {
         storage_classes,
         provisioned: Provisioned::default(),
         backoff: Backoff::default(),
-        metrics: Metrics::new(),
+        metrics,
         resync: args.resync_interval,
         deletion_patience: args.deletion_patience,
     });
@@ -136,24 +142,37 @@ pub async fn run(client: Client, args: &RunArgs, shutdown: CancellationToken) {
     let (store, forgetful) = (shop_store.clone(), Arc::clone(&context));
     Controller::for_stream(asked_for, shop_store)
         .with_config(config)
-        .watches_stream(changes.secrets, |object| shop_of(&object))
-        .watches_stream(changes.service_accounts, |object| shop_of(&object))
-        .watches_stream(changes.network_policies, |object| shop_of(&object))
-        .watches_stream(changes.services, |object| shop_of(&object))
-        .watches_stream(changes.stateful_sets, |object| shop_of(&object))
-        .watches_stream(changes.deployments, |object| shop_of(&object))
-        .watches_stream(changes.pod_disruption_budgets, |object| shop_of(&object))
-        .watches_stream(changes.autoscalers, |object| shop_of(&object))
-        .watches_stream(changes.ingresses, |object| shop_of(&object))
+        .watches_stream(changes.secrets, owner(&queued))
+        .watches_stream(changes.service_accounts, owner(&queued))
+        .watches_stream(changes.network_policies, owner(&queued))
+        .watches_stream(changes.services, owner(&queued))
+        .watches_stream(changes.stateful_sets, owner(&queued))
+        .watches_stream(changes.deployments, owner(&queued))
+        .watches_stream(changes.pod_disruption_budgets, owner(&queued))
+        .watches_stream(changes.autoscalers, owner(&queued))
+        .watches_stream(changes.ingresses, owner(&queued))
         .watches_stream(classes, |_| None)
         .graceful_shutdown_on(shutdown.cancelled_owned())
         .run(turn, retry, context)
         .for_each(async |ended| match ended {
             Ok(_) => {}
-            Err(controller::Error::ObjectNotFound(_)) => forgetful.forget(&store),
+            Err(controller::Error::ObjectNotFound(shop)) => {
+                forgetful.metrics.queued().remove(&shop.into_kind_unchecked(()));
+                forgetful.forget(&store);
+            }
             Err(error) => tracing::warn!(error = %chain(&error), "reconciling failed"),
         })
         .await;
+}
+
+/// For the changes of a kind: queues the Shop that an object belongs to.
+fn owner<K: Resource>(queued: &Queued) -> impl Fn(K) -> Option<ObjectRef<GuardedShop>> + use<K> {
+    let queued = queued.clone();
+    move |object| {
+        let shop = shop_of(&object)?;
+        queued.insert(shop.clone());
+        Some(shop)
+    }
 }
 
 /// Whose an object is. By its labels, since what outlives its Shop has no owner.
@@ -179,7 +198,7 @@ async fn turn(shop: Arc<GuardedShop>, context: Arc<Context>) -> Result<Action, T
         shop = meta.name,
         generation = meta.generation
     );
-    let _running = context.metrics.begin();
+    let _running = context.metrics.begin(&ObjectRef::from_obj(&shop));
     let began = Instant::now();
     let body = async {
         match &shop.0 {

@@ -128,7 +128,7 @@ async fn work(context: &Context, shop: &Shop) -> Result<Turn, ReconcileError> {
     let validated = validate(shop)?;
     deletion::guard(context, shop, &validated).await?;
     let fetched = fetch::fetch(context, &validated).await?;
-    let mut credentials = Credentials::complete(&validated, &fetched.existing)?;
+    let mut credentials = Credentials::complete(&validated, &fetched.existing, report::now())?;
     let asked = shop.annotations().contains_key(rotation::ANNOTATION);
     let due = credentials.is_due(validated.rotation, report::now());
     if (asked || due) && !credentials.is_rotating() {

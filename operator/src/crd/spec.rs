@@ -65,6 +65,9 @@ pub struct ShopSpec {
     /// Which connections are allowed.
     #[serde(default)]
     pub network_policy: NetworkPolicies,
+    /// How the services call each other.
+    #[serde(default)]
+    pub tls: Tls,
     /// The logins of the services at PostgreSQL and RabbitMQ.
     #[serde(default)]
     pub credentials: CredentialsPolicy,
@@ -193,6 +196,21 @@ pub struct NetworkPolicies {
 }
 
 impl Default for NetworkPolicies {
+    fn default() -> Self {
+        Self { enabled: true }
+    }
+}
+
+/// How the services call each other.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", default)]
+pub struct Tls {
+    /// Over mutual TLS, with certificates that the operator makes and renews. A change of it fails calls until all pods
+    /// have rolled.
+    pub enabled: bool,
+}
+
+impl Default for Tls {
     fn default() -> Self {
         Self { enabled: true }
     }

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use futures::StreamExt as _;
-use k8s_openapi::api::core::v1::Service;
+use k8s_openapi::{api::core::v1::Service, jiff::Timestamp};
 use kube::{
     Api, Client, ResourceExt as _,
     api::{DeleteParams, ListParams, Patch, PatchParams, PostParams},
@@ -13,7 +13,8 @@ use shop_operator::{
     apply::{Applier, ApplyError, Owner},
     build::{DataStores, Resources, Surroundings, build},
     crd::Shop,
-    credentials::{Credentials, Existing},
+    credentials::Credentials,
+    existing::Existing,
     validate::validate,
     watch::{Known, watch},
 };
@@ -39,7 +40,7 @@ impl World {
         let shop = Shop::new(name, shop_operator::crd::ShopSpec::default());
         let shop = shops.create(&PostParams::default(), &shop).await.unwrap();
         let validated = validate(&shop).unwrap();
-        let credentials = Credentials::complete(&validated, &Existing::new()).unwrap();
+        let credentials = Credentials::complete(&validated, &Existing::new(), Timestamp::now()).unwrap();
         let (known, changes) = watch(&client, Some(&namespace.name));
         let watching = tokio::spawn(async move {
             tokio::join!(

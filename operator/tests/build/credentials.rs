@@ -5,13 +5,13 @@ use secrecy::ExposeSecret as _;
 use shop_operator::{
     build::{Endpoints, Surroundings, build},
     credentials::{
-        Credentials, CredentialsError, Existing, database_admin_secret, database_ca_secret,
-        messaging_admin_secret,
+        Credentials, CredentialsError, database_admin_secret, database_ca_secret, messaging_admin_secret,
     },
+    existing::Existing,
     validate::validate,
 };
 
-use crate::support::with_spec;
+use crate::support::{NOW, with_spec};
 
 /// The Secrets that were built, as they are read back.
 pub(crate) fn read_back(resources: &shop_operator::build::Resources) -> Existing {
@@ -26,11 +26,11 @@ pub(crate) fn read_back(resources: &shop_operator::build::Resources) -> Existing
 #[test]
 fn what_was_made_is_kept() {
     let shop = validate(&with_spec("{}")).unwrap();
-    let first = Credentials::complete(&shop, &Existing::new()).unwrap();
+    let first = Credentials::complete(&shop, &Existing::new(), NOW).unwrap();
     let built = build(&shop, &first, &Surroundings::default());
-    let second = Credentials::complete(&shop, &read_back(&built)).unwrap();
+    let second = Credentials::complete(&shop, &read_back(&built), NOW).unwrap();
     assert_eq!(build(&shop, &second, &Surroundings::default()), built);
-    let other = Credentials::complete(&shop, &Existing::new()).unwrap();
+    let other = Credentials::complete(&shop, &Existing::new(), NOW).unwrap();
     assert_ne!(other.identity, first.identity);
     assert_ne!(build(&shop, &other, &Surroundings::default()), built);
 }
@@ -38,7 +38,7 @@ fn what_was_made_is_kept() {
 #[test]
 fn passwords_are_long_different_and_not_shown() {
     let shop = validate(&with_spec("{}")).unwrap();
-    let made = Credentials::complete(&shop, &Existing::new()).unwrap();
+    let made = Credentials::complete(&shop, &Existing::new(), NOW).unwrap();
     let logins = made
         .databases
         .values()
@@ -66,8 +66,8 @@ fn passwords_are_long_different_and_not_shown() {
 fn a_signing_key_is_one_and_not_shown() {
     let shop = validate(&with_spec("{}")).unwrap();
     let (one, other) = (
-        Credentials::complete(&shop, &Existing::new()).unwrap(),
-        Credentials::complete(&shop, &Existing::new()).unwrap(),
+        Credentials::complete(&shop, &Existing::new(), NOW).unwrap(),
+        Credentials::complete(&shop, &Existing::new(), NOW).unwrap(),
     );
     let pem = one.signing_keys.expose_secret();
     assert!(pem.starts_with("-----BEGIN PRIVATE KEY-----\n"));
@@ -81,7 +81,7 @@ fn a_password_of_ones_own_must_fit_into_a_url() {
     let shop = validate(&with_spec("{}")).unwrap();
     let with = |secret: &str, password: &str| {
         let entries = [("password".to_owned(), password.into())].into();
-        Credentials::complete(&shop, &[(secret.to_owned(), entries)].into())
+        Credentials::complete(&shop, &[(secret.to_owned(), entries)].into(), NOW)
     };
     let made = with("demo-postgres-credentials", "my-own.password_1~").unwrap();
     assert_eq!(
@@ -115,7 +115,7 @@ fn a_password_of_ones_own_must_fit_into_a_url() {
 fn an_ipv6_address_stands_in_brackets_in_a_url() {
     let spec = "{database: {external: {host: '2001:db8::1', adminSecret: {name: a}}}}";
     let shop = validate(&with_spec(spec)).unwrap();
-    let made = Credentials::complete(&shop, &Existing::new()).unwrap();
+    let made = Credentials::complete(&shop, &Existing::new(), NOW).unwrap();
     let built = read_back(&build(&shop, &made, &Surroundings::default()));
     let url = built["demo-order-service-credentials"]["DATABASE_URL"].expose_secret();
     assert!(url.contains("@[2001:db8::1]:5432/demo-orders-"), "{url}");
@@ -127,8 +127,8 @@ fn names_on_a_server_fit_and_tell_shops_apart() {
     shop.metadata.name = Some("a".repeat(40));
     let shop = validate(&shop).unwrap();
     let (one, other) = (
-        Credentials::complete(&shop, &Existing::new()).unwrap(),
-        Credentials::complete(&shop, &Existing::new()).unwrap(),
+        Credentials::complete(&shop, &Existing::new(), NOW).unwrap(),
+        Credentials::complete(&shop, &Existing::new(), NOW).unwrap(),
     );
     assert!(one.database_name(&shop.name, "inventory").len() <= 63);
     assert!(one.databases.values().all(|login| login.username.len() <= 63));
@@ -164,7 +164,7 @@ fn who_administers_a_back_end_is_in_a_secret_of_its_own() {
 fn a_cluster_needs_no_credentials_of_ours_and_is_reached_by_its_services() {
     let spec = "{database: {cloudNativePg: {}}, messaging: {rabbitmqCluster: {}}}";
     let shop = validate(&with_spec(spec)).unwrap();
-    let made = Credentials::complete(&shop, &Existing::new()).unwrap();
+    let made = Credentials::complete(&shop, &Existing::new(), NOW).unwrap();
     assert!(made.postgres.is_none() && made.rabbitmq.is_none());
     let endpoints = Endpoints::of(&shop);
     assert_eq!(endpoints.database_host, "demo-postgres-rw.default.svc");

@@ -6,12 +6,16 @@ use k8s_openapi::jiff::{Timestamp, ToSpan as _};
 use secrecy::ExposeSecret as _;
 use shop_operator::{
     build::{Resources, Surroundings, build},
-    credentials::{Credentials, Existing},
+    credentials::Credentials,
+    existing::Existing,
     names::Program,
     validate::{Validated, validate},
 };
 
-use crate::{credentials::read_back, support::with_spec};
+use crate::{
+    credentials::read_back,
+    support::{NOW, with_spec},
+};
 
 struct Restarted {
     shop: Validated,
@@ -22,13 +26,13 @@ struct Restarted {
 impl Restarted {
     fn new() -> Self {
         let shop = validate(&with_spec("{}")).unwrap();
-        let credentials = Credentials::complete(&shop, &Existing::new()).unwrap();
+        let credentials = Credentials::complete(&shop, &Existing::new(), NOW).unwrap();
         Self::from(shop, &credentials)
     }
 
     fn from(shop: Validated, credentials: &Credentials) -> Self {
         let built = build(&shop, credentials, &Surroundings::default());
-        let credentials = Credentials::complete(&shop, &read_back(&built)).unwrap();
+        let credentials = Credentials::complete(&shop, &read_back(&built), NOW).unwrap();
         Self {
             shop,
             credentials,

@@ -2,13 +2,19 @@
 
 use std::{collections::BTreeMap, path::PathBuf};
 
+use k8s_openapi::jiff::Timestamp;
 use shop_operator::{
     build::{Resources, Surroundings, build},
+    certificates,
     crd::Shop,
-    credentials::{Credentials, Existing},
+    credentials::Credentials,
+    existing::Existing,
     names::{self, Program},
     validate::{Validated, validate},
 };
+
+/// When the tests take place: 2026-01-01T00:00:00Z.
+pub(crate) const NOW: Timestamp = Timestamp::constant(1_767_225_600, 0);
 
 /// The Shop of a file in `deploy/examples`, as the API server would give it.
 pub(crate) fn example(name: &str) -> Shop {
@@ -66,13 +72,25 @@ pub(crate) fn kept(shop: &Validated) -> Existing {
             &[("password", "services-password")],
         );
     }
+    let certificate = [
+        ("tls.crt", "(a certificate)"),
+        ("tls.key", "(its key)"),
+        ("ca.crt", "(the certificate of the authority)"),
+        ("renew-at", "2026-03-01T00:00:00Z"),
+    ];
+    for program in Program::ALL {
+        keep(certificates::program_secret(&shop.name, program), &certificate);
+    }
+    let mut authority = certificate;
+    authority[0] = ("tls.crt", "(the certificate of the authority)");
+    keep(certificates::authority_secret(&shop.name), &authority);
     existing
 }
 
 /// The objects of a Shop in a cluster with a storage class.
 pub(crate) fn objects(shop: &Shop) -> (Validated, Resources) {
     let validated = validate(shop).unwrap();
-    let credentials = Credentials::complete(&validated, &kept(&validated)).unwrap();
+    let credentials = Credentials::complete(&validated, &kept(&validated), NOW).unwrap();
     let surroundings = Surroundings {
         has_default_storage_class: true,
         database_ca: Some("(the authority of the database)".to_owned()),

@@ -1,12 +1,6 @@
-//! The charts against the code that they install; with the feature `cluster-tests`, as Helm renders them.
+//! The files of the charts against the code that they install. What Helm makes of them: `tests/helm`.
 #![allow(clippy::unwrap_used, clippy::expect_used, missing_docs)]
 
-#[cfg(feature = "cluster-tests")]
-mod helm;
-#[cfg(feature = "cluster-tests")]
-mod operator_chart;
-#[cfg(feature = "cluster-tests")]
-mod shop_chart;
 mod values_schema;
 
 use std::path::PathBuf;

@@ -5,7 +5,10 @@
 use std::time::Duration;
 
 use axum::http::HeaderValue;
-use chassis::config::{GrpcUrl, ServiceArgs};
+use chassis::{
+    config::{GrpcUrl, ServiceArgs},
+    tls::TlsArgs,
+};
 use clap::{Args, Parser, ValueEnum};
 
 /// The HTTP API of the shop.
@@ -15,6 +18,9 @@ pub struct Config {
     /// What every service takes.
     #[command(flatten)]
     pub service: ServiceArgs,
+    /// Its certificates.
+    #[command(flatten)]
+    pub tls: TlsArgs,
     /// Where accounts and signing keys are.
     #[arg(long, env = "USER_SERVICE_URL", default_value = "http://127.0.0.1:50052")]
     pub user_service_url: GrpcUrl,

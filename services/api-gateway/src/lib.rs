@@ -31,11 +31,13 @@ pub const DEFAULT_ADDRS: DefaultAddrs = DefaultAddrs {
 /// Starts answering. It is ready once it knows the keys that tokens are checked with; from then on it stays so, even
 /// where a service behind it is down, since the others are not.
 pub async fn start(config: Config) -> Result<Running, StartError> {
-    let service = Service::bind("api-gateway", &config.service, DEFAULT_ADDRS).await?;
+    let service = Service::bind("api-gateway", &config.service, DEFAULT_ADDRS)
+        .await?
+        .tls(&config.tls)?;
     let backends = Backends::new(
-        service.grpc_channel("user-service", &config.user_service_url),
-        service.grpc_channel("inventory-service", &config.inventory_service_url),
-        service.grpc_channel("order-service", &config.order_service_url),
+        service.grpc_channel("user-service", &config.user_service_url)?,
+        service.grpc_channel("inventory-service", &config.inventory_service_url)?,
+        service.grpc_channel("order-service", &config.order_service_url)?,
     );
 
     let verifier = Arc::new(Verifier::new(backends.users.clone()));

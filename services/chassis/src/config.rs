@@ -183,7 +183,8 @@ impl fmt::Debug for AmqpArgs {
     }
 }
 
-/// The address of another service: `http://host:port`. The host may be a name with many addresses.
+/// The address of another service: `http://host:port`, or `https://host:port` for [mutual TLS](crate::tls). The host
+/// may be a name with many addresses.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct GrpcUrl(Url);
 
@@ -194,9 +195,14 @@ impl GrpcUrl {
         self.0.host_str().unwrap_or_default().trim_matches(['[', ']'])
     }
 
-    /// The port; 80 for http where none is written.
+    /// The port; 80 for http and 443 for https where none is written.
     pub fn port(&self) -> u16 {
         self.0.port_or_known_default().unwrap_or(80)
+    }
+
+    /// Whether calls go over mutual TLS.
+    pub fn is_https(&self) -> bool {
+        self.0.scheme() == "https"
     }
 }
 
@@ -205,8 +211,8 @@ impl FromStr for GrpcUrl {
 
     fn from_str(text: &str) -> Result<Self, String> {
         let url = Url::parse(text).map_err(|error| format!("not a URL: {error}"))?;
-        if url.scheme() != "http" || url.host_str().is_none() {
-            return Err("expected http://host:port".to_owned());
+        if !["http", "https"].contains(&url.scheme()) || url.host_str().is_none() {
+            return Err("expected http://host:port or https://host:port".to_owned());
         }
         Ok(Self(url))
     }

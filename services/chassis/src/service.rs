@@ -17,6 +17,7 @@ use crate::{
     health::{self, Health, ReadinessFlag},
     http::{self, ConnectionLimits},
     postgres,
+    tls::{Tls, TlsArgs},
 };
 
 /// Past the grace period, whatever is still running is left behind.
@@ -83,6 +84,7 @@ pub struct Service {
     tasks: TaskTracker,
     failure: watch::Sender<Option<String>>,
     grace: Duration,
+    tls: Option<Tls>,
 }
 
 impl Service {
@@ -114,10 +116,17 @@ impl Service {
             tasks: TaskTracker::new(),
             failure: watch::Sender::new(None),
             grace: args.shutdown_grace,
+            tls: None,
             health,
         };
         service.serve_admin(admin);
         Ok(service)
+    }
+
+    /// Reads the certificates that `args` name, for the gRPC of this service in both directions.
+    pub fn tls(mut self, args: &TlsArgs) -> Result<Self, ConfigError> {
+        self.tls = args.read()?;
+        Ok(self)
     }
 
     /// What readiness depends on, for conditions of the service's own.
@@ -146,9 +155,10 @@ impl Service {
         Ok(pool)
     }
 
-    /// A channel to another service; it connects at the first call. `peer` is the name for log lines and spans.
-    pub fn grpc_channel(&self, peer: &'static str, url: &GrpcUrl) -> ClientChannel {
-        ClientChannel::new(peer, url.clone())
+    /// A channel to another service; it connects at the first call. `peer` is the name for log lines and spans. An
+    /// error says that the URL is https and this service has no certificates.
+    pub fn grpc_channel(&self, peer: &'static str, url: &GrpcUrl) -> Result<ClientChannel, ConfigError> {
+        ClientChannel::new(peer, url.clone(), self.tls.as_ref())
     }
 
     /// Runs a part of the service beside its server. It must not end before it is told to; if it does, the whole
@@ -171,10 +181,10 @@ impl Service {
 
     /// Answers gRPC calls from now on, with health, reflection, telemetry, deadlines and limits added.
     pub fn serve_grpc(self, routes: tonic::service::Routes) -> Running {
-        let tasks = self.tasks.clone();
+        let (tasks, tls) = (self.tasks.clone(), self.tls.clone());
         self.serve(move |listener, health, shutdown| async move {
             let incoming = TcpIncoming::from(listener).with_nodelay(Some(true));
-            grpc::server::serve(routes, incoming, health, tasks, shutdown)
+            grpc::server::serve(routes, incoming, tls, health, tasks, shutdown)
                 .await
                 .map_err(|error| error.to_string())
         })

@@ -91,7 +91,7 @@ async fn serve(waiter: &Waiter) -> Running {
 
 fn client(port: u16) -> ProducerServiceClient<ClientChannel> {
     let url = format!("http://127.0.0.1:{port}").parse().unwrap();
-    ProducerServiceClient::new(ClientChannel::new("waiter", url))
+    ProducerServiceClient::new(ClientChannel::new("waiter", url, None).unwrap())
 }
 
 async fn until(what: &str, condition: impl Fn() -> bool) {

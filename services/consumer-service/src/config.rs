@@ -2,7 +2,10 @@
 
 use std::time::Duration;
 
-use chassis::config::{AmqpArgs, GrpcUrl, ServiceArgs};
+use chassis::{
+    config::{AmqpArgs, GrpcUrl, ServiceArgs},
+    tls::TlsArgs,
+};
 
 use crate::dead_letters;
 
@@ -20,6 +23,9 @@ pub struct Config {
     /// What every service takes.
     #[command(flatten)]
     pub service: ServiceArgs,
+    /// Its certificates.
+    #[command(flatten)]
+    pub tls: TlsArgs,
     /// The broker.
     #[command(flatten)]
     pub amqp: AmqpArgs,

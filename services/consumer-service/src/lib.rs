@@ -27,10 +27,12 @@ pub const DEFAULT_ADDRS: DefaultAddrs = DefaultAddrs {
 
 /// Starts the service. Until the broker is reached, readiness says so.
 pub async fn start(config: Config) -> Result<Running, StartError> {
-    let service = Service::bind("consumer-service", &config.service, DEFAULT_ADDRS).await?;
+    let service = Service::bind("consumer-service", &config.service, DEFAULT_ADDRS)
+        .await?
+        .tls(&config.tls)?;
     let backends = backends::Backends::new(
-        service.grpc_channel("inventory-service", &config.inventory_service_url),
-        service.grpc_channel("order-service", &config.order_service_url),
+        service.grpc_channel("inventory-service", &config.inventory_service_url)?,
+        service.grpc_channel("order-service", &config.order_service_url)?,
     );
     let consumer = consumer::Consumer::new(backends, config.intake, config.service.shutdown_grace);
     let broker = service.health().flag("rabbitmq");

@@ -13,6 +13,7 @@ use chassis::{
     Running,
     amqp::topology::{DEAD_LETTER_QUEUE, QUEUE},
     config::{AmqpArgs, ServiceArgs},
+    tls::TlsArgs,
 };
 use consumer_service::{Config, IntakeArgs};
 use lapin::types::AMQPValue;
@@ -32,6 +33,7 @@ fn start_with(queue: &Queue, peers: &Peers, grace: Duration) -> impl Future<Outp
             shutdown_grace: grace,
             ..ServiceArgs::loopback()
         },
+        tls: TlsArgs::default(),
         amqp: AmqpArgs::from_url(queue.broker.amqp_url()),
         inventory_service_url: peers.url.parse().unwrap(),
         order_service_url: peers.url.parse().unwrap(),

@@ -1,6 +1,9 @@
 //! Flags and environment variables.
 
-use chassis::config::{PostgresArgs, ServiceArgs};
+use chassis::{
+    config::{PostgresArgs, ServiceArgs},
+    tls::TlsArgs,
+};
 
 /// Products, their stock and the ledger of its movements.
 #[derive(clap::Parser, Clone, Debug)]
@@ -9,6 +12,9 @@ pub struct Config {
     /// What every service has.
     #[command(flatten)]
     pub service: ServiceArgs,
+    /// Its certificates.
+    #[command(flatten)]
+    pub tls: TlsArgs,
     /// Its database.
     #[command(flatten)]
     pub postgres: PostgresArgs,

@@ -28,7 +28,9 @@ pub const DEFAULT_ADDRS: DefaultAddrs = DefaultAddrs {
 
 /// Starts the service; it answers once this returns.
 pub async fn start(config: Config) -> Result<Running, StartError> {
-    let mut service = Service::bind("inventory-service", &config.service, DEFAULT_ADDRS).await?;
+    let mut service = Service::bind("inventory-service", &config.service, DEFAULT_ADDRS)
+        .await?
+        .tls(&config.tls)?;
     let pool = service.postgres(&config.postgres, &sqlx::migrate!()).await?;
     let inventory = grpc::Inventory::new(store::Store::new(pool));
     Ok(

@@ -2,7 +2,10 @@
 
 use std::time::Duration;
 
-use chassis::config::{GrpcUrl, PostgresArgs, ServiceArgs};
+use chassis::{
+    config::{GrpcUrl, PostgresArgs, ServiceArgs},
+    tls::TlsArgs,
+};
 
 /// Orders: creation, validation, management.
 #[derive(clap::Parser, Clone, Debug)]
@@ -11,6 +14,9 @@ pub struct Config {
     /// What every service has.
     #[command(flatten)]
     pub service: ServiceArgs,
+    /// Its certificates.
+    #[command(flatten)]
+    pub tls: TlsArgs,
     /// Its database.
     #[command(flatten)]
     pub postgres: PostgresArgs,

@@ -39,10 +39,12 @@ pub const DEFAULT_ADDRS: DefaultAddrs = DefaultAddrs {
 
 /// Starts the service; it answers once this returns.
 pub async fn start(config: Config) -> Result<Running, StartError> {
-    let mut service = Service::bind("order-service", &config.service, DEFAULT_ADDRS).await?;
+    let mut service = Service::bind("order-service", &config.service, DEFAULT_ADDRS)
+        .await?
+        .tls(&config.tls)?;
     let pool = service.postgres(&config.postgres, &sqlx::migrate!()).await?;
-    let inventory = service.grpc_channel("inventory-service", &config.inventory_service_url);
-    let producer = service.grpc_channel("producer-service", &config.producer_service_url);
+    let inventory = service.grpc_channel("inventory-service", &config.inventory_service_url)?;
+    let producer = service.grpc_channel("producer-service", &config.producer_service_url)?;
 
     let committed = Arc::new(Notify::new());
     let store = store::Store::new(pool, Arc::clone(&committed));

@@ -1,6 +1,9 @@
 //! Flags and environment variables.
 
-use chassis::config::{AmqpArgs, ServiceArgs};
+use chassis::{
+    config::{AmqpArgs, ServiceArgs},
+    tls::TlsArgs,
+};
 
 /// The configuration of producer-service.
 #[derive(clap::Parser, Clone, Debug)]
@@ -13,6 +16,9 @@ pub struct Config {
     /// What every service takes.
     #[command(flatten)]
     pub service: ServiceArgs,
+    /// Its certificates.
+    #[command(flatten)]
+    pub tls: TlsArgs,
     /// The broker.
     #[command(flatten)]
     pub amqp: AmqpArgs,

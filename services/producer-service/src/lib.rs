@@ -28,7 +28,9 @@ const MAX_REQUEST_BYTES: usize = 16 * 1024 * 1024;
 
 /// Starts the service. It serves at once; calls are refused with UNAVAILABLE until the broker is reached.
 pub async fn start(config: Config) -> Result<Running, StartError> {
-    let service = Service::bind("producer-service", &config.service, DEFAULT_ADDRS).await?;
+    let service = Service::bind("producer-service", &config.service, DEFAULT_ADDRS)
+        .await?
+        .tls(&config.tls)?;
     let (publisher, supervisor) = publisher::publisher(config.publish_concurrency.into());
     let broker = service.health().flag("rabbitmq");
     service.spawn("publisher", |shutdown| {

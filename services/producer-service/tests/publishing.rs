@@ -10,6 +10,7 @@ use chassis::{
     amqp::topology,
     config::{AmqpArgs, ServiceArgs},
     grpc::{ClientChannel, status},
+    tls::TlsArgs,
 };
 use fixtures::Broker;
 use lapin::{
@@ -55,6 +56,7 @@ impl Setup {
     async fn with(broker: Broker, url: &str) -> Self {
         let config = Config {
             service: ServiceArgs::loopback(),
+            tls: TlsArgs::default(),
             amqp: AmqpArgs::from_url(url),
             publish_concurrency: 4,
         };
@@ -62,7 +64,9 @@ impl Setup {
         let channel = ClientChannel::new(
             "producer-service",
             format!("http://{}", service.addr()).parse().unwrap(),
-        );
+            None,
+        )
+        .unwrap();
         let connection = Connection::connect(broker.amqp_url(), ConnectionProperties::default())
             .await
             .unwrap();
@@ -390,6 +394,7 @@ async fn a_broker_that_blocks_publishers_is_unavailable_until_it_does_not() {
 async fn without_a_broker_the_service_runs_and_says_so() {
     let config = Config {
         service: ServiceArgs::loopback(),
+        tls: TlsArgs::default(),
         amqp: AmqpArgs::from_url("amqp://guest:guest@127.0.0.1:1/"),
         publish_concurrency: 4,
     };
@@ -402,7 +407,9 @@ async fn without_a_broker_the_service_runs_and_says_so() {
     let channel = ClientChannel::new(
         "producer-service",
         format!("http://{}", service.addr()).parse().unwrap(),
-    );
+        None,
+    )
+    .unwrap();
     let request = PublishEventsRequest {
         events: vec![event(EventType::OrderCreated)],
     };

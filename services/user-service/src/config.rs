@@ -4,7 +4,10 @@
 
 use std::{num::NonZero, path::PathBuf, time::Duration};
 
-use chassis::config::{PostgresArgs, ServiceArgs, secret_from_env};
+use chassis::{
+    config::{PostgresArgs, ServiceArgs, secret_from_env},
+    tls::TlsArgs,
+};
 use secrecy::SecretString;
 
 const DAY: Duration = Duration::from_hours(24);
@@ -16,6 +19,9 @@ pub struct Config {
     /// What every service has.
     #[command(flatten)]
     pub service: ServiceArgs,
+    /// Its certificates.
+    #[command(flatten)]
+    pub tls: TlsArgs,
     /// Its database.
     #[command(flatten)]
     pub postgres: PostgresArgs,

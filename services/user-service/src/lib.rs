@@ -45,7 +45,9 @@ pub const DEFAULT_ADDRS: DefaultAddrs = DefaultAddrs {
 /// Starts the service; it answers once this returns.
 pub async fn start(config: Config) -> Result<Running, StartError> {
     let first_admin = FirstAdmin::from_config(&config)?;
-    let mut service = Service::bind("user-service", &config.service, DEFAULT_ADDRS).await?;
+    let mut service = Service::bind("user-service", &config.service, DEFAULT_ADDRS)
+        .await?
+        .tls(&config.tls)?;
     let pool = service.postgres(&config.postgres, &sqlx::migrate!()).await?;
     let store = Store::new(pool, config.refresh_token_lifetime);
     let hasher = Hasher::new(config.password_hashing_threads, config.password_hashing_queue);

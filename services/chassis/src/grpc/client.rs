@@ -19,7 +19,11 @@ use super::{
     resolve::Peers,
     status::with_reason,
 };
-use crate::{config::GrpcUrl, telemetry::trace};
+use crate::{
+    config::{ConfigError, GrpcUrl},
+    telemetry::trace,
+    tls::Tls,
+};
 
 /// A channel to all replicas of a service. Cheap to clone; hand it to a generated client.
 ///
@@ -33,13 +37,24 @@ pub struct ClientChannel {
 }
 
 impl ClientChannel {
-    /// A channel to `url`, which connects at its first call. Must be called within a tokio runtime.
-    pub fn new(peer: &'static str, url: GrpcUrl) -> Self {
-        Self {
+    /// A channel to `url`, which connects at its first call; an https one by the certificates of `tls`. Must be called
+    /// within a tokio runtime. An error says that https has no certificates.
+    pub fn new(peer: &'static str, url: GrpcUrl, tls: Option<&Tls>) -> Result<Self, ConfigError> {
+        let tls = match (url.is_https(), tls) {
+            (false, _) => None,
+            (true, Some(tls)) => Some(tls.client(url.host())),
+            (true, None) => {
+                return Err(ConfigError::Invalid {
+                    variable: "TLS_CERT_FILE",
+                    reason: format!("{url} needs TLS_CERT_FILE, TLS_KEY_FILE and TLS_CA_FILE"),
+                });
+            }
+        };
+        Ok(Self {
             peer,
-            peers: Peers::watch(url.clone()),
+            peers: Peers::watch(url.clone(), tls),
             url: Arc::new(url),
-        }
+        })
     }
 }
 

@@ -12,7 +12,7 @@ use std::{
 };
 
 use tokio::sync::{Notify, watch};
-use tonic::transport::{Channel, Endpoint};
+use tonic::transport::{Channel, ClientTlsConfig, Endpoint};
 
 use crate::config::GrpcUrl;
 
@@ -35,6 +35,7 @@ pub(super) struct Peer {
 #[derive(Debug)]
 pub(super) struct Peers {
     url: GrpcUrl,
+    tls: Option<ClientTlsConfig>,
     found: watch::Sender<Option<Arc<Vec<Peer>>>>,
     next: AtomicUsize,
     resting: Mutex<HashMap<SocketAddr, Instant>>,
@@ -43,9 +44,10 @@ pub(super) struct Peers {
 
 impl Peers {
     /// Looks the name up now and from time to time, until the last channel is dropped.
-    pub(super) fn watch(url: GrpcUrl) -> Arc<Self> {
+    pub(super) fn watch(url: GrpcUrl, tls: Option<ClientTlsConfig>) -> Arc<Self> {
         let peers = Arc::new(Self {
             url,
+            tls,
             found: watch::Sender::new(None),
             next: AtomicUsize::new(0),
             resting: Mutex::default(),
@@ -116,7 +118,12 @@ impl Peers {
     }
 
     fn connect(&self, socket: SocketAddr) -> Option<Peer> {
-        let endpoint = Endpoint::from_shared(format!("http://{socket}")).ok()?;
+        let scheme = if self.tls.is_some() { "https" } else { "http" };
+        let mut endpoint = Endpoint::from_shared(format!("{scheme}://{socket}")).ok()?;
+        if let Some(tls) = &self.tls {
+            // `Tls::read` has tried the files of this configuration.
+            endpoint = endpoint.tls_config(tls.clone()).ok()?;
+        }
         let origin = self.url.to_string().parse().ok()?;
         let channel = endpoint
             .origin(origin)

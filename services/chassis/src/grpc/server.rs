@@ -29,7 +29,7 @@ use super::{
     DEFAULT_DEADLINE,
     call::{CallRecord, DEADLINE, Side, code_of, read_timeout},
 };
-use crate::{health::Health, telemetry::trace};
+use crate::{health::Health, telemetry::trace, tls::Tls};
 
 /// No caller may ask for longer than this.
 const LONGEST_DEADLINE: Duration = Duration::from_secs(30);
@@ -39,6 +39,7 @@ const HEALTH_INTERVAL: Duration = Duration::from_secs(2);
 pub(crate) async fn serve(
     routes: Routes,
     incoming: TcpIncoming,
+    tls: Option<Tls>,
     health: Health,
     tasks: TaskTracker,
     shutdown: CancellationToken,
@@ -49,7 +50,11 @@ pub(crate) async fn serve(
         .register_encoded_file_descriptor_set(proto::FILE_DESCRIPTOR_SET)
         .register_encoded_file_descriptor_set(tonic_health::pb::FILE_DESCRIPTOR_SET)
         .build_v1()?;
-    Server::builder()
+    let mut server = Server::builder();
+    if let Some(tls) = tls {
+        server = server.tls_config(tls.server())?;
+    }
+    server
         .tcp_keepalive(Some(Duration::from_mins(1)))
         .http2_keepalive_interval(Some(Duration::from_secs(20)))
         .http2_keepalive_timeout(Some(Duration::from_secs(10)))

@@ -3,6 +3,7 @@
 use chassis::{
     Running,
     config::{PostgresArgs, ServiceArgs},
+    tls::TlsArgs,
 };
 use fixtures::Database;
 use inventory_service::Config;
@@ -32,6 +33,7 @@ impl Shop {
         let database = Database::create().await;
         let config = Config {
             service: ServiceArgs::loopback(),
+            tls: TlsArgs::default(),
             postgres: PostgresArgs::from_url(database.url()),
         };
         let running = inventory_service::start(config).await.unwrap();

@@ -11,6 +11,7 @@ use chassis::{
     DefaultAddrs, Running, Service,
     config::{PostgresArgs, ServiceArgs},
     grpc::{ClientChannel, status},
+    tls::TlsArgs,
 };
 use clap::Parser as _;
 use fixtures::Database;
@@ -119,7 +120,12 @@ pub(crate) struct World {
 }
 
 fn channel(running: &Running) -> ClientChannel {
-    ClientChannel::new("test", format!("http://{}", running.addr()).parse().unwrap())
+    ClientChannel::new(
+        "test",
+        format!("http://{}", running.addr()).parse().unwrap(),
+        None,
+    )
+    .unwrap()
 }
 
 pub(crate) async fn serve_producer(publications: &Publications, args: &ServiceArgs) -> Running {
@@ -135,6 +141,7 @@ impl World {
         let (database, inventory_database) = tokio::join!(Database::create(), Database::create());
         let inventory_running = inventory_service::start(inventory_service::Config {
             service: ServiceArgs::loopback(),
+            tls: TlsArgs::default(),
             postgres: PostgresArgs::from_url(inventory_database.url()),
         })
         .await

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use serde_json::Value;
 use shop_operator::crd;
 
-use crate::helm::{template, text};
+use crate::{template, text};
 
 const CHART: &str = "shop-operator";
 
@@ -117,7 +117,6 @@ fn it_may_what_it_must_and_no_more() {
     };
     // Each kind that a Shop is made of.
     for (group, resource) in [
-        ("", "configmaps"),
         ("", "secrets"),
         ("", "serviceaccounts"),
         ("", "services"),
@@ -134,6 +133,8 @@ fn it_may_what_it_must_and_no_more() {
             assert!(has(group, resource, verb), "{group}/{resource} {verb}");
         }
     }
+    // To say why a service is not ready; what a pod is, its Deployment says.
+    assert!(has("", "pods", "list") && !has("", "pods", "create") && !has("", "pods", "delete"));
     // kube's recorder of events needs both.
     assert!(has("events.k8s.io", "events", "create") && has("events.k8s.io", "events", "patch"));
     for (group, resource, verb) in &granted {

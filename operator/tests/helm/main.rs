@@ -1,10 +1,20 @@
-//! Helm, which `tests/cluster/up` puts on the path.
+//! The charts as Helm renders them, which `tests/cluster/up` puts on the path. `cargo test --test helm` runs them, and only
+//! by that name: see Cargo.toml.
+#![allow(clippy::unwrap_used, clippy::expect_used, missing_docs)]
 
-use std::process::Command;
+mod operator_chart;
+mod shop_chart;
+
+use std::{path::PathBuf, process::Command};
 
 use serde_json::Value;
 
-use crate::chart;
+/// A folder of a chart.
+fn chart(name: &str) -> PathBuf {
+    PathBuf::from(env!("CARGO_MANIFEST_DIR"))
+        .join("../charts")
+        .join(name)
+}
 
 fn helm(arguments: &[&str]) -> Result<String, String> {
     let output = Command::new("helm")
@@ -20,12 +30,12 @@ fn helm(arguments: &[&str]) -> Result<String, String> {
 }
 
 /// What a release named `demo` in the namespace `shops` is made of, with values in YAML.
-pub(crate) fn template(name: &str, values: &str) -> Result<Vec<Value>, String> {
+fn template(name: &str, values: &str) -> Result<Vec<Value>, String> {
     Ok(documents(&text(name, values)?))
 }
 
 /// The same as Helm writes it.
-pub(crate) fn text(name: &str, values: &str) -> Result<String, String> {
+fn text(name: &str, values: &str) -> Result<String, String> {
     let folder = tempdir();
     let file = folder.join(format!("{}-{}.yaml", name, rand::random::<u64>()));
     std::fs::write(&file, values).unwrap();
@@ -42,12 +52,12 @@ pub(crate) fn text(name: &str, values: &str) -> Result<String, String> {
     rendered
 }
 
-fn tempdir() -> std::path::PathBuf {
-    std::path::PathBuf::from(env!("CARGO_TARGET_TMPDIR"))
+fn tempdir() -> PathBuf {
+    PathBuf::from(env!("CARGO_TARGET_TMPDIR"))
 }
 
 /// The documents of a text, but for the empty ones.
-pub(crate) fn documents(text: &str) -> Vec<Value> {
+fn documents(text: &str) -> Vec<Value> {
     let documents: Vec<Value> = serde_saphyr::from_multiple(text).unwrap();
     documents
         .into_iter()

@@ -3,10 +3,7 @@
 use serde_json::{Value, json};
 use shop_operator::crd::Shop;
 
-use crate::{
-    chart,
-    helm::{template, text},
-};
+use crate::{chart, template, text};
 
 const CHART: &str = "shop";
 

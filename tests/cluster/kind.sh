@@ -25,6 +25,11 @@ kind_up() {
     cluster_answers || fail 'the cluster that kind has started does not answer'
 }
 
+# kind_gateway: the address of this machine on the network that kind's nodes are in.
+kind_gateway() {
+    docker network inspect kind --format '{{range .IPAM.Config}}{{println .Gateway}}{{end}}' | grep -F . | grep -vF : | head -n 1
+}
+
 kind_down() {
     docker_answers || fail "the cluster in $CLUSTER_DIR runs in Docker, which does not answer"
     "$CLUSTER_DIR/bin/kind" delete cluster --name "$(kind_name)" --kubeconfig "$CLUSTER_DIR/kubeconfig" 9>&- ||

@@ -47,6 +47,11 @@ our_devices() {
     done
 }
 
+# machine_address: the first address of the cable.
+machine_address() {
+    ip -4 -oneline address show dev "$(our_devices)" | sed -nE 's|.* inet ([0-9.]+)/.*|\1|p'
+}
+
 # disconnect_node: the kernel takes the cable away after the node, but not at once.
 disconnect_node() {
     local device

@@ -10,7 +10,7 @@ use serde_json::Value;
 use tokio::{io::AsyncWriteExt as _, process::Command};
 
 pub use self::forward::Forward;
-use crate::Shop;
+use crate::{Shop, wait_until};
 
 /// No command takes longer; `kubectl wait` and `helm --wait` have limits of their own below it.
 const COMMAND: Duration = Duration::from_mins(6);
@@ -117,6 +117,16 @@ impl Namespace {
             let pods = self.kubectl(&["get", "pods", "--output", "wide"]).await?;
             bail!("{error:#}\n{status}\n{pods}");
         }
+        Ok(())
+    }
+
+    /// Waits until no pod of a Shop is on its way out: one that is still answers, as what it was.
+    pub async fn no_pod_is_ending(&self, shop: &str) -> anyhow::Result<()> {
+        let selector = format!("--selector=app.kubernetes.io/instance={shop}");
+        let read = "--output=jsonpath={.items[*].metadata.deletionTimestamp}";
+        let get = ["get", "pods", &selector, read];
+        let ending = || self.kubectl(&get);
+        wait_until("no pod is on its way out", ending, String::is_empty).await?;
         Ok(())
     }
 

@@ -20,6 +20,9 @@ fn main() -> ExitCode {
         ("an_order_flows_through_its_gateway", |world| {
             Box::pin(story::install::order(world))
         }),
+        ("one_order_is_one_trace_through_all_pods", |world| {
+            Box::pin(story::telemetry::trace(world))
+        }),
         ("a_settled_shop_causes_no_write", |world| {
             Box::pin(story::settled::no_write(world))
         }),
@@ -42,11 +45,21 @@ fn main() -> ExitCode {
         ("credentials_are_replaced_without_a_failed_request", |world| {
             Box::pin(story::change::credentials(world))
         }),
+        (
+            "the_services_answer_who_has_a_certificate_and_nobody_else",
+            |world| Box::pin(story::certificates::mutual(world)),
+        ),
+        ("certificates_are_renewed_without_a_failed_request", |world| {
+            Box::pin(story::certificates::renewal(world))
+        }),
         ("a_paused_shop_is_left_alone", |world| {
             Box::pin(story::change::pause(world))
         }),
         ("one_bad_shop_stops_no_other", |world| {
             Box::pin(story::neighbours::bad(world))
+        }),
+        ("without_a_storage_class_a_shop_says_what_that_means", |world| {
+            Box::pin(story::storage::without_a_class(world))
         }),
         ("two_shops_on_one_server_have_nothing_of_each_other", |world| {
             Box::pin(story::neighbours::external(world))

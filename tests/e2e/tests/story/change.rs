@@ -44,7 +44,7 @@ pub(crate) async fn scale(world: &World) -> anyhow::Result<()> {
 pub(crate) async fn missing_version(world: &World) -> anyhow::Result<()> {
     let namespace = &world.namespace;
     let before = images(world).await?;
-    set(world, r#"{"spec":{"version":"0.0.0-missing"}}"#).await?;
+    world.patch(r#"{"spec":{"version":"0.0.0-missing"}}"#).await?;
     let ready = || namespace.condition(DEMO, "Ready");
     let ready = wait_until("the Shop says why", ready, |ready| ready.reason.contains("Image")).await?;
     ensure!(ready.message.contains("demo-user-service-"), "{ready:?}");
@@ -59,7 +59,7 @@ pub(crate) async fn missing_version(world: &World) -> anyhow::Result<()> {
     let (_forward, shop) = world.demo().await?;
     super::place_an_order(&shop).await?;
 
-    set(world, r#"{"spec":{"version":null}}"#).await?;
+    world.patch(r#"{"spec":{"version":null}}"#).await?;
     namespace.ready(DEMO).await?;
     ensure!(images(world).await? == before, "not what there was before");
     Ok(())
@@ -91,7 +91,9 @@ pub(crate) async fn version(world: &World) -> anyhow::Result<()> {
         }
     };
     let traffic = Traffic::start(namespace, DEMO).await?;
-    set(world, &format!(r#"{{"spec":{{"version":"{next}"}}}}"#)).await?;
+    world
+        .patch(&format!(r#"{{"spec":{{"version":"{next}"}}}}"#))
+        .await?;
     namespace.ready(DEMO).await?;
     traffic.stop().await?;
     let sets = started(world).await?;
@@ -184,7 +186,7 @@ pub(crate) async fn credentials(world: &World) -> anyhow::Result<()> {
 /// Nothing is repaired until it goes on.
 pub(crate) async fn pause(world: &World) -> anyhow::Result<()> {
     let namespace = &world.namespace;
-    set(world, r#"{"spec":{"paused":true}}"#).await?;
+    world.patch(r#"{"spec":{"paused":true}}"#).await?;
     let ready = || namespace.condition(DEMO, "Ready");
     wait_until("the Shop says that it is paused", ready, |ready| {
         ready.reason == "Paused"
@@ -198,16 +200,10 @@ pub(crate) async fn pause(world: &World) -> anyhow::Result<()> {
         namespace.get("service/demo-user-service").await.is_err(),
         "a paused Shop was repaired"
     );
-    set(world, r#"{"spec":{"paused":false}}"#).await?;
+    world.patch(r#"{"spec":{"paused":false}}"#).await?;
     let there = || async { Ok(namespace.get("service/demo-user-service").await.is_ok()) };
     wait_until("the Service is there again", there, |there| *there).await?;
     namespace.ready(DEMO).await
-}
-
-async fn set(world: &World, patch: &str) -> anyhow::Result<()> {
-    let patch = ["patch", "shop", DEMO, "--type=merge", "--patch", patch];
-    world.namespace.kubectl(&patch).await?;
-    Ok(())
 }
 
 /// Of the six services, in the order in which they roll.

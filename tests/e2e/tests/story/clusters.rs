@@ -28,7 +28,7 @@ pub(crate) async fn of_other_operators(_: &World) -> anyhow::Result<()> {
     }
     let namespace = Namespace::create("spread").await?;
     let spec = "{deletionPolicy: Delete, database: {cloudNativePg: {instances: 3, storage: 1Gi}}, \
-        messaging: {rabbitmqCluster: {replicas: 3, storage: 1Gi}}}";
+        messaging: {rabbitmqCluster: {replicas: 3, storage: 10Gi}}}";
     namespace
         .apply(&format!(
             "apiVersion: shop-operator.io/v1alpha1\nkind: Shop\nmetadata: {{name: {SHOP}}}\nspec: {spec}\n"
@@ -48,7 +48,7 @@ pub(crate) async fn of_other_operators(_: &World) -> anyhow::Result<()> {
     );
     let asked = namespace.get(RABBITMQ).await?["spec"].clone();
     ensure!(
-        asked["replicas"] == 3 && asked["persistence"]["storage"] == "1Gi",
+        asked["replicas"] == 3 && asked["persistence"]["storage"] == "10Gi",
         "{asked}"
     );
 

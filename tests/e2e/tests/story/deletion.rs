@@ -12,7 +12,7 @@ use super::{DEMO, OPERATOR, World, file, neighbours::nothing_of, place_an_order}
 pub(crate) async fn retain(world: &World) -> anyhow::Result<()> {
     let namespace = &world.namespace;
     let (forward, shop) = world.demo().await?;
-    let product = place_an_order(&shop).await?;
+    let product = place_an_order(&shop).await?.product;
     drop(forward);
     namespace
         .kubectl(&["delete", "shop", DEMO, "--timeout=60s"])
@@ -22,10 +22,13 @@ pub(crate) async fn retain(world: &World) -> anyhow::Result<()> {
     let get = ["get", kinds, selector, "--output", "name"];
     let left = || namespace.kubectl(&get);
     wait_until("only what is retained is left", left, String::is_empty).await?;
-    let secrets = namespace
-        .kubectl(&["get", "secrets", selector, "--output", "name"])
-        .await?;
-    ensure!(secrets.lines().count() == 10, "{secrets}");
+    // Certificates go with the Shop, credentials stay.
+    let get = ["get", "secrets", selector, "--output", "name"];
+    let left = || namespace.kubectl(&get);
+    wait_until("only credentials are left", left, |secrets| {
+        secrets.lines().count() == 10
+    })
+    .await?;
     let claims = namespace.names("persistentvolumeclaims").await?;
     ensure!(claims.len() == 2, "{claims:?}");
 

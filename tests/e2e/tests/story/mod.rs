@@ -1,5 +1,6 @@
 //! The chapters, and what is passed from one to the next.
 
+pub(crate) mod certificates;
 pub(crate) mod change;
 pub(crate) mod clusters;
 pub(crate) mod deletion;
@@ -8,6 +9,8 @@ pub(crate) mod install;
 pub(crate) mod neighbours;
 pub(crate) mod process;
 pub(crate) mod settled;
+pub(crate) mod storage;
+pub(crate) mod telemetry;
 mod traffic;
 
 use std::{
@@ -45,6 +48,13 @@ impl World {
     pub(crate) async fn demo(&self) -> anyhow::Result<(Forward, Shop)> {
         self.namespace.shop(DEMO).await
     }
+
+    /// Changes the demo by a JSON merge patch.
+    pub(crate) async fn patch(&self, patch: &str) -> anyhow::Result<()> {
+        let patch = ["patch", "shop", DEMO, "--type=merge", "--patch", patch];
+        self.namespace.kubectl(&patch).await?;
+        Ok(())
+    }
 }
 
 /// A file of this checkout.
@@ -53,8 +63,16 @@ pub(crate) fn file(path: &str) -> String {
     root.join(path).to_string_lossy().into_owned()
 }
 
+/// An order, and the product that it is for, of which 7 are left.
+pub(crate) struct Placed {
+    /// As the API shows it.
+    pub(crate) product: Value,
+    /// The same.
+    pub(crate) order: Value,
+}
+
 /// An order that is confirmed, which took all the way through RabbitMQ.
-pub(crate) async fn place_an_order(shop: &Shop) -> anyhow::Result<Value> {
+pub(crate) async fn place_an_order(shop: &Shop) -> anyhow::Result<Placed> {
     let (admin, customer) = (shop.admin().await?, shop.customer().await?);
     let product = admin.new_product("10.99", 10).await?;
     // A service that has just started finds its peers within seconds, as fast as the cluster's DNS forgets that there were
@@ -67,7 +85,7 @@ pub(crate) async fn place_an_order(shop: &Shop) -> anyhow::Result<Value> {
     if order["status"] != "confirmed" || admin.stock_of(&product).await? != 7 {
         bail!("the order is not confirmed, or took no stock: {order}");
     }
-    Ok(product)
+    Ok(Placed { product, order })
 }
 
 type Chapter = for<'a> fn(&'a World) -> Pin<Box<dyn Future<Output = anyhow::Result<()>> + Send + 'a>>;

@@ -56,10 +56,7 @@ pub(crate) async fn bad(world: &World) -> anyhow::Result<()> {
     );
 
     let change = r#"{"spec":{"gateway":{"env":[{"name":"RATE_LIMIT_PER_SECOND","value":"500"}]}}}"#;
-    world
-        .namespace
-        .kubectl(&["patch", "shop", DEMO, "--type=merge", "--patch", change])
-        .await?;
+    world.patch(change).await?;
     world.namespace.ready(DEMO).await?;
     namespace.delete().await
 }
@@ -101,7 +98,7 @@ spec:
         .await?;
     namespace.ready("second").await?;
     let (forward, second) = namespace.shop("second").await?;
-    let product = place_an_order(&second).await?;
+    let product = place_an_order(&second).await?.product;
     let (_demo_forward, demo) = world.demo().await?;
     let path = format!("/products/{}", product["id"].as_str().unwrap_or_default());
     demo.anybody().get(path).await?.is(404)?;

@@ -33,7 +33,7 @@ impl Service {
     }
 
     pub(crate) async fn start_with(config: Config) -> Self {
-        let running = user_service::start(config).await.unwrap();
+        let running = Box::pin(user_service::start(config)).await.unwrap();
         let client = UserServiceClient::connect(format!("http://{}", running.addr()))
             .await
             .unwrap();

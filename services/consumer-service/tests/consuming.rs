@@ -170,6 +170,7 @@ async fn a_back_end_that_is_down_holds_the_batch_and_uses_up_no_delivery() {
     until(|| peers.state().allocation_calls.len() >= 5).await;
     assert_eq!(queue.waiting(QUEUE).await, 0, "it is held, not given back");
     running.stop().await.unwrap();
+    until_waiting(&queue, QUEUE, 1).await;
     let message = queue.take(QUEUE).await.expect("it came back at the end");
     assert_eq!(id_of(&message), id);
     let count = message

@@ -7,8 +7,8 @@
 //! what Kubernetes does not hold: databases with their roles, and RabbitMQ's queues with their users.
 //!
 //! Where to go for a change: a field of the resource in [`crd`]; what it means in [`validate`]; the objects in [`build`], a
-//! file per subject; what is secret in [`credentials`] and [`certificates`]; what the operators of PostgreSQL and RabbitMQ call things in
-//! [`clusters`]; one Shop's turn from beginning to end in `controller/reconcile.rs`.
+//! file per subject; what is secret in [`credentials`] and [`certificates`]; what the operators of PostgreSQL and RabbitMQ
+//! call things in [`clusters`]; one Shop's turn from beginning to end in `controller/reconcile.rs`.
 
 #![allow(
     clippy::doc_markdown,

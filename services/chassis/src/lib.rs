@@ -4,10 +4,12 @@
 //! A service is a library with one function, `start(config) -> Result<Running, StartError>`, and a `main.rs` that
 //! hands it to [`run`]. Inside `start`, [`Service::bind`] opens the listeners, its methods add what the service needs
 //! ([`Service::tls`], [`Service::postgres`], [`Service::grpc_channel`], [`Service::spawn`]), and
-//! [`Service::serve_grpc`] or [`Service::serve_http`] begins to answer. A test calls the same `start` with port 0 and gets the real thing.
+//! [`Service::serve_grpc`] or [`Service::serve_http`] begins to answer. A test calls the same `start` with port 0 and
+//! gets the real thing.
 //!
 //! Where to go for a change: flags and environment variables in [`config`]; what a span or a log line looks like in
-//! [`telemetry`]; deadlines, errors and balancing of calls in [`grpc`]; certificates in [`tls`]; the queues in [`amqp::topology`].
+//! [`telemetry`]; deadlines, errors and balancing of calls in [`grpc`]; certificates in [`tls`]; the queues in
+//! [`amqp::topology`].
 
 pub mod amqp;
 pub mod batch;

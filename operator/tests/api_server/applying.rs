@@ -1,9 +1,12 @@
 //! Objects are written when they differ, and only then.
 
-use std::time::Duration;
+use std::{collections::BTreeSet, time::Duration};
 
 use futures::StreamExt as _;
-use k8s_openapi::{api::core::v1::Service, jiff::Timestamp};
+use k8s_openapi::{
+    api::core::v1::{Secret, Service},
+    jiff::Timestamp,
+};
 use kube::{
     Api, Client, ResourceExt as _,
     api::{DeleteParams, ListParams, Patch, PatchParams, PostParams},
@@ -189,16 +192,22 @@ async fn what_is_wanted_no_longer_goes_and_what_is_kept_stays() {
             .len(),
         0
     );
-    // Secrets outlive their Shop, and so even a spec that wants none of them.
-    let none: [k8s_openapi::api::core::v1::Secret; 0] = [];
-    assert_eq!(
-        world
-            .applier
-            .prune(&world.owner, &world.known.secrets, &none)
-            .await
-            .unwrap(),
-        0
-    );
+    // Credentials outlive their Shop, and so even a spec that wants none of them. Certificates do not.
+    let made = &world.resources.foundation.secrets;
+    let outlives = |secret: &&Secret| secret.metadata.owner_references.is_none();
+    let kept: BTreeSet<_> = made.iter().filter(outlives).map(Secret::name_any).collect();
+    assert!(!kept.is_empty() && kept.len() < made.len(), "{kept:?}");
+    let none: [Secret; 0] = [];
+    let pruned = world
+        .applier
+        .prune(&world.owner, &world.known.secrets, &none)
+        .await
+        .unwrap();
+    assert_eq!(pruned, made.len() - kept.len());
+    let secrets: Api<Secret> = Api::namespaced(world.client.clone(), &world.owner.namespace);
+    let left = secrets.list(&ListParams::default()).await.unwrap();
+    let left: BTreeSet<_> = left.iter().map(Secret::name_any).collect();
+    assert_eq!(left, kept);
     world.end().await;
 }
 

@@ -38,7 +38,7 @@ async fn create_strictly(client: &Client, shop: &DynamicObject) -> kube::Result<
 }
 
 /// A spec that is refused, and what the answer must name.
-const REFUSED: [(&str, &str); 60] = [
+const REFUSED: [(&str, &str); 61] = [
     ("{version: ''}", "spec.version"),
     ("{version: 'not a tag'}", "spec.version"),
     ("{version: 1.5}", "spec.version"),
@@ -223,8 +223,9 @@ const REFUSED: [(&str, &str); 60] = [
     ),
     ("{paused: maybe}", "spec.paused"),
     ("{networkPolicy: {enabled: 1}}", "spec.networkPolicy.enabled"),
-    // Not there yet, and nothing is worse than a setting that is taken and does nothing.
-    ("{tls: {}}", "spec.tls"),
+    ("{tls: {enabled: 'yes'}}", "spec.tls.enabled"),
+    // Nothing is worse than a setting that is taken and does nothing.
+    ("{tls: {secretName: mine}}", "spec.tls.secretName"),
     ("{credentials: {rotation: 30d}}", "spec.credentials"),
 ];
 

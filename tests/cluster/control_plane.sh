@@ -32,10 +32,10 @@ run_kubeadm() {
 
 start_etcd() {
     rotate_log etcd
-    # Nobody wants this data after a power failure.
+    # Nobody wants this data after a power failure. Thousands of objects in all their versions must fit.
     start_in_node etcd "$CLUSTER_DIR/bin/etcd" --data-dir "$CLUSTER_DIR/etcd" --unsafe-no-fsync --log-level warn \
         --listen-client-urls http://127.0.0.1:2379 --advertise-client-urls http://127.0.0.1:2379 \
-        --listen-peer-urls http://127.0.0.1:2380
+        --listen-peer-urls http://127.0.0.1:2380 --quota-backend-bytes $((8 << 30))
 }
 
 start_api_server() {
@@ -61,7 +61,9 @@ start_api_server() {
 }
 
 start_controllers() {
-    local pki=$CLUSTER_DIR/pki
+    local pki=$CLUSTER_DIR/pki limits=()
+    # Their own limits are for a control plane on many machines, and bound everything where a thousand pods start at once.
+    [[ -z ${CLUSTER_API_QPS:-} ]] || limits=(--kube-api-qps "$CLUSTER_API_QPS" --kube-api-burst $((CLUSTER_API_QPS * 2)))
     rotate_log kube-controller-manager
     rotate_log kube-scheduler
     start_in_node kube-controller-manager "$CLUSTER_DIR/bin/kube-controller-manager" \
@@ -73,12 +75,12 @@ start_controllers() {
         --client-ca-file "$pki/ca.crt" --root-ca-file "$pki/ca.crt" \
         --requestheader-client-ca-file "$pki/front-proxy-ca.crt" \
         --cluster-signing-cert-file "$pki/ca.crt" --cluster-signing-key-file "$pki/ca.key" \
-        --service-account-private-key-file "$pki/sa.key"
+        --service-account-private-key-file "$pki/sa.key" "${limits[@]}"
     start_in_node kube-scheduler "$CLUSTER_DIR/bin/kube-scheduler" \
         --kubeconfig "$CLUSTER_DIR/scheduler.conf" \
         --authentication-kubeconfig "$CLUSTER_DIR/scheduler.conf" \
         --authorization-kubeconfig "$CLUSTER_DIR/scheduler.conf" \
-        --bind-address 127.0.0.1 --leader-elect=false
+        --bind-address 127.0.0.1 --leader-elect=false "${limits[@]}"
 }
 
 # admit_admin: what `kubeadm init` grants: to the administrators everything, to the API server the kubelet's logs.

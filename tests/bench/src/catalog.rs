@@ -28,9 +28,10 @@ pub(crate) async fn fill(inventory: &PgPool, count: usize) -> anyhow::Result<()>
             .bind(missing)
             .execute(inventory)
             .await?;
-        sqlx::raw_sql("VACUUM ANALYZE products; VACUUM ANALYZE stock")
-            .execute(inventory)
-            .await?;
+        // One by one: several statements at once would be a transaction, in which nothing can be vacuumed.
+        for statement in ["VACUUM ANALYZE products", "VACUUM ANALYZE stock"] {
+            sqlx::raw_sql(statement).execute(inventory).await?;
+        }
     }
     Ok(())
 }

@@ -28,6 +28,11 @@ impl Latencies {
         self.0.len()
     }
 
+    /// How many are longer than that.
+    pub(crate) fn above(&self, limit: Duration) -> usize {
+        self.0.iter().filter(|duration| **duration > limit).count()
+    }
+
     pub(crate) fn percentiles(mut self) -> Percentiles {
         self.0.sort_unstable();
         let at = |percent: usize| {

@@ -1,13 +1,15 @@
-//! Measures a running shop through its gateway, and prints what it found as tables and as JSON.
+//! Measures a running shop through its gateway, or the operator in a cluster, and prints what it found as tables and as
+//! JSON.
 //!
-//! `tests/bench/run` starts a shop and calls this program. Nothing here passes or fails: these are figures to compare
-//! within one run on one machine. The yardstick is pgbench on the same PostgreSQL in the same run, writing the same
-//! rows into the same schema.
+//! `tests/bench/run` starts what is measured and calls this program. Nothing here passes or fails: these are figures to
+//! compare within one run on one machine. Each has a yardstick of the same run: for orders it is pgbench on the same
+//! PostgreSQL, writing the same rows into the same schema; for the operator it is helm, with the same objects.
 
 mod catalog;
 mod floor;
 mod http_client;
 mod latency;
+mod operator;
 mod orders;
 mod processes;
 mod products;
@@ -17,17 +19,13 @@ use std::{path::PathBuf, time::Duration};
 
 use clap::{Parser, Subcommand};
 
+use self::{
+    operator::OperatorArgs,
+    shop::{Shop, ShopArgs},
+};
+
 #[derive(Parser)]
 struct Arguments {
-    /// The gateway of the shop to measure.
-    #[arg(long, env = "GATEWAY_URL", default_value = "http://127.0.0.1:8080")]
-    gateway_url: url::Url,
-    /// The first admin.
-    #[arg(long, env = "ADMIN_EMAIL")]
-    admin_email: String,
-    /// Where the shop's pid files are.
-    #[arg(long, env = "SHOP_RUN_DIR", default_value = ".shop/run")]
-    run_dir: PathBuf,
     /// Where to write the figures as JSON, besides printing them.
     #[arg(long)]
     json: Option<PathBuf>,
@@ -39,6 +37,8 @@ struct Arguments {
 enum Scenario {
     /// Orders per second beside pgbench's, latencies, and CPU time per order of each process.
     Orders {
+        #[command(flatten)]
+        shop: ShopArgs,
         /// How many clients at once, each waiting for its answer before its next order.
         #[arg(long, value_delimiter = ',', default_value = "1,16,64")]
         clients: Vec<usize>,
@@ -51,6 +51,8 @@ enum Scenario {
     },
     /// The products list with many products.
     Products {
+        #[command(flatten)]
+        shop: ShopArgs,
         /// How many products there are to be.
         #[arg(long, default_value_t = 1_000_000)]
         products: usize,
@@ -58,19 +60,27 @@ enum Scenario {
         #[arg(long, default_value_t = 300)]
         requests: usize,
     },
+    /// How soon a Shop is ready beside what helm needs for the same objects, and what many Shops cost the operator. The
+    /// cluster is the one that KUBECONFIG names.
+    Operator(OperatorArgs),
 }
 
 #[tokio::main]
 async fn main() -> anyhow::Result<()> {
     let arguments = Arguments::parse();
-    let shop = shop::Shop::connect(&arguments).await?;
     let figures = match arguments.scenario {
         Scenario::Orders {
+            shop,
             clients,
             duration,
             products,
-        } => orders::measure(&shop, &clients, duration, products).await?,
-        Scenario::Products { products, requests } => products::measure(&shop, products, requests).await?,
+        } => orders::measure(&Shop::connect(&shop).await?, &clients, duration, products).await?,
+        Scenario::Products {
+            shop,
+            products,
+            requests,
+        } => products::measure(&Shop::connect(&shop).await?, products, requests).await?,
+        Scenario::Operator(arguments) => operator::measure(&arguments).await?,
     };
     let figures = serde_json::to_string_pretty(&figures)?;
     println!("\n{figures}");

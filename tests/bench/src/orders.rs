@@ -37,9 +37,9 @@ struct Step {
     /// From the last 201 until no order was pending.
     drained_seconds: f64,
     /// CPU time per order in microseconds, by process.
-    cpu_micros: BTreeMap<&'static str, f64>,
+    cpu_micros: BTreeMap<String, f64>,
     /// Resident memory in MiB, by process.
-    resident_mib: BTreeMap<&'static str, f64>,
+    resident_mib: BTreeMap<String, f64>,
 }
 
 pub(crate) async fn measure(
@@ -87,7 +87,7 @@ async fn step(
         .iter()
         .map(|(name, cpu)| {
             let used = cpu.saturating_sub(before.get(name).copied().unwrap_or_default());
-            (*name, used.as_secs_f64() * 1e6 / count)
+            (name.clone(), used.as_secs_f64() * 1e6 / count)
         })
         .collect();
     let orders_per_second = count / elapsed.as_secs_f64();

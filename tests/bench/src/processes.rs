@@ -1,8 +1,14 @@
-//! What the shop's processes use, as the kernel accounts it in `/proc`.
+//! What the shop's and the cluster's processes use, as the kernel accounts it in `/proc`.
 
-use std::{collections::BTreeMap, fs, path::Path, time::Duration};
+use std::{
+    collections::BTreeMap,
+    fs,
+    path::{Path, PathBuf},
+    time::Duration,
+};
 
 use anyhow::Context as _;
+use serde::Serialize;
 
 const NAMES: [&str; 8] = [
     "api-gateway",
@@ -20,7 +26,7 @@ const TICK: Duration = Duration::from_millis(10);
 const PARENT: usize = 1;
 const CPU: [usize; 4] = [11, 12, 13, 14];
 
-pub(crate) struct Processes(Vec<(&'static str, u32)>);
+pub(crate) struct Processes(Vec<(String, u32)>);
 
 impl Processes {
     /// Those that the shop started; a PostgreSQL or RabbitMQ that it was given is not ours to look at.
@@ -28,39 +34,91 @@ impl Processes {
         let mut found = Vec::new();
         for name in NAMES {
             let path = run_dir.join(format!("{name}.pid"));
-            let Ok(identity) = fs::read_to_string(&path) else {
-                continue;
-            };
-            let pid = identity
-                .split_whitespace()
-                .nth(1)
-                .with_context(|| format!("{} has no pid", path.display()))?;
-            found.push((name, pid.parse()?));
+            if let Ok(identity) = fs::read_to_string(&path) {
+                found.push((name.to_owned(), pid_of(&identity, &path)?));
+            }
         }
         Ok(Self(found))
     }
 
-    /// CPU time so far by name, that of the processes' children included: PostgreSQL has one per connection.
-    pub(crate) fn cpu(&self) -> BTreeMap<&'static str, Duration> {
+    /// Every one that has a pid file in one of the folders.
+    pub(crate) fn all(run_dirs: &[PathBuf]) -> anyhow::Result<Self> {
+        let mut found = Vec::new();
+        for folder in run_dirs {
+            let files = fs::read_dir(folder).with_context(|| format!("no folder {}", folder.display()))?;
+            for file in files {
+                let path = file?.path();
+                let name = path
+                    .file_stem()
+                    .unwrap_or_default()
+                    .to_string_lossy()
+                    .into_owned();
+                if path.extension().is_some_and(|extension| extension == "pid") {
+                    found.push((name, pid_of(&fs::read_to_string(&path)?, &path)?));
+                }
+            }
+        }
+        Ok(Self(found))
+    }
+
+    /// One more.
+    pub(crate) fn add(&mut self, name: &str, pid: u32) {
+        self.0.push((name.to_owned(), pid));
+    }
+
+    /// CPU time so far by name, that of the processes' children included: PostgreSQL has one per connection, and one that
+    /// runs in other namespaces is the child of what put it there.
+    pub(crate) fn cpu(&self) -> BTreeMap<String, Duration> {
         let all = table();
+        let has_a_name = |id: u32| self.0.iter().any(|(_, pid)| *pid == id);
         self.0
             .iter()
             .map(|(name, pid)| {
                 let of_family = all
                     .iter()
-                    .filter(|(id, process)| *id == pid || process.parent == *pid);
-                (*name, of_family.map(|(_, process)| process.cpu).sum())
+                    .filter(|(id, process)| *id == pid || (process.parent == *pid && !has_a_name(**id)));
+                (name.clone(), of_family.map(|(_, process)| process.cpu).sum())
             })
             .collect()
     }
 
     /// Resident memory now by name, in MiB, for the services alone: PostgreSQL's processes share theirs.
-    pub(crate) fn resident(&self) -> BTreeMap<&'static str, f64> {
+    pub(crate) fn resident(&self) -> BTreeMap<String, f64> {
         let services = self.0.iter().filter(|(name, _)| name.contains('-'));
         services
-            .filter_map(|(name, pid)| Some((*name, resident(*pid)?)))
+            .filter_map(|(name, pid)| Some((name.clone(), memory(*pid)?.resident_mib)))
             .collect()
     }
+}
+
+/// The pid in a pid file: the boot's id, the pid and the time of its start.
+fn pid_of(identity: &str, path: &Path) -> anyhow::Result<u32> {
+    let pid = identity.split_whitespace().nth(1);
+    let pid = pid.with_context(|| format!("{} has no pid", path.display()))?;
+    Ok(pid.parse()?)
+}
+
+/// What a process has of the machine's memory.
+#[derive(Clone, Copy, Debug, Serialize)]
+pub(crate) struct Memory {
+    /// Now.
+    pub(crate) resident_mib: f64,
+    /// The most that it ever had.
+    pub(crate) peak_mib: f64,
+}
+
+/// None if the process is gone.
+pub(crate) fn memory(pid: u32) -> Option<Memory> {
+    let status = fs::read_to_string(format!("/proc/{pid}/status")).ok()?;
+    let mib = |key: &str| {
+        let line = status.lines().find_map(|line| line.strip_prefix(key))?;
+        let kib: u32 = line.trim().strip_suffix(" kB")?.parse().ok()?;
+        Some(f64::from(kib) / 1024.0)
+    };
+    Some(Memory {
+        resident_mib: mib("VmRSS:")?,
+        peak_mib: mib("VmHWM:")?,
+    })
 }
 
 struct Process {
@@ -88,11 +146,4 @@ fn process(pid: u32) -> Option<Process> {
         parent: number(PARENT)?,
         cpu: TICK * ticks,
     })
-}
-
-fn resident(pid: u32) -> Option<f64> {
-    let status = fs::read_to_string(format!("/proc/{pid}/status")).ok()?;
-    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"))?;
-    let kib: u32 = line.trim().strip_suffix(" kB")?.parse().ok()?;
-    Some(f64::from(kib) / 1024.0)
 }

@@ -1,12 +1,29 @@
 //! The shop under measurement: its gateway, its databases and its processes.
 
+use std::path::PathBuf;
+
 use anyhow::{Context as _, ensure};
+use clap::Args;
 use serde_json::json;
 use sqlx::PgPool;
 use url::Url;
 use uuid::Uuid;
 
-use crate::{Arguments, http_client::Client, processes::Processes};
+use crate::{http_client::Client, processes::Processes};
+
+/// Where it is.
+#[derive(Args)]
+pub(crate) struct ShopArgs {
+    /// The gateway of the shop to measure.
+    #[arg(long, env = "GATEWAY_URL", default_value = "http://127.0.0.1:8080")]
+    gateway_url: Url,
+    /// The first admin.
+    #[arg(long, env = "ADMIN_EMAIL")]
+    admin_email: String,
+    /// Where the shop's pid files are.
+    #[arg(long, env = "SHOP_RUN_DIR", default_value = ".shop/run")]
+    run_dir: PathBuf,
+}
 
 pub(crate) struct Shop {
     pub(crate) gateway: Url,
@@ -21,7 +38,7 @@ pub(crate) struct Shop {
 
 impl Shop {
     /// `DATABASE_URL` and `ADMIN_PASSWORD` come from the environment alone: they are secrets.
-    pub(crate) async fn connect(arguments: &Arguments) -> anyhow::Result<Self> {
+    pub(crate) async fn connect(arguments: &ShopArgs) -> anyhow::Result<Self> {
         let database_url: Url = std::env::var("DATABASE_URL")
             .context("DATABASE_URL must be set")?
             .parse()?;

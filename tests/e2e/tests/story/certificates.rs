@@ -5,16 +5,8 @@ use e2e::{kubernetes::Forward, wait_until};
 use proto::inventory::{ListProductsRequest, inventory_service_client::InventoryServiceClient};
 use tonic::transport::{Certificate, ClientTlsConfig, Endpoint, Identity};
 
-use super::{DEMO, World, place_an_order, traffic::Traffic};
+use super::{DEMO, PROGRAMS, World, place_an_order, traffic::Traffic};
 
-const PROGRAMS: [&str; 6] = [
-    "user-service",
-    "inventory-service",
-    "producer-service",
-    "order-service",
-    "consumer-service",
-    "api-gateway",
-];
 /// 2000-01-01T00:00:00Z, as a Secret has it.
 const LONG_AGO: &str = "MjAwMC0wMS0wMVQwMDowMDowMFo=";
 

@@ -6,7 +6,7 @@ use anyhow::{Context as _, ensure};
 use e2e::wait_until;
 use serde_json::Value;
 
-use super::{DEMO, World, traffic::Traffic};
+use super::{DEMO, PROGRAMS, World, traffic::Traffic};
 
 /// By the scale subresource, and back.
 pub(crate) async fn scale(world: &World) -> anyhow::Result<()> {
@@ -110,15 +110,7 @@ pub(crate) async fn version(world: &World) -> anyhow::Result<()> {
             )
         })
         .collect();
-    let expected = [
-        "user-service",
-        "inventory-service",
-        "producer-service",
-        "order-service",
-        "consumer-service",
-        "api-gateway",
-    ];
-    ensure!(order == expected, "they rolled in the order {order:?}");
+    ensure!(order == PROGRAMS, "they rolled in the order {order:?}");
     let status = namespace.get("shop/demo").await?["status"].clone();
     ensure!(status["version"] == next.as_str(), "{status}");
     let (_forward, shop) = world.demo().await?;
@@ -209,11 +201,8 @@ pub(crate) async fn pause(world: &World) -> anyhow::Result<()> {
 /// Of the six services, in the order in which they roll.
 async fn images(world: &World) -> anyhow::Result<Vec<String>> {
     let mut images = Vec::new();
-    for program in ["user", "inventory", "producer", "order", "consumer"] {
-        let deployment: Value = world
-            .namespace
-            .get(&format!("deployment/demo-{program}-service"))
-            .await?;
+    for program in PROGRAMS {
+        let deployment: Value = world.namespace.get(&format!("deployment/demo-{program}")).await?;
         let image = &deployment["spec"]["template"]["spec"]["containers"][0]["image"];
         images.push(image.as_str().unwrap_or_default().to_owned());
     }

@@ -3,7 +3,7 @@
 use anyhow::ensure;
 use e2e::kubernetes::{helm, kubectl};
 
-use super::{DEMO, OPERATOR, World, file, place_an_order};
+use super::{DEMO, OPERATOR, PROGRAMS, World, file, place_an_order};
 
 /// Helm installs the operator, looking at back ends more often than it does by default.
 pub(crate) async fn operator(_: &World) -> anyhow::Result<()> {
@@ -51,14 +51,7 @@ pub(crate) async fn shop(world: &World) -> anyhow::Result<()> {
         ensure!(condition.status == "True", "{kind}: {condition:?}");
     }
     ensure!(status["deadLetters"] == 0, "{status}");
-    for program in [
-        "api-gateway",
-        "user-service",
-        "inventory-service",
-        "order-service",
-        "producer-service",
-        "consumer-service",
-    ] {
+    for program in PROGRAMS {
         let service = &status["services"][program];
         ensure!(
             service["ready"] == 1 && service["desired"] == 1,

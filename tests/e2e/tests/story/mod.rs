@@ -34,6 +34,15 @@ use serde_json::Value;
 
 /// Where the operator is installed.
 pub(crate) const OPERATOR: &str = "shop-system";
+/// The services, in the order in which they roll: each after those that it calls.
+pub(crate) const PROGRAMS: [&str; 6] = [
+    "user-service",
+    "inventory-service",
+    "producer-service",
+    "order-service",
+    "consumer-service",
+    "api-gateway",
+];
 /// The Shop of the story.
 pub(crate) const DEMO: &str = "demo";
 

@@ -6,24 +6,26 @@ mod take_over;
 use std::{
     collections::{HashMap, HashSet},
     fmt::Debug,
-    sync::{Mutex, PoisonError},
+    sync::{Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
 
 use futures::{StreamExt as _, TryStreamExt as _, stream};
-use k8s_openapi::{NamespaceResourceScope, apimachinery::pkg::apis::meta::v1::ObjectMeta};
+use k8s_openapi::NamespaceResourceScope;
 use kube::{
     Api, Client, Resource, ResourceExt as _,
     api::{DeleteParams, Patch, PatchParams, Preconditions},
-    core::PartialObjectMeta,
-    runtime::reflector::{ObjectRef, Store},
 };
 use serde::{Serialize, de::DeserializeOwned};
 
-use crate::{names::INSTANCE, revision::Revision};
+use crate::{
+    names::OPERATOR,
+    observed::{Observations, Observed, key},
+    revision::Revision,
+};
 
 /// Who the API server notes as the owner of the fields.
-pub const FIELD_MANAGER: &str = "shop-operator";
+pub const FIELD_MANAGER: &str = OPERATOR;
 /// How long a request to the API server may take.
 pub const DEADLINE: Duration = Duration::from_secs(15);
 /// How many objects of a Shop are written at once.
@@ -102,30 +104,22 @@ pub struct Owner {
 
 impl Owner {
     /// Whether an object is this Shop's: by its controller, or, where it outlives its Shop, by its labels.
-    fn has(&self, meta: &ObjectMeta) -> bool {
-        let references = meta.owner_references.as_deref().unwrap_or_default();
-        let controller = references
-            .iter()
-            .find(|reference| reference.controller == Some(true));
-        if let Some(controller) = controller {
-            return controller.uid == self.uid;
+    fn has<K, F>(&self, object: &Observed<K, F>) -> bool {
+        match &object.controller {
+            Some(_) => self.controls(object),
+            None => object.shop.as_deref() == Some(&self.name),
         }
-        let label = |key: &str| meta.labels.as_ref()?.get(key).map(String::as_str);
-        label(INSTANCE) == Some(&self.name) && label("app.kubernetes.io/managed-by") == Some(FIELD_MANAGER)
     }
 
     /// Whether an object is to be removed where it is not wanted: what outlives its Shop is not.
-    fn controls(&self, meta: &ObjectMeta) -> bool {
-        let references = meta.owner_references.as_deref().unwrap_or_default();
-        references
-            .iter()
-            .any(|reference| reference.controller == Some(true) && reference.uid == self.uid)
+    fn controls<K, F>(&self, object: &Observed<K, F>) -> bool {
+        object.controller.as_deref() == Some(&self.uid)
     }
 }
 
 /// What was applied, and what the object was like right afterwards.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct Applied {
-    owner_uid: String,
     desired: Revision,
     object: Revision,
 }
@@ -133,7 +127,8 @@ struct Applied {
 /// Writes objects. It remembers what it wrote, so that an object that is as it should be costs no request.
 pub struct Applier {
     client: Client,
-    applied: Mutex<HashMap<(String, String, String), Applied>>,
+    /// By the uid of the Shop; then by kind and name.
+    applied: Mutex<HashMap<String, HashMap<String, Applied>>>,
 }
 
 impl Applier {
@@ -146,16 +141,16 @@ impl Applier {
     }
 
     /// Makes the objects of one kind as desired. Returns those that it had to write, as they are now.
-    pub async fn apply<K, S>(
+    pub async fn apply<K, F>(
         &self,
         owner: &Owner,
-        known: &Store<S>,
+        known: &Observations<K, F>,
         desired: &[K],
     ) -> Result<Vec<K>, ApplyError>
     where
         K: Resource<DynamicType = (), Scope = NamespaceResourceScope>,
-        K: Clone + Debug + Serialize + DeserializeOwned + Send + Sync,
-        S: Resource<DynamicType = ()> + Clone + Send + Sync + 'static,
+        K: Clone + Debug + Serialize + DeserializeOwned + Send + Sync + 'static,
+        F: Clone + Send + Sync + 'static,
     {
         // A closure over the references could not be sent between threads: <https://github.com/rust-lang/rust/issues/102211>.
         let mut requests = Vec::with_capacity(desired.len());
@@ -169,31 +164,31 @@ impl Applier {
         Ok(written.into_iter().flatten().collect())
     }
 
-    async fn apply_one<K, S>(
+    async fn apply_one<K, F>(
         &self,
         owner: &Owner,
-        known: &Store<S>,
+        known: &Observations<K, F>,
         desired: &K,
     ) -> Result<Option<K>, ApplyError>
     where
         K: Resource<DynamicType = (), Scope = NamespaceResourceScope>,
-        K: Clone + Debug + Serialize + DeserializeOwned,
-        S: Resource<DynamicType = ()> + Clone + 'static,
+        K: Clone + Debug + Serialize + DeserializeOwned + 'static,
+        F: Clone + 'static,
     {
-        let name = desired.name_any();
-        let key = (K::kind(&()).into_owned(), owner.namespace.clone(), name.clone());
+        let (kind, name) = (K::kind(&()), desired.name_any());
         let wanted = Revision::of_bytes(&serde_json::to_vec(desired).unwrap_or_default());
-        let live = known.get(&ObjectRef::<S>::new(&name).within(&owner.namespace));
-        let seen = live.as_ref().and_then(|live| Revision::of_stripped(live.meta()));
-        if self.is_as_applied(&key, wanted, seen) {
+        let live = known.get(&key(&owner.namespace, &name));
+        if let Some(live) = &live
+            && self.is_as_applied(owner, &kind, &name, wanted, live.revision)
+        {
             return Ok(None);
         }
         let api: Api<K> = Api::namespaced(self.client.clone(), &owner.namespace);
-        if live.is_none_or(|live| !owner.has(live.meta())) {
-            let metadata: Api<PartialObjectMeta<K>> = Api::namespaced(self.client.clone(), &owner.namespace);
-            let there = within::<K, _>(&name, metadata.get_opt(&name)).await?;
-            if there.is_some_and(|there| !owner.has(&there.metadata)) {
-                let (kind, name) = (key.0, name);
+        if live.is_none_or(|live| !owner.has(&live)) {
+            let there = within::<K, _>(&name, api.get_metadata_opt(&name)).await?;
+            let there = there.map(|there| Observed::<K>::of(&there.metadata, ()));
+            if there.is_some_and(|there| !owner.has(&there)) {
+                let kind = kind.into_owned();
                 return Err(ApplyError::Taken { kind, name });
             }
         }
@@ -206,47 +201,38 @@ impl Applier {
             }
             applied => applied?,
         };
-        tracing::debug!(kind = key.0, namespace = key.1, name = key.2, "applied");
-        let mark = Applied {
-            owner_uid: owner.uid.clone(),
-            desired: wanted,
-            object: Revision::of(applied.meta()),
-        };
-        self.lock().insert(key, mark);
+        self.note(owner, &kind, &name, wanted, Revision::of(applied.meta()));
         Ok(Some(applied))
     }
 
     /// Removes the Shop's objects of one kind that are not desired. Says how many there were.
-    pub async fn prune<K, S>(
+    pub async fn prune<K, F>(
         &self,
         owner: &Owner,
-        known: &Store<S>,
+        known: &Observations<K, F>,
         desired: &[K],
     ) -> Result<usize, ApplyError>
     where
-        K: Resource<DynamicType = (), Scope = NamespaceResourceScope> + Clone + Debug + DeserializeOwned,
-        S: Resource<DynamicType = ()> + Clone + 'static,
+        K: Resource<DynamicType = (), Scope = NamespaceResourceScope>,
+        K: Clone + Debug + DeserializeOwned + 'static,
+        F: Clone + 'static,
     {
         let desired: HashSet<&str> = desired
             .iter()
             .filter_map(|object| object.meta().name.as_deref())
             .collect();
         let unwanted = known.state_filter(|object| {
-            let meta = object.meta();
-            meta.namespace.as_ref() == Some(&owner.namespace)
-                && owner.controls(meta)
-                && meta.deletion_timestamp.is_none()
-                && meta.name.as_deref().is_some_and(|name| !desired.contains(name))
+            owner.controls(object) && !object.is_ending && !desired.contains(&*object.name)
         });
         let api: Api<K> = Api::namespaced(self.client.clone(), &owner.namespace);
         for object in &unwanted {
-            let name = object.name_any();
+            let name = &object.name;
             let parameters = DeleteParams::background().preconditions(Preconditions {
-                uid: object.uid(),
+                uid: Some(object.uid.to_string()),
                 resource_version: None,
             });
-            match within::<K, _>(&name, api.delete(&name, &parameters)).await {
-                Ok(_) => tracing::info!(kind = %K::kind(&()), name, "wanted no longer, and removed"),
+            match within::<K, _>(name, api.delete(name, &parameters)).await {
+                Ok(_) => tracing::info!(kind = %K::kind(&()), %name, "wanted no longer, and removed"),
                 Err(ApplyError::Request { source, .. }) if is_gone(&source) => {}
                 Err(error) => return Err(error),
             }
@@ -256,23 +242,39 @@ impl Applier {
 
     /// Forgets the objects of Shops that are gone.
     pub fn forget(&self, is_there: impl Fn(&str) -> bool) {
-        self.lock().retain(|_, applied| is_there(&applied.owner_uid));
+        self.lock().retain(|uid, _| is_there(uid));
     }
 
     fn is_as_applied(
         &self,
-        key: &(String, String, String),
-        wanted: Revision,
-        seen: Option<Revision>,
+        owner: &Owner,
+        kind: &str,
+        name: &str,
+        desired: Revision,
+        object: Revision,
     ) -> bool {
-        self.lock()
-            .get(key)
-            .is_some_and(|applied| applied.desired == wanted && Some(applied.object) == seen)
+        let applied = self.lock();
+        let applied = applied
+            .get(&owner.uid)
+            .and_then(|of_shop| of_shop.get(&within_shop(kind, name)));
+        applied.is_some_and(|applied| *applied == Applied { desired, object })
     }
 
-    fn lock(&self) -> std::sync::MutexGuard<'_, HashMap<(String, String, String), Applied>> {
+    fn note(&self, owner: &Owner, kind: &str, name: &str, desired: Revision, object: Revision) {
+        tracing::debug!(kind, namespace = owner.namespace, name, "applied");
+        let mut applied = self.lock();
+        let of_shop = applied.entry(owner.uid.clone()).or_default();
+        of_shop.insert(within_shop(kind, name), Applied { desired, object });
+    }
+
+    fn lock(&self) -> MutexGuard<'_, HashMap<String, HashMap<String, Applied>>> {
         self.applied.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+/// What an object of a Shop is remembered by.
+fn within_shop(kind: &str, name: &str) -> String {
+    format!("{kind}/{name}")
 }
 
 /// Makes what others have set in an object this operator's to remove.

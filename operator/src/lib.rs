@@ -3,7 +3,8 @@
 //! Reconciling is a pipeline: *fetch → validate → build → apply → status*. What decides is pure, knows no client, and is
 //! tested without a cluster: [`validate`] (what a Shop asks for), [`build`] (its objects), [`rollout`] (in which order they
 //! change), [`rotation`] (new logins for old ones), [`diagnosis`] (why pods are not ready) and [`status`]. [`controller`]
-//! joins these: it asks what is there, has [`apply`] write what differs, by what [`watch`] knows, and has [`provision`] make
+//! joins these: it asks what is there, has [`apply`] write what differs, by what [`watch`] knows
+//! ([`observed`]), and has [`provision`] make
 //! what Kubernetes does not hold: databases with their roles, and RabbitMQ's queues with their users.
 //!
 //! Where to go for a change: a field of the resource in [`crd`]; what it means in [`validate`]; the objects in [`build`], a
@@ -27,6 +28,7 @@ pub mod diagnosis;
 pub mod existing;
 pub mod leader;
 pub mod names;
+pub mod observed;
 pub mod process;
 pub mod provision;
 pub mod revision;

@@ -96,6 +96,10 @@ impl Program {
 
 /// The label that says which Shop an object belongs to.
 pub const INSTANCE: &str = "app.kubernetes.io/instance";
+/// The label that says who looks after an object.
+pub const MANAGED_BY: &str = "app.kubernetes.io/managed-by";
+/// What the operator calls itself: in that label, and as the owner of fields.
+pub const OPERATOR: &str = "shop-operator";
 
 /// What the PostgreSQL of a Shop is called, embedded or a cluster.
 pub const POSTGRES: &str = "postgres";

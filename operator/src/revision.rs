@@ -6,11 +6,7 @@
 //! what was sent can't.
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
-use kube::Resource;
 use sha2::{Digest as _, Sha256};
-
-/// Where a cached object, stripped of its managed fields, keeps their digest.
-const ANNOTATION: &str = "revision";
 
 /// A digest of who set what, the status aside.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -30,14 +26,6 @@ impl Revision {
         Self::first_half(&digest.finalize())
     }
 
-    /// That of an object that [`strip`] was applied to.
-    pub fn of_stripped(meta: &ObjectMeta) -> Option<Self> {
-        let text = meta.annotations.as_ref()?.get(ANNOTATION)?;
-        u128::from_str_radix(text, 16)
-            .ok()
-            .map(|number| Self(number.to_be_bytes()))
-    }
-
     /// Of any bytes.
     pub fn of_bytes(bytes: &[u8]) -> Self {
         Self::first_half(&Sha256::digest(bytes))
@@ -48,16 +36,6 @@ impl Revision {
         half.copy_from_slice(&digest[..16]);
         Self(half)
     }
-}
-
-/// Takes away what the operator does not look at in a cached object: its managed fields, but for their digest, and its
-/// annotations.
-pub fn strip(object: &mut impl Resource) {
-    let revision = Revision::of(object.meta());
-    let meta = object.meta_mut();
-    meta.managed_fields = None;
-    let digest = format!("{:032x}", u128::from_be_bytes(revision.0));
-    meta.annotations = Some([(ANNOTATION.to_owned(), digest)].into());
 }
 
 #[cfg(test)]
@@ -99,14 +77,5 @@ mod tests {
             Revision::of(&with_status.metadata)
         );
         assert_ne!(Revision::of(&object.metadata), Revision::of(&edited.metadata));
-    }
-
-    #[test]
-    fn a_stripped_object_keeps_its_revision() {
-        let mut object = managed(vec![entry("shop-operator", json!({}), None)]);
-        let before = Revision::of(&object.metadata);
-        strip(&mut object);
-        assert_eq!(Revision::of_stripped(&object.metadata), Some(before));
-        assert_eq!(object.metadata.managed_fields, None);
     }
 }

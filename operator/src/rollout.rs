@@ -3,9 +3,9 @@
 //! What is new is made at once: the services wait for each other. A new version rolls through them one after the other,
 //! each before those that call it, and stops at one that does not become healthy: the rest goes on running the old one.
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::collections::BTreeMap;
 
-use k8s_openapi::api::apps::v1::Deployment;
+use k8s_openapi::api::apps::v1::{Deployment, DeploymentStatus};
 use kube::ResourceExt as _;
 
 use crate::{
@@ -15,7 +15,7 @@ use crate::{
 };
 
 /// Deployments by name, as the cluster has them.
-pub type Live = BTreeMap<String, Arc<Deployment>>;
+pub type Live = BTreeMap<String, Running>;
 
 /// The Deployments to apply now: those desired, with the image that runs where it is not yet a service's turn.
 pub fn next_step(desired: &[(Program, Deployment)], live: &Live) -> Vec<Deployment> {
@@ -24,11 +24,11 @@ pub fn next_step(desired: &[(Program, Deployment)], live: &Live) -> Vec<Deployme
     for (_, deployment) in desired {
         let mut deployment = deployment.clone();
         if let Some(running) = live.get(&deployment.name_any()) {
-            let changes = image(running) != image(&deployment);
+            let changes = running.image.as_deref() != image(&deployment);
             if changes && !all_before_done {
-                set_image(&mut deployment, image(running));
+                set_image(&mut deployment, running.image.as_deref());
             }
-            all_before_done &= !changes && Progress::of(running).is_complete();
+            all_before_done &= !changes && running.progress.is_complete();
         }
         step.push(deployment);
     }
@@ -58,7 +58,7 @@ pub fn overview(
     let mut cause = None;
     for (program, deployment) in desired {
         let running = live.get(&deployment.name_any());
-        let progress = running.map(|running| Progress::of(running));
+        let progress = running.map(|running| running.progress);
         let wanted = deployment.spec.replicas;
         services.insert(
             program.name().to_owned(),
@@ -67,7 +67,7 @@ pub fn overview(
                 desired: progress.map_or(wanted.unwrap_or(1), |progress| progress.desired),
             },
         );
-        let is_new = running.is_some_and(|running| image(running) == image(deployment));
+        let is_new = running.is_some_and(|running| running.image.as_deref() == image(deployment));
         match progress {
             Some(progress) if progress.is_complete() && is_new => continue,
             Some(progress) if progress.has_failed && failed.is_none() => {
@@ -118,8 +118,30 @@ fn failure(program: Program, desired: &Deployment, why: Option<Cause>) -> Cause 
     )
 }
 
+/// What decides about a Deployment that is there.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Running {
+    image: Option<String>,
+    progress: Progress,
+}
+
+impl Running {
+    /// As the Deployment says.
+    pub fn of(deployment: &Deployment) -> Self {
+        Self {
+            image: image(deployment).map(str::to_owned),
+            progress: Progress::of(deployment),
+        }
+    }
+
+    /// How many pods there are, old ones included.
+    pub fn pods(&self) -> i32 {
+        self.progress.all
+    }
+}
+
 /// What a Deployment's status says, for its latest spec.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct Progress {
     desired: i32,
     all: i32,
@@ -131,17 +153,20 @@ struct Progress {
 
 impl Progress {
     fn of(deployment: &Deployment) -> Self {
-        let status = deployment.status.clone().unwrap_or_default();
-        let conditions = status.conditions.unwrap_or_default();
-        let is_observed =
-            status.observed_generation.unwrap_or(0) >= deployment.metadata.generation.unwrap_or(0);
+        let generation = deployment.metadata.generation.unwrap_or(0);
+        let status = deployment.status.as_ref();
+        let number = |of: fn(&DeploymentStatus) -> Option<i32>| status.and_then(of).unwrap_or(0);
+        let is_observed = status.is_some_and(|status| status.observed_generation.unwrap_or(0) >= generation);
+        let mut conditions = status
+            .into_iter()
+            .flat_map(|status| status.conditions.iter().flatten());
         Self {
             desired: deployment.spec.replicas.unwrap_or(1),
-            all: status.replicas.unwrap_or(0),
-            updated: status.updated_replicas.unwrap_or(0),
-            available: status.available_replicas.unwrap_or(0),
+            all: number(|status| status.replicas),
+            updated: number(|status| status.updated_replicas),
+            available: number(|status| status.available_replicas),
             has_failed: is_observed
-                && conditions.iter().any(|condition| {
+                && conditions.any(|condition| {
                     condition.type_.as_deref() == Some("Progressing")
                         && condition.status.as_deref() == Some("False")
                         && condition.reason.as_deref() == Some("ProgressDeadlineExceeded")

@@ -1,11 +1,15 @@
-//! What the operator remembers of the objects that it owns: their metadata, and of workloads their status too.
+//! What the operator knows of the objects that it owns, and which Shop it has to look at because one of them changed.
 //!
-//! Only objects with the operator's label are watched, so a cluster's other Secrets cost no memory, and what is kept is
-//! stripped ([`crate::revision`]).
+//! Only objects with the operator's label are watched, so a cluster's other Secrets cost no memory, and of most kinds only
+//! the metadata is asked for: the operator's memory never holds a Secret that it only watches. What is kept of an object
+//! is small ([`crate::observed`]), and a change that changes nothing of it is no news.
 
-use std::{fmt::Debug, pin::Pin, sync::Arc};
+use std::{fmt::Debug, pin::Pin};
 
-use futures::{Stream, StreamExt as _};
+use futures::{
+    Stream, StreamExt as _, TryStreamExt as _, future,
+    stream::{self, BoxStream},
+};
 use k8s_openapi::{
     NamespaceResourceScope,
     api::{
@@ -21,162 +25,186 @@ use kube::{
     core::PartialObjectMeta,
     runtime::{
         WatchStreamExt as _,
-        reflector::{self, ObjectRef, Store},
-        watcher,
+        reflector::{self, Lookup as _, store::WriterDropped},
+        watcher::{self, Event, watcher},
     },
 };
 use serde::de::DeserializeOwned;
 
-use crate::{names, revision, validate::Validated};
+use crate::{
+    names,
+    observed::{DataStore, Observations, Observed, key},
+    rollout::Running,
+    validate::Validated,
+};
 
 /// Which objects are the operator's.
 pub const SELECTOR: &str = "app.kubernetes.io/managed-by=shop-operator";
+/// How many objects a list is asked for at once. They come with their managed fields, which are most of an object and are
+/// not kept.
+const PAGE: u32 = 100;
 
-/// Objects of a kind that were touched, as they are now.
-pub type Touched<K> = Pin<Box<dyn Stream<Item = Result<K, watcher::Error>> + Send>>;
+/// A Shop by its name.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct ShopName {
+    /// Its namespace.
+    pub namespace: String,
+    /// Its name.
+    pub name: String,
+}
+
+/// The Shops whose objects changed: whoever polls it keeps [`Known`] up to date. It goes on after an error.
+pub type Changes = Pin<Box<dyn Stream<Item = Result<ShopName, watcher::Error>> + Send>>;
 
 /// What is known of the objects of each kind.
 #[derive(Clone)]
 pub struct Known {
     /// Secrets.
-    pub secrets: Store<PartialObjectMeta<Secret>>,
+    pub secrets: Observations<Secret>,
     /// ServiceAccounts.
-    pub service_accounts: Store<PartialObjectMeta<ServiceAccount>>,
+    pub service_accounts: Observations<ServiceAccount>,
     /// NetworkPolicies.
-    pub network_policies: Store<PartialObjectMeta<NetworkPolicy>>,
+    pub network_policies: Observations<NetworkPolicy>,
     /// Services.
-    pub services: Store<PartialObjectMeta<Service>>,
-    /// StatefulSets, without their pods' template.
-    pub stateful_sets: Store<StatefulSet>,
-    /// Deployments, without their pods' template but for its images.
-    pub deployments: Store<Deployment>,
+    pub services: Observations<Service>,
+    /// StatefulSets.
+    pub stateful_sets: Observations<StatefulSet, DataStore>,
+    /// Deployments.
+    pub deployments: Observations<Deployment, Running>,
     /// PodDisruptionBudgets.
-    pub pod_disruption_budgets: Store<PartialObjectMeta<PodDisruptionBudget>>,
+    pub pod_disruption_budgets: Observations<PodDisruptionBudget>,
     /// HorizontalPodAutoscalers.
-    pub autoscalers: Store<PartialObjectMeta<HorizontalPodAutoscaler>>,
+    pub autoscalers: Observations<HorizontalPodAutoscaler>,
     /// Ingresses.
-    pub ingresses: Store<PartialObjectMeta<Ingress>>,
-}
-
-/// The changes to the objects of each kind: whoever polls them keeps [`Known`] up to date.
-pub struct Changes {
-    /// Of Secrets.
-    pub secrets: Touched<PartialObjectMeta<Secret>>,
-    /// Of ServiceAccounts.
-    pub service_accounts: Touched<PartialObjectMeta<ServiceAccount>>,
-    /// Of NetworkPolicies.
-    pub network_policies: Touched<PartialObjectMeta<NetworkPolicy>>,
-    /// Of Services.
-    pub services: Touched<PartialObjectMeta<Service>>,
-    /// Of StatefulSets.
-    pub stateful_sets: Touched<StatefulSet>,
-    /// Of Deployments.
-    pub deployments: Touched<Deployment>,
-    /// Of PodDisruptionBudgets.
-    pub pod_disruption_budgets: Touched<PartialObjectMeta<PodDisruptionBudget>>,
-    /// Of HorizontalPodAutoscalers.
-    pub autoscalers: Touched<PartialObjectMeta<HorizontalPodAutoscaler>>,
-    /// Of Ingresses.
-    pub ingresses: Touched<PartialObjectMeta<Ingress>>,
+    pub ingresses: Observations<Ingress>,
 }
 
 /// Watches the operator's objects of one namespace, or of all.
 pub fn watch(client: &Client, namespace: Option<&str>) -> (Known, Changes) {
-    let (secrets, secret_changes) = watch_kind(client, namespace, |_| {});
-    let (service_accounts, service_account_changes) = watch_kind(client, namespace, |_| {});
-    let (network_policies, network_policy_changes) = watch_kind(client, namespace, |_| {});
-    let (services, service_changes) = watch_kind(client, namespace, |_| {});
-    let (stateful_sets, stateful_set_changes) = watch_kind(client, namespace, |set: &mut StatefulSet| {
-        set.spec.template.spec = None;
-        // That there are any is kept: it can't be changed any more.
-        for claim in set.spec.volume_claim_templates.iter_mut().flatten() {
-            *claim = k8s_openapi::api::core::v1::PersistentVolumeClaim::default();
-        }
-    });
-    let (deployments, deployment_changes) = watch_kind(client, namespace, |deployment: &mut Deployment| {
-        let pod = deployment.spec.template.spec.as_mut();
-        for container in pod.into_iter().flat_map(|pod| &mut pod.containers) {
-            *container = k8s_openapi::api::core::v1::Container {
-                name: std::mem::take(&mut container.name),
-                image: container.image.take(),
-                ..Default::default()
-            };
-        }
-    });
-    let (pod_disruption_budgets, pod_disruption_budget_changes) = watch_kind(client, namespace, |_| {});
-    let (autoscalers, autoscaler_changes) = watch_kind(client, namespace, |_| {});
-    let (ingresses, ingress_changes) = watch_kind(client, namespace, |_| {});
+    let mut changes = Vec::new();
     let known = Known {
-        secrets,
-        service_accounts,
-        network_policies,
-        services,
-        stateful_sets,
-        deployments,
-        pod_disruption_budgets,
-        autoscalers,
-        ingresses,
+        secrets: metadata(client, namespace, &mut changes),
+        service_accounts: metadata(client, namespace, &mut changes),
+        network_policies: metadata(client, namespace, &mut changes),
+        services: metadata(client, namespace, &mut changes),
+        stateful_sets: whole(client, namespace, DataStore::of, &mut changes),
+        deployments: whole(client, namespace, Running::of, &mut changes),
+        pod_disruption_budgets: metadata(client, namespace, &mut changes),
+        autoscalers: metadata(client, namespace, &mut changes),
+        ingresses: metadata(client, namespace, &mut changes),
     };
-    let changes = Changes {
-        secrets: secret_changes,
-        service_accounts: service_account_changes,
-        network_policies: network_policy_changes,
-        services: service_changes,
-        stateful_sets: stateful_set_changes,
-        deployments: deployment_changes,
-        pod_disruption_budgets: pod_disruption_budget_changes,
-        autoscalers: autoscaler_changes,
-        ingresses: ingress_changes,
-    };
-    (known, changes)
+    (known, Box::pin(stream::select_all(changes)))
 }
 
-fn watch_kind<K>(
+/// The Shops that changes of one kind are about.
+type ChangesOfKind = BoxStream<'static, Result<ShopName, watcher::Error>>;
+
+/// Watches a kind of which nothing but the metadata matters.
+fn metadata<K>(client: &Client, namespace: Option<&str>, changes: &mut Vec<ChangesOfKind>) -> Observations<K>
+where
+    K: Resource<DynamicType = (), Scope = NamespaceResourceScope>,
+    K: Clone + DeserializeOwned + Debug + PartialEq + Send + Sync + 'static,
+{
+    let events = watcher(api::<PartialObjectMeta<K>>(client, namespace), config());
+    let observed = events.map_ok(|event| map(event, |object| Observed::of(&object.metadata, ())));
+    let (known, of_kind) = observe(observed);
+    changes.push(of_kind);
+    known
+}
+
+/// Watches a kind of which more is to be known.
+fn whole<K, F>(
     client: &Client,
     namespace: Option<&str>,
-    slim: impl Fn(&mut K) + Send + 'static,
-) -> (Store<K>, Touched<K>)
+    facts: fn(&K) -> F,
+    changes: &mut Vec<ChangesOfKind>,
+) -> Observations<K, F>
 where
-    K: Resource<DynamicType = (), Scope = NamespaceResourceScope>
-        + Clone
-        + DeserializeOwned
-        + Debug
-        + Send
-        + Sync
-        + 'static,
+    K: Resource<DynamicType = (), Scope = NamespaceResourceScope>,
+    K: Clone + DeserializeOwned + Debug + PartialEq + Send + Sync + 'static,
+    F: Clone + PartialEq + Send + Sync + 'static,
 {
-    let api: Api<K> = match namespace {
+    let events = watcher(api::<K>(client, namespace), config());
+    let observed =
+        events.map_ok(move |event| map(event, |object| Observed::of(object.meta(), facts(object))));
+    let (known, of_kind) = observe(observed);
+    changes.push(of_kind);
+    known
+}
+
+/// Keeps what events say, and passes on whose they are if they say anything new.
+fn observe<K, F>(
+    events: impl Stream<Item = Result<Event<Observed<K, F>>, watcher::Error>> + Send + 'static,
+) -> (Observations<K, F>, ChangesOfKind)
+where
+    K: Resource<DynamicType = ()> + Clone + PartialEq + Send + Sync + 'static,
+    F: Clone + PartialEq + Send + Sync + 'static,
+{
+    let (known, writer) = reflector::store();
+    let before = known.clone();
+    let is_news = move |event: &Event<Observed<K, F>>| match event {
+        Event::Apply(object) => before.get(&object.to_object_ref(())).as_deref() != Some(object),
+        Event::Delete(_) | Event::Init | Event::InitApply(_) | Event::InitDone => true,
+    };
+    let news = events
+        .default_backoff()
+        .try_filter(move |event| future::ready(is_news(event)));
+    let changes = reflector::reflector(writer, news)
+        .touched_objects()
+        .try_filter_map(|object| future::ok(shop_of(&object)));
+    (known, changes.boxed())
+}
+
+/// Whose an object is. By its labels, since what outlives its Shop has no owner.
+fn shop_of<K, F>(object: &Observed<K, F>) -> Option<ShopName> {
+    let (namespace, name) = (object.namespace.to_string(), object.shop.as_ref()?.to_string());
+    Some(ShopName { namespace, name })
+}
+
+fn api<K>(client: &Client, namespace: Option<&str>) -> Api<K>
+where
+    K: Resource<DynamicType = (), Scope = NamespaceResourceScope>,
+{
+    match namespace {
         Some(namespace) => Api::namespaced(client.clone(), namespace),
         None => Api::all(client.clone()),
-    };
-    let (store, writer) = reflector::store();
-    let touched = watcher(api, watcher::Config::default().labels(SELECTOR))
-        .default_backoff()
-        .modify(move |object| {
-            revision::strip(object);
-            slim(object);
-        })
-        .reflect(writer)
-        .touched_objects()
-        .boxed();
-    (store, touched)
+    }
+}
+
+fn config() -> watcher::Config {
+    watcher::Config::default().labels(SELECTOR).page_size(PAGE)
+}
+
+fn map<A, B>(event: Event<A>, of: impl Fn(&A) -> B) -> Event<B> {
+    match event {
+        Event::Apply(object) => Event::Apply(of(&object)),
+        Event::Delete(object) => Event::Delete(of(&object)),
+        Event::Init => Event::Init,
+        Event::InitApply(object) => Event::InitApply(of(&object)),
+        Event::InitDone => Event::InitDone,
+    }
 }
 
 impl Known {
-    /// The StatefulSet of a Shop's data store.
-    pub fn stateful_set(&self, shop: &Validated, part: &str) -> Option<Arc<StatefulSet>> {
-        let reference = ObjectRef::new(&names::object(&shop.name, part)).within(&shop.namespace);
-        self.stateful_sets.get(&reference)
+    /// How the StatefulSet of a Shop's data store is.
+    pub fn data_store(&self, shop: &Validated, part: &str) -> Option<DataStore> {
+        let name = names::object(&shop.name, part);
+        let set = self.stateful_sets.get(&key(&shop.namespace, &name))?;
+        Some(set.facts)
     }
 
-    /// The Deployment of that name.
-    pub fn deployment(&self, shop: &Validated, name: &str) -> Option<Arc<Deployment>> {
-        self.deployments
-            .get(&ObjectRef::new(name).within(&shop.namespace))
+    /// How the Deployment of that name is.
+    pub fn running(&self, shop: &Validated, name: &str) -> Option<Running> {
+        let deployment = self.deployments.get(&key(&shop.namespace, name))?;
+        Some(deployment.facts.clone())
     }
 
     /// Waits until each kind was listed once.
-    pub async fn wait_until_listed(&self) -> Result<(), reflector::store::WriterDropped> {
+    ///
+    /// # Errors
+    ///
+    /// If nobody polls the changes any more.
+    pub async fn wait_until_listed(&self) -> Result<(), WriterDropped> {
         self.secrets.wait_until_ready().await?;
         self.service_accounts.wait_until_ready().await?;
         self.network_policies.wait_until_ready().await?;

@@ -6,8 +6,8 @@ use kube::{
     api::{ApiResource, DynamicObject, Patch, PatchParams},
 };
 
-use super::{Applied, Applier, ApplyError, FIELD_MANAGER, Owner, in_time};
-use crate::revision::Revision;
+use super::{Applier, ApplyError, FIELD_MANAGER, Owner, in_time};
+use crate::{observed::Observed, revision::Revision};
 
 impl Applier {
     /// Makes an object as desired, and returns it as it is now, with its status. One that is as it should be costs one
@@ -19,14 +19,14 @@ impl Applier {
         desired: &DynamicObject,
     ) -> Result<DynamicObject, ApplyError> {
         let name = desired.name_any();
-        let key = (resource.kind.clone(), owner.namespace.clone(), name.clone());
         let wanted = Revision::of_bytes(&serde_json::to_vec(desired).unwrap_or_default());
         if let Some(live) = self.get_dynamic(owner, resource, &name).await? {
-            if !owner.has(&live.metadata) {
-                let (kind, name) = (key.0, name);
+            let observed = Observed::<DynamicObject>::of(&live.metadata, ());
+            if !owner.has(&observed) {
+                let kind = resource.kind.clone();
                 return Err(ApplyError::Taken { kind, name });
             }
-            if self.is_as_applied(&key, wanted, Some(Revision::of(&live.metadata))) {
+            if self.is_as_applied(owner, &resource.kind, &name, wanted, observed.revision) {
                 return Ok(live);
             }
         }
@@ -35,13 +35,8 @@ impl Applier {
         let patch = Patch::Apply(desired);
         let patched = in_time(&resource.kind, &name, api.patch(&name, &parameters, &patch)).await;
         let applied = patched.map_err(kind_or_request)?;
-        tracing::debug!(kind = key.0, namespace = key.1, name = key.2, "applied");
-        let mark = Applied {
-            owner_uid: owner.uid.clone(),
-            desired: wanted,
-            object: Revision::of(&applied.metadata),
-        };
-        self.lock().insert(key, mark);
+        let object = Revision::of(&applied.metadata);
+        self.note(owner, &resource.kind, &name, wanted, object);
         Ok(applied)
     }
 

@@ -152,7 +152,7 @@ pub fn labels(shop: &str, part: &str) -> std::collections::BTreeMap<String, Stri
         ("app.kubernetes.io/name", part),
         (names::INSTANCE, shop),
         ("app.kubernetes.io/part-of", "shop"),
-        ("app.kubernetes.io/managed-by", "shop-operator"),
+        (names::MANAGED_BY, names::OPERATOR),
     ]
     .map(|(key, value)| (key.to_owned(), value.to_owned()))
     .into()

@@ -4,7 +4,6 @@
 use std::time::Duration;
 
 use futures::TryFutureExt as _;
-use k8s_openapi::api::apps::v1::StatefulSet;
 use kube::api::DynamicObject;
 use secrecy::ExposeSecret as _;
 
@@ -206,18 +205,18 @@ impl Job<'_> {
         } else {
             "RabbitmqStarting"
         };
-        let Some(set) = self.context.known.stateful_set(self.shop, part) else {
+        let Some(store) = self.context.known.data_store(self.shop, part) else {
             return Err(Stage::Waiting(Cause::new(
                 reason,
                 "its StatefulSet is being made",
             )));
         };
         let name = names::object(&self.shop.name, part);
-        if !is_ready(&set) {
+        if !store.is_ready {
             let message = format!("the pod {name}-0 is not ready yet");
             return Err(Stage::Waiting(Cause::new(reason, message)));
         }
-        if fetch::has_claims(&set) {
+        if store.has_claims {
             return Ok(Stage::Ready);
         }
         Ok(Stage::ReadyBut(Cause::new(
@@ -323,13 +322,6 @@ fn administrator(login: &Login) -> Administrator {
         password: login.password.clone(),
         ca: None,
     }
-}
-
-fn is_ready(set: &StatefulSet) -> bool {
-    let generation = set.metadata.generation.unwrap_or_default();
-    set.status.as_ref().is_some_and(|status| {
-        status.observed_generation.unwrap_or_default() >= generation && status.ready_replicas.unwrap_or(0) > 0
-    })
 }
 
 async fn in_time<T>(made: impl Future<Output = Result<T, Cause>>) -> Result<T, Cause> {

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use k8s_openapi::api::{apps::v1::StatefulSet, core::v1::Secret};
+use k8s_openapi::api::core::v1::Secret;
 use kube::{Api, ResourceExt as _, api::ListParams};
 use secrecy::{ExposeSecret as _, SecretString};
 
@@ -275,18 +275,12 @@ fn has_volumes(context: &Context, shop: &Validated) -> bool {
     let of_default_class = [database, messaging].into_iter().flatten();
     let live = of_default_class
         .filter(|(_, store)| store.storage_class_name.is_none())
-        .find_map(|(part, _)| context.known.stateful_set(shop, part));
+        .find_map(|(part, _)| context.known.data_store(shop, part));
     match live {
-        Some(set) => has_claims(&set),
+        Some(store) => store.has_claims,
         None => context.storage_classes.state().iter().any(|class| {
             let default = class.annotations().get(DEFAULT_CLASS);
             default.is_some_and(|value| value == "true")
         }),
     }
-}
-
-/// Whether a data store's pod has a volume that outlives it.
-pub(super) fn has_claims(set: &StatefulSet) -> bool {
-    let claims = set.spec.volume_claim_templates.as_ref();
-    claims.is_some_and(|claims| !claims.is_empty())
 }

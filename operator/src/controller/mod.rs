@@ -12,6 +12,7 @@ pub(crate) mod metrics;
 mod provisioned;
 mod reconcile;
 mod report;
+mod turns;
 
 use std::{
     panic::AssertUnwindSafe,
@@ -19,7 +20,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use futures::{FutureExt as _, StreamExt as _, TryStreamExt as _};
+use futures::{FutureExt as _, StreamExt as _, TryStreamExt as _, future};
 use k8s_openapi::api::storage::v1::StorageClass;
 use kube::{
     Api, Client, Resource, ResourceExt as _,
@@ -42,14 +43,15 @@ use self::{
     metrics::{Metrics, Queued},
     provisioned::Provisioned,
     reconcile::{Outcome, ReconcileError},
+    turns::Turns,
 };
 use crate::{
     apply::{Applier, FIELD_MANAGER},
     config::RunArgs,
     crd::{Shop, ShopSpec},
-    names::INSTANCE,
+    rotation,
     status::{Cause, Findings, conditions},
-    watch::{self, Known},
+    watch::{self, Known, ShopName},
 };
 
 /// Changes that come together make one turn.
@@ -60,6 +62,9 @@ type GuardedShop = DeserializeGuard<Shop>;
 /// What every turn has.
 struct Context {
     client: Client,
+    shops: Store<GuardedShop>,
+    turns: Arc<Turns>,
+    shutdown: CancellationToken,
     known: Known,
     storage_classes: Store<PartialObjectMeta<StorageClass>>,
     applier: Applier,
@@ -73,13 +78,15 @@ struct Context {
 
 impl Context {
     /// Forgets what it remembers of Shops that are gone.
-    fn forget(&self, shops: &Store<GuardedShop>) {
-        let uids: std::collections::HashSet<_> = shops
+    fn forget(&self) {
+        let uids: std::collections::HashSet<_> = self
+            .shops
             .state()
             .iter()
             .filter_map(|shop| shop.meta().uid.clone())
             .collect();
         let is_there = |uid: &str| uids.contains(uid);
+        self.turns.forget(is_there);
         self.applier.forget(is_there);
         self.provisioned.forget(is_there);
         self.backoff.forget(is_there);
@@ -109,14 +116,19 @@ pub async fn run(client: Client, args: &RunArgs, shutdown: CancellationToken) {
     let metrics = Metrics::new();
     let queued = metrics.queued();
     // A Shop's own status is no news.
+    let turns = Arc::new(Turns::new(args.max_concurrent_reconciles));
     let asked_for = watcher(shops, watcher::Config::default())
         .default_backoff()
+        .modify(|shop| shop.meta_mut().managed_fields = None)
         .reflect(shop_writer)
         .applied_objects()
         .predicate_filter(asked, PredicateConfig::default())
         .inspect_ok({
-            let queued = queued.clone();
-            move |shop| queued.insert(ObjectRef::from_obj(shop))
+            let (queued, turns) = (queued.clone(), Arc::clone(&turns));
+            move |shop| {
+                queued.insert(ObjectRef::from_obj(shop));
+                turns.asked();
+            }
         });
     let context = Arc::new(Context {
         recorder: Recorder::new(
@@ -128,6 +140,9 @@ pub async fn run(client: Client, args: &RunArgs, shutdown: CancellationToken) {
         ),
         applier: Applier::new(client.clone()),
         client,
+        shops: shop_store.clone(),
+        turns,
+        shutdown: shutdown.clone(),
         known,
         storage_classes,
         provisioned: Provisioned::default(),
@@ -136,21 +151,12 @@ pub async fn run(client: Client, args: &RunArgs, shutdown: CancellationToken) {
         resync: args.resync_interval,
         deletion_patience: args.deletion_patience,
     });
-    let config = controller::Config::default()
-        .debounce(TOGETHER)
-        .concurrency(args.max_concurrent_reconciles);
-    let (store, forgetful) = (shop_store.clone(), Arc::clone(&context));
+    // Who waits, waits for `Turns`: the controller itself lets everyone begin.
+    let config = controller::Config::default().debounce(TOGETHER);
+    let forgetful = Arc::clone(&context);
     Controller::for_stream(asked_for, shop_store)
         .with_config(config)
-        .watches_stream(changes.secrets, owner(&queued))
-        .watches_stream(changes.service_accounts, owner(&queued))
-        .watches_stream(changes.network_policies, owner(&queued))
-        .watches_stream(changes.services, owner(&queued))
-        .watches_stream(changes.stateful_sets, owner(&queued))
-        .watches_stream(changes.deployments, owner(&queued))
-        .watches_stream(changes.pod_disruption_budgets, owner(&queued))
-        .watches_stream(changes.autoscalers, owner(&queued))
-        .watches_stream(changes.ingresses, owner(&queued))
+        .reconcile_on(changes.filter_map(move |change| future::ready(changed(change, &queued))))
         .watches_stream(classes, |_| None)
         .graceful_shutdown_on(shutdown.cancelled_owned())
         .run(turn, retry, context)
@@ -158,27 +164,26 @@ pub async fn run(client: Client, args: &RunArgs, shutdown: CancellationToken) {
             Ok(_) => {}
             Err(controller::Error::ObjectNotFound(shop)) => {
                 forgetful.metrics.queued().remove(&shop.into_kind_unchecked(()));
-                forgetful.forget(&store);
+                forgetful.forget();
             }
             Err(error) => tracing::warn!(error = %chain(&error), "reconciling failed"),
         })
         .await;
 }
 
-/// For the changes of a kind: queues the Shop that an object belongs to.
-fn owner<K: Resource>(queued: &Queued) -> impl Fn(K) -> Option<ObjectRef<GuardedShop>> + use<K> {
-    let queued = queued.clone();
-    move |object| {
-        let shop = shop_of(&object)?;
-        queued.insert(shop.clone());
-        Some(shop)
+/// Queues the Shop whose object changed.
+fn changed(change: Result<ShopName, watcher::Error>, queued: &Queued) -> Option<ObjectRef<GuardedShop>> {
+    match change {
+        Ok(shop) => {
+            let shop = ObjectRef::new(&shop.name).within(&shop.namespace);
+            queued.insert(shop.clone());
+            Some(shop)
+        }
+        Err(error) => {
+            tracing::warn!(error = %chain(&error), "watching was interrupted, and goes on");
+            None
+        }
     }
-}
-
-/// Whose an object is. By its labels, since what outlives its Shop has no owner.
-fn shop_of(object: &impl Resource) -> Option<ObjectRef<GuardedShop>> {
-    let name = object.labels().get(INSTANCE)?;
-    Some(ObjectRef::new(name).within(&object.namespace()?))
 }
 
 /// What stops a turn.
@@ -191,6 +196,21 @@ enum TurnError {
 }
 
 async fn turn(shop: Arc<GuardedShop>, context: Arc<Context>) -> Result<Action, TurnError> {
+    let (uid, reference) = (shop.uid().unwrap_or_default(), ObjectRef::from_obj(&*shop));
+    let asks = || context.shops.get(&reference).is_some_and(|shop| asks(&shop));
+    let next = tokio::select! {
+        next = context.turns.next(&uid, asks) => next,
+        // Those that wait are left to the next leader.
+        () = context.shutdown.cancelled() => return Ok(Action::await_change()),
+    };
+    let _turn = match next {
+        Ok(turn) => turn,
+        Err(rest) => return Ok(Action::requeue(rest)),
+    };
+    // As it is by now.
+    let Some(shop) = context.shops.get(&reference) else {
+        return Ok(Action::await_change());
+    };
     let meta = shop.meta();
     let span = tracing::info_span!(
         "reconcile Shop",
@@ -198,7 +218,7 @@ async fn turn(shop: Arc<GuardedShop>, context: Arc<Context>) -> Result<Action, T
         shop = meta.name,
         generation = meta.generation
     );
-    let _running = context.metrics.begin(&ObjectRef::from_obj(&shop));
+    let _running = context.metrics.begin(&reference);
     let began = Instant::now();
     let body = async {
         match &shop.0 {
@@ -213,7 +233,6 @@ async fn turn(shop: Arc<GuardedShop>, context: Arc<Context>) -> Result<Action, T
         Err(_) => ("panicked", Err(TurnError::Panicked)),
     };
     context.metrics.ended(name, began.elapsed());
-    let uid = shop.uid().unwrap_or_default();
     let outcome = result?;
     if outcome == Outcome::Failed {
         return Ok(Action::requeue(context.backoff.failed(&uid)));
@@ -225,6 +244,13 @@ async fn turn(shop: Arc<GuardedShop>, context: Arc<Context>) -> Result<Action, T
         Outcome::Waiting(time) => Action::requeue(time),
         Outcome::Done | Outcome::Failed => Action::await_change(),
     })
+}
+
+/// Whether a Shop has a spec that was not looked at yet, or its credentials are to be rotated.
+fn asks(shop: &GuardedShop) -> bool {
+    let Ok(shop) = &shop.0 else { return false };
+    let observed = shop.status.as_ref().and_then(|status| status.observed_generation);
+    observed != shop.metadata.generation || shop.annotations().contains_key(rotation::ANNOTATION)
 }
 
 #[allow(clippy::needless_pass_by_value, reason = "so the controller calls it")]

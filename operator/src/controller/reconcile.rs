@@ -1,6 +1,6 @@
 //! One Shop's turn: fetch → validate → build → apply → status.
 
-use std::{collections::BTreeMap, sync::Arc, time::Duration};
+use std::{collections::BTreeMap, time::Duration};
 
 use k8s_openapi::api::core::v1::Pod;
 use kube::{Api, ResourceExt as _, api::ListParams};
@@ -19,7 +19,7 @@ use crate::{
     credentials::{Credentials, CredentialsError},
     diagnosis::diagnose,
     names::{self, Program},
-    rollout::{self, Live, Overview},
+    rollout::{self, Live, Overview, Running},
     rotation,
     status::{Cause, Findings, Stage, conditions, paused},
     validate::{Validated, ValidationError, validate},
@@ -250,7 +250,7 @@ async fn apply_services(
     live.extend(
         written
             .into_iter()
-            .map(|written| (written.name_any(), Arc::new(written))),
+            .map(|written| (written.name_any(), Running::of(&written))),
     );
     Ok(())
 }
@@ -309,7 +309,7 @@ fn live(context: &Context, shop: &Validated, resources: &Resources) -> Live {
         .iter()
         .map(|(_, deployment)| deployment.name_any());
     names
-        .filter_map(|name| Some((name.clone(), context.known.deployment(shop, &name)?)))
+        .filter_map(|name| Some((name.clone(), context.known.running(shop, &name)?)))
         .collect()
 }
 
@@ -350,7 +350,6 @@ impl Turn {
     fn status(&self, shop: &Shop, before: &ShopStatus) -> ShopStatus {
         let generation = generation(shop);
         let name = names::object(&self.validated.name, Program::ApiGateway.name());
-        let gateway = self.live.get(&name).and_then(|gateway| gateway.status.as_ref());
         let selector = labels(&self.validated.name, Program::ApiGateway.name());
         let selector = selector.iter().map(|(key, value)| format!("{key}={value}"));
         ShopStatus {
@@ -368,7 +367,7 @@ impl Turn {
                 .dead_letters
                 .and_then(|count| i64::try_from(count).ok())
                 .or(before.dead_letters),
-            gateway_replicas: Some(gateway.and_then(|status| status.replicas).unwrap_or(0)),
+            gateway_replicas: Some(self.live.get(&name).map_or(0, Running::pods)),
             gateway_selector: Some(selector.collect::<Vec<_>>().join(",")),
         }
     }

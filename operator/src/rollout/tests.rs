@@ -34,7 +34,7 @@ fn desired() -> Vec<(Program, Deployment)> {
 }
 
 fn live(deployments: impl IntoIterator<Item = Deployment>) -> Live {
-    let named = |deployment: Deployment| (deployment.name_any(), Arc::new(deployment));
+    let named = |deployment: Deployment| (deployment.name_any(), Running::of(&deployment));
     deployments.into_iter().map(named).collect()
 }
 

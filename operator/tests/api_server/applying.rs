@@ -46,17 +46,7 @@ impl World {
         let credentials = Credentials::complete(&validated, &Existing::new(), Timestamp::now()).unwrap();
         let (known, changes) = watch(&client, Some(&namespace.name));
         let watching = tokio::spawn(async move {
-            tokio::join!(
-                changes.secrets.for_each(async |_| {}),
-                changes.service_accounts.for_each(async |_| {}),
-                changes.network_policies.for_each(async |_| {}),
-                changes.services.for_each(async |_| {}),
-                changes.stateful_sets.for_each(async |_| {}),
-                changes.deployments.for_each(async |_| {}),
-                changes.pod_disruption_budgets.for_each(async |_| {}),
-                changes.autoscalers.for_each(async |_| {}),
-                changes.ingresses.for_each(async |_| {}),
-            );
+            changes.for_each(async |_| {}).await;
         });
         known.wait_until_listed().await.unwrap();
         Self {

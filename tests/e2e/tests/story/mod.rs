@@ -26,7 +26,7 @@ use std::{
 use anyhow::bail;
 use e2e::{
     Shop,
-    kubernetes::{Forward, Namespace},
+    kubernetes::{Forward, Namespace, kubectl},
     order_of, wait_until,
 };
 use libtest_mimic::{Arguments, Trial};
@@ -83,9 +83,11 @@ pub(crate) struct Placed {
 /// An order that is confirmed, which took all the way through RabbitMQ.
 pub(crate) async fn place_an_order(shop: &Shop) -> anyhow::Result<Placed> {
     let (admin, customer) = (shop.admin().await?, shop.customer().await?);
-    let product = admin.new_product("10.99", 10).await?;
     // A service that has just started finds its peers within seconds, as fast as the cluster's DNS forgets that there were
-    // none; until then it says 503, and customers ask again.
+    // none; until then it says 503, and people ask again.
+    let look = || async { customer.get("/products").await };
+    wait_until("the products are shown", look, |answer| answer.status() != 503).await?;
+    let product = admin.new_product("10.99", 10).await?;
     let body = order_of(&[(&product, 3)]);
     let place = || async { customer.post("/orders").json(body.clone()).await };
     let placed = wait_until("the order is taken", place, |answer| answer.status() != 503).await?;
@@ -140,9 +142,34 @@ fn trials(
             let told = runtime.block_on(chapter(&world));
             told.map_err(|error| {
                 broken.store(true, Ordering::Relaxed);
-                format!("{error:#}").into()
+                format!("{error:#}\n{}", runtime.block_on(scene())).into()
             })
         })
     };
     chapters.into_iter().map(trial).collect()
+}
+
+/// How the cluster looks where a chapter broke off.
+async fn scene() -> String {
+    let operator = [
+        "--namespace",
+        OPERATOR,
+        "logs",
+        "deployment/shop-operator",
+        "--tail=20",
+    ];
+    let looks = [
+        kubectl(["get", "shops,pods", "--all-namespaces", "--output=wide"]).await,
+        kubectl([
+            "get",
+            "events",
+            "--all-namespaces",
+            "--field-selector=type=Warning",
+        ])
+        .await,
+        kubectl(operator).await,
+    ];
+    looks
+        .map(|look| look.unwrap_or_else(|error| format!("{error:#}")))
+        .join("\n\n")
 }

@@ -113,7 +113,7 @@ impl Owner {
 
     /// Whether an object is to be removed where it is not wanted: what outlives its Shop is not.
     fn controls<K, F>(&self, object: &Observed<K, F>) -> bool {
-        object.controller.as_deref() == Some(&self.uid)
+        object.controller == Some(Revision::of_bytes(self.uid.as_bytes()))
     }
 }
 
@@ -124,11 +124,14 @@ struct Applied {
     object: Revision,
 }
 
+/// What was applied for one Shop, by a digest of kind and name.
+type OfShop = HashMap<Revision, Applied>;
+
 /// Writes objects. It remembers what it wrote, so that an object that is as it should be costs no request.
 pub struct Applier {
     client: Client,
-    /// By the uid of the Shop; then by kind and name.
-    applied: Mutex<HashMap<String, HashMap<String, Applied>>>,
+    /// By the uid of the Shop.
+    applied: Mutex<HashMap<String, OfShop>>,
 }
 
 impl Applier {
@@ -226,18 +229,33 @@ impl Applier {
         });
         let api: Api<K> = Api::namespaced(self.client.clone(), &owner.namespace);
         for object in &unwanted {
-            let name = &object.name;
-            let parameters = DeleteParams::background().preconditions(Preconditions {
-                uid: Some(object.uid.to_string()),
-                resource_version: None,
-            });
-            match within::<K, _>(name, api.delete(name, &parameters)).await {
-                Ok(_) => tracing::info!(kind = %K::kind(&()), %name, "wanted no longer, and removed"),
-                Err(ApplyError::Request { source, .. }) if is_gone(&source) => {}
-                Err(error) => return Err(error),
-            }
+            self.remove(owner, &api, &object.name).await?;
         }
         Ok(unwanted.len())
+    }
+
+    /// Removes an object, if it still is this Shop's.
+    async fn remove<K>(&self, owner: &Owner, api: &Api<K>, name: &str) -> Result<(), ApplyError>
+    where
+        K: Resource<DynamicType = (), Scope = NamespaceResourceScope>,
+        K: Clone + Debug + DeserializeOwned,
+    {
+        let Some(there) = within::<K, _>(name, api.get_metadata_opt(name)).await? else {
+            return Ok(());
+        };
+        if !owner.controls(&Observed::<K>::of(&there.metadata, ())) {
+            return Ok(());
+        }
+        let parameters = DeleteParams::background().preconditions(Preconditions {
+            uid: there.metadata.uid,
+            resource_version: None,
+        });
+        match within::<K, _>(name, api.delete(name, &parameters)).await {
+            Ok(_) => tracing::info!(kind = %K::kind(&()), name, "wanted no longer, and removed"),
+            Err(ApplyError::Request { source, .. }) if is_gone(&source) => {}
+            Err(error) => return Err(error),
+        }
+        Ok(())
     }
 
     /// Forgets the objects of Shops that are gone.
@@ -267,14 +285,14 @@ impl Applier {
         of_shop.insert(within_shop(kind, name), Applied { desired, object });
     }
 
-    fn lock(&self) -> MutexGuard<'_, HashMap<String, HashMap<String, Applied>>> {
+    fn lock(&self) -> MutexGuard<'_, HashMap<String, OfShop>> {
         self.applied.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 /// What an object of a Shop is remembered by.
-fn within_shop(kind: &str, name: &str) -> String {
-    format!("{kind}/{name}")
+fn within_shop(kind: &str, name: &str) -> Revision {
+    Revision::of_bytes(format!("{kind}/{name}").as_bytes())
 }
 
 /// Makes what others have set in an object this operator's to remove.

@@ -29,10 +29,8 @@ pub struct Observed<K, F = ()> {
     pub namespace: Box<str>,
     /// Its name.
     pub name: Box<str>,
-    /// Its uid.
-    pub uid: Box<str>,
-    /// The uid of its controller.
-    pub controller: Option<Box<str>>,
+    /// A digest of the uid of its controller.
+    pub controller: Option<Revision>,
     /// The name of the Shop that it belongs to by its labels.
     pub shop: Option<Box<str>>,
     /// Whether it is being deleted.
@@ -55,11 +53,10 @@ impl<K, F> Observed<K, F> {
         Self {
             namespace: text(&meta.namespace),
             name: text(&meta.name),
-            uid: text(&meta.uid),
             controller: references
                 .iter()
                 .find(controls)
-                .map(|controller| controller.uid.as_str().into()),
+                .map(|controller| Revision::of_bytes(controller.uid.as_bytes())),
             shop: label(INSTANCE).filter(|_| is_own).map(Into::into),
             is_ending: meta.deletion_timestamp.is_some(),
             revision: Revision::of(meta),

@@ -197,6 +197,8 @@ enum TurnError {
 
 async fn turn(shop: Arc<GuardedShop>, context: Arc<Context>) -> Result<Action, TurnError> {
     let (uid, reference) = (shop.uid().unwrap_or_default(), ObjectRef::from_obj(&*shop));
+    // A thousand may wait here; each looks itself up when it is told to.
+    drop(shop);
     let asks = || context.shops.get(&reference).is_some_and(|shop| asks(&shop));
     let next = tokio::select! {
         next = context.turns.next(&uid, asks) => next,
@@ -207,26 +209,15 @@ async fn turn(shop: Arc<GuardedShop>, context: Arc<Context>) -> Result<Action, T
         Ok(turn) => turn,
         Err(rest) => return Ok(Action::requeue(rest)),
     };
-    // As it is by now.
     let Some(shop) = context.shops.get(&reference) else {
         return Ok(Action::await_change());
     };
-    let meta = shop.meta();
-    let span = tracing::info_span!(
-        "reconcile Shop",
-        k8s.namespace.name = meta.namespace,
-        shop = meta.name,
-        generation = meta.generation
-    );
     let _running = context.metrics.begin(&reference);
     let began = Instant::now();
-    let body = async {
-        match &shop.0 {
-            Ok(shop) => Box::pin(reconcile::reconcile(&context, shop)).await,
-            Err(invalid) => refuse(&context, invalid).await,
-        }
-    };
-    let ended = AssertUnwindSafe(body.instrument(span)).catch_unwind().await;
+    // In a box, so that those who wait are small.
+    let ended = AssertUnwindSafe(Box::pin(look_at(&context, &shop)))
+        .catch_unwind()
+        .await;
     let (name, result) = match ended {
         Ok(Ok(outcome)) => (name_of(outcome), Ok(outcome)),
         Ok(Err(error)) => ("failed", Err(error.into())),
@@ -244,6 +235,23 @@ async fn turn(shop: Arc<GuardedShop>, context: Arc<Context>) -> Result<Action, T
         Outcome::Waiting(time) => Action::requeue(time),
         Outcome::Done | Outcome::Failed => Action::await_change(),
     })
+}
+
+async fn look_at(context: &Context, shop: &GuardedShop) -> Result<Outcome, ReconcileError> {
+    let meta = shop.meta();
+    let span = tracing::info_span!(
+        "reconcile Shop",
+        k8s.namespace.name = meta.namespace,
+        shop = meta.name,
+        generation = meta.generation
+    );
+    let body = async {
+        match &shop.0 {
+            Ok(shop) => Box::pin(reconcile::reconcile(context, shop)).await,
+            Err(invalid) => refuse(context, invalid).await,
+        }
+    };
+    body.instrument(span).await
 }
 
 /// Whether a Shop has a spec that was not looked at yet, or its credentials are to be rotated.

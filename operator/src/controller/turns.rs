@@ -1,6 +1,7 @@
 //! Which Shop has its turn next. kube's controller takes any that waits, so under load an unlucky Shop could wait for as
-//! long as the load lasts. Here it is first come, first served, and people are served before machines: a Shop with a spec
-//! that was not looked at yet does not stand behind those whose pods have come or gone.
+//! long as the load lasts. Here it is first come, first served, with some turns kept for Shops whose spec was not looked at
+//! yet, and some for those that are on their way: neither a person who changes a Shop stands behind a thousand whose pods
+//! come and go, nor these behind a thousand new ones.
 
 use std::{
     collections::HashMap,
@@ -16,9 +17,12 @@ const BREATH: Duration = Duration::from_secs(2);
 
 /// Gives turns, so many at once.
 pub(super) struct Turns {
-    all: Semaphore,
-    /// For Shops that ask for nothing new: fewer, so that one that does finds a turn free.
-    follow_ups: Semaphore,
+    /// For whoever came first.
+    any: Semaphore,
+    /// For Shops that ask for something new.
+    asking: Semaphore,
+    /// For the others.
+    on_their_way: Semaphore,
     asked: Notify,
     /// When which Shop, by its uid, had its last.
     ended: Mutex<HashMap<String, Instant>>,
@@ -28,16 +32,18 @@ pub(super) struct Turns {
 pub(super) struct Turn<'a> {
     turns: &'a Turns,
     uid: String,
-    _permits: (SemaphorePermit<'a>, Option<SemaphorePermit<'a>>),
+    _permit: SemaphorePermit<'a>,
 }
 
 impl Turns {
-    /// So many at once, at least one. A quarter of them is kept for those that ask for something new.
+    /// So many at once, at least one. A quarter of them is kept for each kind of Shop.
     pub(super) fn new(at_once: u16) -> Self {
         let at_once = usize::from(at_once.max(1));
+        let kept = at_once / 4;
         Self {
-            all: Semaphore::new(at_once),
-            follow_ups: Semaphore::new(at_once - at_once / 4),
+            any: Semaphore::new(at_once - 2 * kept),
+            asking: Semaphore::new(kept),
+            on_their_way: Semaphore::new(kept),
             asked: Notify::new(),
             ended: Mutex::default(),
         }
@@ -49,18 +55,23 @@ impl Turns {
     ///
     /// How long it has to wait before it asks again: it has had a turn just now, and others wait for theirs.
     pub(super) async fn next(&self, uid: &str, asks: impl Fn() -> bool) -> Result<Turn<'_>, Duration> {
-        if !asks() && self.follow_ups.available_permits() == 0 {
+        let nothing_free = || self.any.available_permits() + self.on_their_way.available_permits() == 0;
+        if !asks() && nothing_free() {
             self.has_rested(uid)?;
         }
-        let of_follow_ups = tokio::select! {
+        let permit = tokio::select! {
             biased;
-            () = self.until(asks) => None,
-            permit = acquire(&self.follow_ups) => Some(permit?),
+            permit = async {
+                self.until(&asks).await;
+                acquire(&self.asking).await
+            } => permit,
+            permit = acquire(&self.on_their_way), if !asks() => permit,
+            permit = acquire(&self.any) => permit,
         };
         Ok(Turn {
-            _permits: (acquire(&self.all).await?, of_follow_ups),
             turns: self,
             uid: uid.to_owned(),
+            _permit: permit?,
         })
     }
 
@@ -119,24 +130,30 @@ mod tests {
         turns.next(uid, || asks).now_or_never().and_then(Result::ok)
     }
 
-    #[tokio::test]
-    async fn a_shop_that_asks_does_not_stand_behind_those_that_do_not() {
-        let turns = Turns::new(4);
-        let follow_ups = ["a", "b", "c"].map(|uid| now(&turns, uid, false));
-        assert!(follow_ups.iter().all(Option::is_some));
-        assert!(now(&turns, "d", false).is_none());
-        let asking = now(&turns, "e", true);
-        assert!(asking.is_some());
-        assert!(now(&turns, "f", true).is_none());
-        drop(follow_ups);
-        assert!(now(&turns, "f", true).is_some());
+    #[test]
+    fn a_quarter_is_kept_for_each() {
+        let turns = Turns::new(8);
+        let on_their_way = ["a", "b", "c", "d", "e", "f", "g"].map(|uid| now(&turns, uid, false));
+        assert_eq!(on_their_way.iter().flatten().count(), 6);
+        let asking = ["h", "i", "j"].map(|uid| now(&turns, uid, true));
+        assert_eq!(asking.iter().flatten().count(), 2);
+        drop((on_their_way, asking));
+        let asking = ["a", "b", "c", "d", "e", "f", "g"].map(|uid| now(&turns, uid, true));
+        assert_eq!(asking.iter().flatten().count(), 6);
+        assert!(now(&turns, "h", false).is_some());
+    }
+
+    #[test]
+    fn one_turn_is_for_everybody() {
+        let turns = Turns::new(1);
+        assert!(now(&turns, "a", true).is_some() && now(&turns, "a", false).is_some());
     }
 
     #[tokio::test]
     async fn who_came_first_is_served_first() {
         let turns = Turns::new(1);
         let running = now(&turns, "a", true);
-        let mut second = Box::pin(turns.next("b", || true));
+        let mut second = Box::pin(turns.next("b", || false));
         let mut third = Box::pin(turns.next("c", || true));
         assert!(poll!(&mut second).is_pending() && poll!(&mut third).is_pending());
         drop(running);
@@ -149,7 +166,7 @@ mod tests {
     async fn one_that_waits_and_asks_by_now_is_let_through() {
         let turns = Turns::new(4);
         let asks = Cell::new(false);
-        let follow_ups = ["a", "b", "c"].map(|uid| now(&turns, uid, false));
+        let on_their_way = ["a", "b", "c"].map(|uid| now(&turns, uid, false));
         let mut waiting = Box::pin(turns.next("d", || asks.get()));
         assert!(poll!(&mut waiting).is_pending());
         turns.asked();
@@ -157,7 +174,7 @@ mod tests {
         asks.set(true);
         turns.asked();
         assert!(poll!(&mut waiting).is_ready());
-        drop(follow_ups);
+        drop(on_their_way);
     }
 
     #[tokio::test]

@@ -11,7 +11,7 @@ use std::{
 };
 
 use futures::{StreamExt as _, TryStreamExt as _, stream};
-use k8s_openapi::NamespaceResourceScope;
+use k8s_openapi::{NamespaceResourceScope, apimachinery::pkg::apis::meta::v1::ObjectMeta};
 use kube::{
     Api, Client, Resource, ResourceExt as _,
     api::{DeleteParams, Patch, PatchParams, Preconditions},
@@ -20,7 +20,7 @@ use serde::{Serialize, de::DeserializeOwned};
 
 use crate::{
     names::OPERATOR,
-    observed::{Observations, Observed, key},
+    observed::{Observations, Observed, ShopName},
     revision::Revision,
 };
 
@@ -94,25 +94,28 @@ impl ApplyError {
 /// The Shop that objects belong to.
 #[derive(Clone, Debug)]
 pub struct Owner {
-    /// Its namespace, and that of its objects.
-    pub namespace: String,
     /// Its name.
-    pub name: String,
+    pub shop: ShopName,
     /// Its uid.
     pub uid: String,
 }
 
 impl Owner {
-    /// Whether an object is this Shop's: by its controller, or, where it outlives its Shop, by its labels.
-    fn has<K, F>(&self, object: &Observed<K, F>) -> bool {
-        match &object.controller {
-            Some(_) => self.controls(object),
-            None => object.shop.as_deref() == Some(&self.name),
-        }
+    /// Whether an object of this Shop by its labels is so by its controller too, if it has one: what outlives a Shop has
+    /// none.
+    fn has<F>(&self, object: &Observed<F>) -> bool {
+        object.controller.is_none() || self.controls(object)
+    }
+
+    /// Whether an object that nobody watches is this Shop's.
+    fn has_unseen(&self, meta: &ObjectMeta) -> bool {
+        let object = Observed::of(meta, ());
+        self.controls(&object)
+            || object.controller.is_none() && ShopName::of(meta).as_ref() == Some(&self.shop)
     }
 
     /// Whether an object is to be removed where it is not wanted: what outlives its Shop is not.
-    fn controls<K, F>(&self, object: &Observed<K, F>) -> bool {
+    fn controls<F>(&self, object: &Observed<F>) -> bool {
         object.controller == Some(Revision::of_bytes(self.uid.as_bytes()))
     }
 }
@@ -152,8 +155,8 @@ impl Applier {
     ) -> Result<Vec<K>, ApplyError>
     where
         K: Resource<DynamicType = (), Scope = NamespaceResourceScope>,
-        K: Clone + Debug + Serialize + DeserializeOwned + Send + Sync + 'static,
-        F: Clone + Send + Sync + 'static,
+        K: Clone + Debug + Serialize + DeserializeOwned + Send + Sync,
+        F: Clone + PartialEq + Send + Sync,
     {
         // A closure over the references could not be sent between threads: <https://github.com/rust-lang/rust/issues/102211>.
         let mut requests = Vec::with_capacity(desired.len());
@@ -175,22 +178,21 @@ impl Applier {
     ) -> Result<Option<K>, ApplyError>
     where
         K: Resource<DynamicType = (), Scope = NamespaceResourceScope>,
-        K: Clone + Debug + Serialize + DeserializeOwned + 'static,
-        F: Clone + 'static,
+        K: Clone + Debug + Serialize + DeserializeOwned,
+        F: Clone + PartialEq,
     {
         let (kind, name) = (K::kind(&()), desired.name_any());
         let wanted = Revision::of_bytes(&serde_json::to_vec(desired).unwrap_or_default());
-        let live = known.get(&key(&owner.namespace, &name));
+        let live = known.get(&owner.shop, &name);
         if let Some(live) = &live
             && self.is_as_applied(owner, &kind, &name, wanted, live.revision)
         {
             return Ok(None);
         }
-        let api: Api<K> = Api::namespaced(self.client.clone(), &owner.namespace);
+        let api: Api<K> = Api::namespaced(self.client.clone(), &owner.shop.namespace);
         if live.is_none_or(|live| !owner.has(&live)) {
             let there = within::<K, _>(&name, api.get_metadata_opt(&name)).await?;
-            let there = there.map(|there| Observed::<K>::of(&there.metadata, ()));
-            if there.is_some_and(|there| !owner.has(&there)) {
+            if there.is_some_and(|there| !owner.has_unseen(&there.metadata)) {
                 let kind = kind.into_owned();
                 return Err(ApplyError::Taken { kind, name });
             }
@@ -217,25 +219,25 @@ impl Applier {
     ) -> Result<usize, ApplyError>
     where
         K: Resource<DynamicType = (), Scope = NamespaceResourceScope>,
-        K: Clone + Debug + DeserializeOwned + 'static,
-        F: Clone + 'static,
+        K: Clone + Debug + DeserializeOwned,
+        F: Clone + PartialEq,
     {
         let desired: HashSet<&str> = desired
             .iter()
             .filter_map(|object| object.meta().name.as_deref())
             .collect();
-        let unwanted = known.state_filter(|object| {
-            owner.controls(object) && !object.is_ending && !desired.contains(&*object.name)
+        let unwanted = known.names(&owner.shop, |name, object| {
+            owner.controls(object) && !object.is_ending && !desired.contains(name)
         });
-        let api: Api<K> = Api::namespaced(self.client.clone(), &owner.namespace);
-        for object in &unwanted {
-            self.remove(owner, &api, &object.name).await?;
+        let api: Api<K> = Api::namespaced(self.client.clone(), &owner.shop.namespace);
+        for name in &unwanted {
+            Self::remove(owner, &api, name).await?;
         }
         Ok(unwanted.len())
     }
 
     /// Removes an object, if it still is this Shop's.
-    async fn remove<K>(&self, owner: &Owner, api: &Api<K>, name: &str) -> Result<(), ApplyError>
+    async fn remove<K>(owner: &Owner, api: &Api<K>, name: &str) -> Result<(), ApplyError>
     where
         K: Resource<DynamicType = (), Scope = NamespaceResourceScope>,
         K: Clone + Debug + DeserializeOwned,
@@ -243,7 +245,7 @@ impl Applier {
         let Some(there) = within::<K, _>(name, api.get_metadata_opt(name)).await? else {
             return Ok(());
         };
-        if !owner.controls(&Observed::<K>::of(&there.metadata, ())) {
+        if !owner.controls(&Observed::of(&there.metadata, ())) {
             return Ok(());
         }
         let parameters = DeleteParams::background().preconditions(Preconditions {
@@ -279,7 +281,7 @@ impl Applier {
     }
 
     fn note(&self, owner: &Owner, kind: &str, name: &str, desired: Revision, object: Revision) {
-        tracing::debug!(kind, namespace = owner.namespace, name, "applied");
+        tracing::debug!(kind, namespace = owner.shop.namespace, name, "applied");
         let mut applied = self.lock();
         let of_shop = applied.entry(owner.uid.clone()).or_default();
         of_shop.insert(within_shop(kind, name), Applied { desired, object });

@@ -1,111 +1,234 @@
-//! What is kept in memory of an object that the operator owns: whose it is, whether somebody has been at it, and what the
-//! operator decides by. A Shop has some forty objects, so what is kept of each decides how much memory many Shops take.
+//! What is kept in memory of the objects that the operator owns: whether somebody has been at one, and what the operator
+//! decides by. A Shop has some forty objects, so what is kept of each decides how much memory many Shops take: a cache of
+//! kube's, which keeps objects whole and by a reference that is longer than what is kept here, takes ten times as much.
 
-use std::{borrow::Cow, marker::PhantomData};
+use std::{
+    collections::HashMap,
+    marker::PhantomData,
+    sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard},
+};
 
 use k8s_openapi::{
     api::apps::v1::StatefulSet,
     apimachinery::pkg::apis::meta::v1::{ObjectMeta, OwnerReference},
 };
-use kube::{
-    Resource,
-    runtime::reflector::{Lookup, ObjectRef, Store},
-};
+use kube::runtime::watcher::Event;
+use tokio::sync::watch;
 
 use crate::{
     names::{INSTANCE, MANAGED_BY, OPERATOR},
     revision::Revision,
 };
 
-/// The objects of a kind, as they were seen last.
-pub type Observations<K, F = ()> = Store<Observed<K, F>>;
+/// A Shop by its name.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct ShopName {
+    /// Its namespace, and that of its objects.
+    pub namespace: String,
+    /// Its name.
+    pub name: String,
+}
 
-/// An object of the kind `K` as it was seen last. `F` is what the operator has to know of its kind beyond that.
+impl ShopName {
+    /// The Shop that an object belongs to. By its labels, since what outlives its Shop has no owner.
+    pub fn of(meta: &ObjectMeta) -> Option<Self> {
+        let label = |key: &str| meta.labels.as_ref()?.get(key);
+        label(MANAGED_BY).filter(|manager| *manager == OPERATOR)?;
+        Some(Self {
+            namespace: meta.namespace.clone()?,
+            name: label(INSTANCE)?.clone(),
+        })
+    }
+}
+
+/// An object as it was seen last. `F` is what the operator has to know of its kind.
 ///
 /// Two that are equal are the same to the operator: a change from one to the other is no news.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Observed<K, F = ()> {
-    /// Its namespace.
-    pub namespace: Box<str>,
-    /// Its name.
-    pub name: Box<str>,
+pub struct Observed<F = ()> {
     /// A digest of the uid of its controller.
     pub controller: Option<Revision>,
-    /// The name of the Shop that it belongs to by its labels.
-    pub shop: Option<Box<str>>,
     /// Whether it is being deleted.
     pub is_ending: bool,
     /// Who set what in it.
     pub revision: Revision,
     /// What else is to be known.
     pub facts: F,
-    kind: PhantomData<fn() -> K>,
 }
 
-impl<K, F> Observed<K, F> {
+impl<F> Observed<F> {
     /// What is to be kept of an object.
     pub fn of(meta: &ObjectMeta, facts: F) -> Self {
-        let text = |text: &Option<String>| text.as_deref().unwrap_or_default().into();
-        let label = |key: &str| meta.labels.as_ref()?.get(key).map(String::as_str);
-        let is_own = label(MANAGED_BY) == Some(OPERATOR);
         let references = meta.owner_references.as_deref().unwrap_or_default();
         let controls = |reference: &&OwnerReference| reference.controller == Some(true);
         Self {
-            namespace: text(&meta.namespace),
-            name: text(&meta.name),
             controller: references
                 .iter()
                 .find(controls)
                 .map(|controller| Revision::of_bytes(controller.uid.as_bytes())),
-            shop: label(INSTANCE).filter(|_| is_own).map(Into::into),
             is_ending: meta.deletion_timestamp.is_some(),
             revision: Revision::of(meta),
             facts,
+        }
+    }
+}
+
+/// An object that a watch tells of.
+#[derive(Debug)]
+pub struct Sighting<F = ()> {
+    namespace: String,
+    name: String,
+    /// None if it has lost the labels that say so.
+    shop: Option<ShopName>,
+    object: Observed<F>,
+}
+
+impl<F> Sighting<F> {
+    /// Of an object.
+    pub fn of(meta: &ObjectMeta, facts: F) -> Self {
+        Self {
+            namespace: meta.namespace.clone().unwrap_or_default(),
+            name: meta.name.clone().unwrap_or_default(),
+            shop: ShopName::of(meta),
+            object: Observed::of(meta, facts),
+        }
+    }
+}
+
+/// The objects of a Shop by name.
+type OfShop<F> = HashMap<Box<str>, Observed<F>>;
+type ByShop<F> = HashMap<ShopName, OfShop<F>>;
+
+/// The objects of the kind `K` as they were seen last. Cheap to clone: all clones are the same.
+pub struct Observations<K, F = ()> {
+    inner: Arc<Inner<F>>,
+    kind: PhantomData<fn() -> K>,
+}
+
+struct Inner<F> {
+    objects: RwLock<ByShop<F>>,
+    listed: watch::Sender<bool>,
+}
+
+impl<K, F> Clone for Observations<K, F> {
+    fn clone(&self) -> Self {
+        Self {
+            inner: Arc::clone(&self.inner),
             kind: PhantomData,
         }
     }
 }
 
-/// What a cache of kube's finds it by. It has no resource version: that is no news by itself.
-impl<K: Resource<DynamicType = ()>, F> Lookup for Observed<K, F> {
-    type DynamicType = ();
-
-    fn kind((): &()) -> Cow<'_, str> {
-        K::kind(&())
+impl<K, F: Clone + PartialEq> Observations<K, F> {
+    /// An object of a Shop.
+    pub fn get(&self, shop: &ShopName, name: &str) -> Option<Observed<F>> {
+        self.read().get(shop)?.get(name).cloned()
     }
 
-    fn group((): &()) -> Cow<'_, str> {
-        K::group(&())
+    /// The names of a Shop's objects with a property.
+    pub fn names(&self, shop: &ShopName, has: impl Fn(&str, &Observed<F>) -> bool) -> Vec<String> {
+        let objects = self.read();
+        let of_shop = objects.get(shop).into_iter().flatten();
+        of_shop
+            .filter(|(name, object)| has(name, object))
+            .map(|(name, _)| name.to_string())
+            .collect()
     }
 
-    fn version((): &()) -> Cow<'_, str> {
-        K::version(&())
+    /// Waits until all objects were listed once.
+    pub async fn wait_until_listed(&self) {
+        // The sender lives as long as `self`.
+        let _ = self.inner.listed.subscribe().wait_for(|listed| *listed).await;
     }
 
-    fn plural((): &()) -> Cow<'_, str> {
-        K::plural(&())
+    fn read(&self) -> RwLockReadGuard<'_, ByShop<F>> {
+        self.inner.objects.read().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn name(&self) -> Option<Cow<'_, str>> {
-        Some(Cow::Borrowed(&self.name))
-    }
-
-    fn namespace(&self) -> Option<Cow<'_, str>> {
-        Some(Cow::Borrowed(&self.namespace))
-    }
-
-    fn resource_version(&self) -> Option<Cow<'_, str>> {
-        None
-    }
-
-    fn uid(&self) -> Option<Cow<'_, str>> {
-        None
+    fn write(&self) -> RwLockWriteGuard<'_, ByShop<F>> {
+        self.inner.objects.write().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-/// The key of an object in [`Observations`].
-pub fn key<K: Resource<DynamicType = ()>, F>(namespace: &str, name: &str) -> ObjectRef<Observed<K, F>> {
-    ObjectRef::new(name).within(namespace)
+/// Keeps [`Observations`] up to date.
+pub struct Observer<K, F = ()> {
+    known: Observations<K, F>,
+    /// What a list that is not complete has told.
+    list: ByShop<F>,
+}
+
+impl<K, F: Clone + PartialEq> Observer<K, F> {
+    /// One who has seen nothing yet, and where it keeps what it sees.
+    pub fn new() -> (Self, Observations<K, F>) {
+        let inner = Inner {
+            objects: RwLock::default(),
+            listed: watch::Sender::new(false),
+        };
+        let known = Observations {
+            inner: Arc::new(inner),
+            kind: PhantomData,
+        };
+        let observer = Self {
+            known: known.clone(),
+            list: HashMap::new(),
+        };
+        (observer, known)
+    }
+
+    /// Takes in what a watch tells, and says which Shop is to be looked at because of it.
+    pub fn see(&mut self, event: Event<Sighting<F>>) -> Option<ShopName> {
+        match event {
+            Event::Apply(sighting) => self.changed(sighting),
+            Event::Delete(sighting) => self.remove(&sighting),
+            Event::Init => {
+                self.list = HashMap::new();
+                None
+            }
+            Event::InitApply(sighting) => {
+                let shop = sighting.shop?;
+                let of_shop = self.list.entry(shop.clone()).or_default();
+                of_shop.insert(sighting.name.into(), sighting.object);
+                Some(shop)
+            }
+            Event::InitDone => {
+                *self.known.write() = std::mem::take(&mut self.list);
+                self.known.inner.listed.send_replace(true);
+                None
+            }
+        }
+    }
+
+    fn changed(&self, sighting: Sighting<F>) -> Option<ShopName> {
+        let Some(shop) = &sighting.shop else {
+            return self.remove(&sighting);
+        };
+        if self.known.get(shop, &sighting.name).as_ref() == Some(&sighting.object) {
+            return None;
+        }
+        let mut objects = self.known.write();
+        let of_shop = objects.entry(shop.clone()).or_default();
+        of_shop.insert(sighting.name.into(), sighting.object);
+        sighting.shop
+    }
+
+    /// An object is gone, or nobody's any more; then it may have been any Shop's.
+    fn remove(&self, sighting: &Sighting<F>) -> Option<ShopName> {
+        let mut objects = self.known.write();
+        let had = |(shop, of_shop): (&ShopName, &OfShop<F>)| {
+            let has = shop.namespace == sighting.namespace && of_shop.contains_key(&*sighting.name);
+            has.then(|| shop.clone())
+        };
+        let shop = match &sighting.shop {
+            Some(shop) => shop.clone(),
+            None => objects.iter().find_map(had)?,
+        };
+        let of_shop = objects.get_mut(&shop)?;
+        of_shop.remove(&*sighting.name);
+        if of_shop.is_empty() {
+            objects.remove(&shop);
+        }
+        Some(shop)
+    }
 }
 
 /// How the StatefulSet of a data store is.
@@ -129,5 +252,68 @@ impl DataStore {
                     && status.ready_replicas.unwrap_or(0) > 0
             }),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use k8s_openapi::{api::core::v1::Secret, apimachinery::pkg::apis::meta::v1::ManagedFieldsEntry};
+
+    use super::*;
+
+    fn secret(labels: &[(&str, &str)], manager: &str) -> Sighting {
+        let labels = labels.iter().map(|(key, value)| ((*key).into(), (*value).into()));
+        let meta = ObjectMeta {
+            namespace: Some("shops".into()),
+            name: Some("demo-admin".into()),
+            labels: Some(labels.collect()),
+            managed_fields: Some(vec![ManagedFieldsEntry {
+                manager: Some(manager.into()),
+                ..ManagedFieldsEntry::default()
+            }]),
+            ..ObjectMeta::default()
+        };
+        Sighting::of(&meta, ())
+    }
+
+    const OURS: &[(&str, &str)] = &[(MANAGED_BY, OPERATOR), (INSTANCE, "demo")];
+
+    fn demo() -> ShopName {
+        ShopName {
+            namespace: "shops".into(),
+            name: "demo".into(),
+        }
+    }
+
+    #[test]
+    fn what_changes_nothing_is_no_news() {
+        let (mut observer, known) = Observer::<Secret>::new();
+        assert_eq!(observer.see(Event::Apply(secret(OURS, "a"))), Some(demo()));
+        assert_eq!(observer.see(Event::Apply(secret(OURS, "a"))), None);
+        assert_eq!(observer.see(Event::Apply(secret(OURS, "b"))), Some(demo()));
+        assert!(known.get(&demo(), "demo-admin").is_some());
+        assert_eq!(observer.see(Event::Delete(secret(OURS, "b"))), Some(demo()));
+        assert_eq!(known.get(&demo(), "demo-admin"), None);
+    }
+
+    #[test]
+    fn a_list_takes_the_place_of_what_was_known_when_it_is_complete() {
+        let (mut observer, known) = Observer::<Secret>::new();
+        observer.see(Event::Apply(secret(OURS, "a")));
+        observer.see(Event::Init);
+        let other = [(MANAGED_BY, OPERATOR), (INSTANCE, "other")];
+        assert!(observer.see(Event::InitApply(secret(&other, "a"))).is_some());
+        assert_eq!(known.names(&demo(), |_, _| true), ["demo-admin"]);
+        observer.see(Event::InitDone);
+        assert!(known.names(&demo(), |_, _| true).is_empty());
+    }
+
+    #[test]
+    fn one_that_lost_its_labels_is_nobodys_and_whose_it_was_is_looked_at() {
+        let (mut observer, known) = Observer::<Secret>::new();
+        observer.see(Event::Apply(secret(OURS, "a")));
+        let seen = observer.see(Event::Apply(secret(&[(MANAGED_BY, OPERATOR)], "b")));
+        assert_eq!(seen, Some(demo()));
+        assert_eq!(known.get(&demo(), "demo-admin"), None);
     }
 }

@@ -17,6 +17,7 @@ use crate::{
         Image, Ingress, Messaging, RabbitmqCluster, Shop, Telemetry, TlsMode, Workload,
     },
     names::Program,
+    observed::ShopName,
 };
 
 /// The version of the services that the operator was built with.
@@ -113,6 +114,16 @@ pub enum Replicas {
     Fixed(i32),
     /// As many as an autoscaler finds right.
     Autoscaled(Autoscaling),
+}
+
+impl Validated {
+    /// What its objects are known by.
+    pub fn shop_name(&self) -> ShopName {
+        ShopName {
+            namespace: self.namespace.clone(),
+            name: self.name.clone(),
+        }
+    }
 }
 
 impl Replicas {

@@ -25,7 +25,6 @@ use kube::{
     core::PartialObjectMeta,
     runtime::{
         WatchStreamExt as _,
-        reflector::{self, Lookup as _, store::WriterDropped},
         watcher::{self, Event, watcher},
     },
 };
@@ -33,9 +32,8 @@ use serde::de::DeserializeOwned;
 
 use crate::{
     names,
-    observed::{DataStore, Observations, Observed, key},
+    observed::{DataStore, Observations, Observer, ShopName, Sighting},
     rollout::Running,
-    validate::Validated,
 };
 
 /// Which objects are the operator's.
@@ -43,15 +41,6 @@ pub const SELECTOR: &str = "app.kubernetes.io/managed-by=shop-operator";
 /// How many objects a list is asked for at once. They come with their managed fields, which are most of an object and are
 /// not kept.
 const PAGE: u32 = 100;
-
-/// A Shop by its name.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub struct ShopName {
-    /// Its namespace.
-    pub namespace: String,
-    /// Its name.
-    pub name: String,
-}
 
 /// The Shops whose objects changed: whoever polls it keeps [`Known`] up to date. It goes on after an error.
 pub type Changes = Pin<Box<dyn Stream<Item = Result<ShopName, watcher::Error>> + Send>>;
@@ -103,13 +92,11 @@ type ChangesOfKind = BoxStream<'static, Result<ShopName, watcher::Error>>;
 fn metadata<K>(client: &Client, namespace: Option<&str>, changes: &mut Vec<ChangesOfKind>) -> Observations<K>
 where
     K: Resource<DynamicType = (), Scope = NamespaceResourceScope>,
-    K: Clone + DeserializeOwned + Debug + PartialEq + Send + Sync + 'static,
+    K: Clone + DeserializeOwned + Debug + Send + 'static,
 {
     let events = watcher(api::<PartialObjectMeta<K>>(client, namespace), config());
-    let observed = events.map_ok(|event| map(event, |object| Observed::of(&object.metadata, ())));
-    let (known, of_kind) = observe(observed);
-    changes.push(of_kind);
-    known
+    let sightings = events.map_ok(|event| map(event, |object| Sighting::of(&object.metadata, ())));
+    observe(sightings, changes)
 }
 
 /// Watches a kind of which more is to be known.
@@ -121,44 +108,30 @@ fn whole<K, F>(
 ) -> Observations<K, F>
 where
     K: Resource<DynamicType = (), Scope = NamespaceResourceScope>,
-    K: Clone + DeserializeOwned + Debug + PartialEq + Send + Sync + 'static,
+    K: Clone + DeserializeOwned + Debug + Send + 'static,
     F: Clone + PartialEq + Send + Sync + 'static,
 {
     let events = watcher(api::<K>(client, namespace), config());
-    let observed =
-        events.map_ok(move |event| map(event, |object| Observed::of(object.meta(), facts(object))));
-    let (known, of_kind) = observe(observed);
-    changes.push(of_kind);
-    known
+    let sightings =
+        events.map_ok(move |event| map(event, |object| Sighting::of(object.meta(), facts(object))));
+    observe(sightings, changes)
 }
 
-/// Keeps what events say, and passes on whose they are if they say anything new.
+/// Keeps what a watch tells, and passes on whom it is about if it is any news.
 fn observe<K, F>(
-    events: impl Stream<Item = Result<Event<Observed<K, F>>, watcher::Error>> + Send + 'static,
-) -> (Observations<K, F>, ChangesOfKind)
+    sightings: impl Stream<Item = Result<Event<Sighting<F>>, watcher::Error>> + Send + 'static,
+    changes: &mut Vec<ChangesOfKind>,
+) -> Observations<K, F>
 where
-    K: Resource<DynamicType = ()> + Clone + PartialEq + Send + Sync + 'static,
+    K: 'static,
     F: Clone + PartialEq + Send + Sync + 'static,
 {
-    let (known, writer) = reflector::store();
-    let before = known.clone();
-    let is_news = move |event: &Event<Observed<K, F>>| match event {
-        Event::Apply(object) => before.get(&object.to_object_ref(())).as_deref() != Some(object),
-        Event::Delete(_) | Event::Init | Event::InitApply(_) | Event::InitDone => true,
-    };
-    let news = events
+    let (mut observer, known) = Observer::new();
+    let news = sightings
         .default_backoff()
-        .try_filter(move |event| future::ready(is_news(event)));
-    let changes = reflector::reflector(writer, news)
-        .touched_objects()
-        .try_filter_map(|object| future::ok(shop_of(&object)));
-    (known, changes.boxed())
-}
-
-/// Whose an object is. By its labels, since what outlives its Shop has no owner.
-fn shop_of<K, F>(object: &Observed<K, F>) -> Option<ShopName> {
-    let (namespace, name) = (object.namespace.to_string(), object.shop.as_ref()?.to_string());
-    Some(ShopName { namespace, name })
+        .try_filter_map(move |event| future::ok(observer.see(event)));
+    changes.push(news.boxed());
+    known
 }
 
 fn api<K>(client: &Client, namespace: Option<&str>) -> Api<K>
@@ -187,32 +160,26 @@ fn map<A, B>(event: Event<A>, of: impl Fn(&A) -> B) -> Event<B> {
 
 impl Known {
     /// How the StatefulSet of a Shop's data store is.
-    pub fn data_store(&self, shop: &Validated, part: &str) -> Option<DataStore> {
-        let name = names::object(&shop.name, part);
-        let set = self.stateful_sets.get(&key(&shop.namespace, &name))?;
+    pub fn data_store(&self, shop: &ShopName, part: &str) -> Option<DataStore> {
+        let set = self.stateful_sets.get(shop, &names::object(&shop.name, part))?;
         Some(set.facts)
     }
 
     /// How the Deployment of that name is.
-    pub fn running(&self, shop: &Validated, name: &str) -> Option<Running> {
-        let deployment = self.deployments.get(&key(&shop.namespace, name))?;
-        Some(deployment.facts.clone())
+    pub fn running(&self, shop: &ShopName, name: &str) -> Option<Running> {
+        Some(self.deployments.get(shop, name)?.facts)
     }
 
     /// Waits until each kind was listed once.
-    ///
-    /// # Errors
-    ///
-    /// If nobody polls the changes any more.
-    pub async fn wait_until_listed(&self) -> Result<(), WriterDropped> {
-        self.secrets.wait_until_ready().await?;
-        self.service_accounts.wait_until_ready().await?;
-        self.network_policies.wait_until_ready().await?;
-        self.services.wait_until_ready().await?;
-        self.stateful_sets.wait_until_ready().await?;
-        self.deployments.wait_until_ready().await?;
-        self.pod_disruption_budgets.wait_until_ready().await?;
-        self.autoscalers.wait_until_ready().await?;
-        self.ingresses.wait_until_ready().await
+    pub async fn wait_until_listed(&self) {
+        self.secrets.wait_until_listed().await;
+        self.service_accounts.wait_until_listed().await;
+        self.network_policies.wait_until_listed().await;
+        self.services.wait_until_listed().await;
+        self.stateful_sets.wait_until_listed().await;
+        self.deployments.wait_until_listed().await;
+        self.pod_disruption_budgets.wait_until_listed().await;
+        self.autoscalers.wait_until_listed().await;
+        self.ingresses.wait_until_listed().await;
     }
 }

@@ -7,7 +7,7 @@ use kube::{
 };
 
 use super::{Applier, ApplyError, FIELD_MANAGER, Owner, in_time};
-use crate::{observed::Observed, revision::Revision};
+use crate::revision::Revision;
 
 impl Applier {
     /// Makes an object as desired, and returns it as it is now, with its status. One that is as it should be costs one
@@ -21,12 +21,11 @@ impl Applier {
         let name = desired.name_any();
         let wanted = Revision::of_bytes(&serde_json::to_vec(desired).unwrap_or_default());
         if let Some(live) = self.get_dynamic(owner, resource, &name).await? {
-            let observed = Observed::<DynamicObject>::of(&live.metadata, ());
-            if !owner.has(&observed) {
+            if !owner.has_unseen(&live.metadata) {
                 let kind = resource.kind.clone();
                 return Err(ApplyError::Taken { kind, name });
             }
-            if self.is_as_applied(owner, &resource.kind, &name, wanted, observed.revision) {
+            if self.is_as_applied(owner, &resource.kind, &name, wanted, Revision::of(&live.metadata)) {
                 return Ok(live);
             }
         }
@@ -56,7 +55,7 @@ impl Applier {
     }
 
     fn dynamic_api(&self, owner: &Owner, resource: &ApiResource) -> Api<DynamicObject> {
-        Api::namespaced_with(self.client.clone(), &owner.namespace, resource)
+        Api::namespaced_with(self.client.clone(), &owner.shop.namespace, resource)
     }
 }
 

@@ -205,7 +205,7 @@ impl Job<'_> {
         } else {
             "RabbitmqStarting"
         };
-        let Some(store) = self.context.known.data_store(self.shop, part) else {
+        let Some(store) = self.context.known.data_store(&self.owner.shop, part) else {
             return Err(Stage::Waiting(Cause::new(
                 reason,
                 "its StatefulSet is being made",

@@ -85,42 +85,15 @@ pub(super) struct Fetched {
     pub(super) messaging: Option<Administrator>,
 }
 
-/// Asks for all of it. Secrets are read from the API server each time, never from a cache: a password that is there and
-/// not seen would be made anew.
+/// Asks for all of it, at once. Secrets are read from the API server each time, never from a cache: a password that is
+/// there and not seen would be made anew.
 pub(super) async fn fetch(context: &Context, shop: &Validated) -> Result<Fetched, FetchError> {
     let api: Api<Secret> = Api::namespaced(context.client.clone(), &shop.namespace);
-    let own = format!("{SELECTOR},{}={}", names::INSTANCE, shop.name);
-    let parameters = ListParams::default().labels(&own);
-    let secrets = within::<Secret, _>(&own, api.list(&parameters)).await?;
-    let existing = secrets
-        .into_iter()
-        .map(|secret| (secret.name_any(), text(secret)))
-        .collect();
-
-    let database = match &shop.database {
-        DatabaseBackend::Embedded(_) => None,
-        DatabaseBackend::CloudNativePg(_) => {
-            let admin = credentials::database_admin_secret(shop).unwrap_or_default();
-            let ca = credentials::database_ca_secret(shop).unwrap_or_default();
-            of_cluster(&api, &admin, Some(&ca)).await?
-        }
-        DatabaseBackend::External(external) => {
-            let verifies = matches!(external.tls, TlsMode::VerifyCa | TlsMode::VerifyFull);
-            let field = "spec.database.external.adminSecret";
-            Some(administrator(&api, field, &external.admin_secret.name, verifies).await?)
-        }
-    };
-    let messaging = match &shop.messaging {
-        MessagingBackend::Embedded(_) => None,
-        MessagingBackend::RabbitmqCluster(_) => {
-            let admin = credentials::messaging_admin_secret(shop).unwrap_or_default();
-            of_cluster(&api, &admin, None).await?
-        }
-        MessagingBackend::External(external) => {
-            let field = "spec.messaging.external.adminSecret";
-            Some(administrator(&api, field, &external.admin_secret.name, false).await?)
-        }
-    };
+    let (existing, database, messaging) = tokio::try_join!(
+        own_secrets(&api, shop),
+        database_administrator(&api, shop),
+        messaging_administrator(&api, shop),
+    )?;
     let ca = |of: &Option<Administrator>| of.as_ref().and_then(|administrator| administrator.ca.clone());
     Ok(Fetched {
         surroundings: Surroundings {
@@ -133,6 +106,54 @@ pub(super) async fn fetch(context: &Context, shop: &Validated) -> Result<Fetched
         database,
         messaging,
     })
+}
+
+async fn own_secrets(api: &Api<Secret>, shop: &Validated) -> Result<Existing, FetchError> {
+    let own = format!("{SELECTOR},{}={}", names::INSTANCE, shop.name);
+    let parameters = ListParams::default().labels(&own);
+    let secrets = within::<Secret, _>(&own, api.list(&parameters)).await?;
+    let named = |secret: Secret| (secret.name_any(), text(secret));
+    Ok(secrets.into_iter().map(named).collect())
+}
+
+async fn database_administrator(
+    api: &Api<Secret>,
+    shop: &Validated,
+) -> Result<Option<Administrator>, FetchError> {
+    match &shop.database {
+        DatabaseBackend::Embedded(_) => Ok(None),
+        DatabaseBackend::CloudNativePg(_) => {
+            let admin = credentials::database_admin_secret(shop).unwrap_or_default();
+            let ca = credentials::database_ca_secret(shop).unwrap_or_default();
+            of_cluster(api, &admin, Some(&ca)).await
+        }
+        DatabaseBackend::External(external) => {
+            let verifies = matches!(external.tls, TlsMode::VerifyCa | TlsMode::VerifyFull);
+            let field = "spec.database.external.adminSecret";
+            administrator(api, field, &external.admin_secret.name, verifies)
+                .await
+                .map(Some)
+        }
+    }
+}
+
+async fn messaging_administrator(
+    api: &Api<Secret>,
+    shop: &Validated,
+) -> Result<Option<Administrator>, FetchError> {
+    match &shop.messaging {
+        MessagingBackend::Embedded(_) => Ok(None),
+        MessagingBackend::RabbitmqCluster(_) => {
+            let admin = credentials::messaging_admin_secret(shop).unwrap_or_default();
+            of_cluster(api, &admin, None).await
+        }
+        MessagingBackend::External(external) => {
+            let field = "spec.messaging.external.adminSecret";
+            administrator(api, field, &external.admin_secret.name, false)
+                .await
+                .map(Some)
+        }
+    }
 }
 
 /// Who administers PostgreSQL.
@@ -275,7 +296,7 @@ fn has_volumes(context: &Context, shop: &Validated) -> bool {
     let of_default_class = [database, messaging].into_iter().flatten();
     let live = of_default_class
         .filter(|(_, store)| store.storage_class_name.is_none())
-        .find_map(|(part, _)| context.known.data_store(shop, part));
+        .find_map(|(part, _)| context.known.data_store(&shop.shop_name(), part));
     match live {
         Some(store) => store.has_claims,
         None => context.storage_classes.state().iter().any(|class| {

@@ -49,13 +49,14 @@ use crate::{
     apply::{Applier, FIELD_MANAGER},
     config::RunArgs,
     crd::{Shop, ShopSpec},
+    observed::ShopName,
     rotation,
     status::{Cause, Findings, conditions},
-    watch::{self, Known, ShopName},
+    watch::{self, Known},
 };
 
 /// Changes that come together make one turn.
-const TOGETHER: Duration = Duration::from_millis(100);
+const TOGETHER: Duration = Duration::from_millis(30);
 
 type GuardedShop = DeserializeGuard<Shop>;
 
@@ -200,8 +201,13 @@ async fn turn(shop: Arc<GuardedShop>, context: Arc<Context>) -> Result<Action, T
     // A thousand may wait here; each looks itself up when it is told to.
     drop(shop);
     let asks = || context.shops.get(&reference).is_some_and(|shop| asks(&shop));
+    let next = async {
+        // What is not seen yet would be taken for what is not there.
+        context.known.wait_until_listed().await;
+        context.turns.next(&uid, asks).await
+    };
     let next = tokio::select! {
-        next = context.turns.next(&uid, asks) => next,
+        next = next => next,
         // Those that wait are left to the next leader.
         () = context.shutdown.cancelled() => return Ok(Action::await_change()),
     };

@@ -136,8 +136,7 @@ async fn work(context: &Context, shop: &Shop) -> Result<Turn, ReconcileError> {
     }
     let mut resources = build(&validated, &credentials, &fetched.surroundings);
     let owner = Owner {
-        namespace: validated.namespace.clone(),
-        name: validated.name.clone(),
+        shop: validated.shop_name(),
         uid: validated.owner.uid.clone(),
     };
     apply_stores(context, &owner, &resources).await?;
@@ -308,8 +307,9 @@ fn live(context: &Context, shop: &Validated, resources: &Resources) -> Live {
         .deployments
         .iter()
         .map(|(_, deployment)| deployment.name_any());
+    let shop = shop.shop_name();
     names
-        .filter_map(|name| Some((name.clone(), context.known.running(shop, &name)?)))
+        .filter_map(|name| Some((name.clone(), context.known.running(&shop, &name)?)))
         .collect()
 }
 

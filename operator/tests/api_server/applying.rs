@@ -18,6 +18,7 @@ use shop_operator::{
     crd::Shop,
     credentials::Credentials,
     existing::Existing,
+    observed::ShopName,
     validate::validate,
     watch::{Known, watch},
 };
@@ -48,12 +49,14 @@ impl World {
         let watching = tokio::spawn(async move {
             changes.for_each(async |_| {}).await;
         });
-        known.wait_until_listed().await.unwrap();
+        known.wait_until_listed().await;
         Self {
             applier: Applier::new(client.clone()),
             owner: Owner {
-                namespace: namespace.name.clone(),
-                name: name.to_owned(),
+                shop: ShopName {
+                    namespace: namespace.name.clone(),
+                    name: name.to_owned(),
+                },
                 uid: shop.uid().unwrap(),
             },
             resources: build(&validated, &credentials, &Surroundings::default()),
@@ -194,7 +197,7 @@ async fn what_is_wanted_no_longer_goes_and_what_is_kept_stays() {
         .await
         .unwrap();
     assert_eq!(pruned, made.len() - kept.len());
-    let secrets: Api<Secret> = Api::namespaced(world.client.clone(), &world.owner.namespace);
+    let secrets: Api<Secret> = Api::namespaced(world.client.clone(), &world.owner.shop.namespace);
     let left = secrets.list(&ListParams::default()).await.unwrap();
     let left: BTreeSet<_> = left.iter().map(Secret::name_any).collect();
     assert_eq!(left, kept);

@@ -10,6 +10,7 @@ use serde_json::json;
 use shop_operator::{
     apply::{Applier, ApplyError, Owner},
     clusters::Kind,
+    observed::ShopName,
 };
 
 use crate::cluster::{TestNamespace, connect};
@@ -64,8 +65,10 @@ fn desired(namespace: &str, instances: i32) -> DynamicObject {
 
 fn owner(namespace: &str) -> Owner {
     Owner {
-        namespace: namespace.to_owned(),
-        name: "demo".to_owned(),
+        shop: ShopName {
+            namespace: namespace.to_owned(),
+            name: "demo".to_owned(),
+        },
         uid: "00000000-0000-7000-8000-000000000001".to_owned(),
     }
 }

@@ -3,9 +3,8 @@
 //! Reconciling is a pipeline: *fetch → validate → build → apply → status*. What decides is pure, knows no client, and is
 //! tested without a cluster: [`validate`] (what a Shop asks for), [`build`] (its objects), [`rollout`] (in which order they
 //! change), [`rotation`] (new logins for old ones), [`diagnosis`] (why pods are not ready) and [`status`]. [`controller`]
-//! joins these: it asks what is there, has [`apply`] write what differs, by what [`watch`] knows
-//! ([`observed`]), and has [`provision`] make
-//! what Kubernetes does not hold: databases with their roles, and RabbitMQ's queues with their users.
+//! joins these: it asks what is there, has [`apply`] write what differs, by what [`watch`] knows and [`observed`] keeps, and
+//! has [`provision`] make what Kubernetes does not hold: databases with their roles, and RabbitMQ's queues with their users.
 //!
 //! Where to go for a change: a field of the resource in [`crd`]; what it means in [`validate`]; the objects in [`build`], a
 //! file per subject; what is secret in [`credentials`] and [`certificates`]; what the operators of PostgreSQL and RabbitMQ

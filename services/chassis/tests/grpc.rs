@@ -186,6 +186,22 @@ async fn a_caller_that_hangs_up_does_not_cancel_the_work() {
 }
 
 #[tokio::test]
+async fn a_deadline_that_passes_is_told_as_such() {
+    // A peer that takes connections and says nothing: whose clock of the caller's strikes first is chance.
+    let silent = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let client = client(silent.local_addr().unwrap().port());
+    let calls = (5..105).map(|milliseconds| {
+        let mut client = client.clone();
+        async move {
+            let asking = asking("wait", Some(Duration::from_millis(milliseconds)));
+            client.publish_events(asking).await.unwrap_err().code()
+        }
+    });
+    let codes = futures::future::join_all(calls).await;
+    assert_eq!(codes, [Code::DeadlineExceeded; 100]);
+}
+
+#[tokio::test]
 async fn a_deadline_holds_over_two_hops() {
     let last = Waiter::default();
     let last_running = serve(&last).await;

@@ -104,6 +104,9 @@ async fn send(
             address.channel.call(request).await
         };
         answer.await.map_err(|error| {
+            if is_late(&error) {
+                return late(peer);
+            }
             peers.rest(address.socket);
             tracing::debug!(peer, address = %address.socket, error = &error as &dyn std::error::Error, "a call failed");
             unavailable(peer)
@@ -111,11 +114,19 @@ async fn send(
     };
     match tokio::time::timeout(timeout, call).await {
         Ok(outcome) => outcome,
-        Err(_) => Err(Status::new(
-            Code::DeadlineExceeded,
-            format!("{peer} did not answer in time"),
-        )),
+        Err(_) => Err(late(peer)),
     }
+}
+
+/// Whether tonic's own clock, which it sets by the `grpc-timeout` header, has struck before ours. That says nothing of the
+/// address.
+fn is_late(error: &tonic::transport::Error) -> bool {
+    let mut causes = std::iter::successors(Some(error as &dyn std::error::Error), |error| error.source());
+    causes.any(<dyn std::error::Error>::is::<tonic::TimeoutExpired>)
+}
+
+fn late(peer: &str) -> Status {
+    Status::new(Code::DeadlineExceeded, format!("{peer} did not answer in time"))
 }
 
 fn unavailable(peer: &str) -> Status {

@@ -94,6 +94,8 @@ impl Program {
     }
 }
 
+/// The label that says what of a Shop an object is: a program, or a data store.
+pub const PART: &str = "app.kubernetes.io/name";
 /// The label that says which Shop an object belongs to.
 pub const INSTANCE: &str = "app.kubernetes.io/instance";
 /// The label that says who looks after an object.

@@ -94,9 +94,7 @@ where
     K: Resource<DynamicType = (), Scope = NamespaceResourceScope>,
     K: Clone + DeserializeOwned + Debug + Send + 'static,
 {
-    let events = watcher(api::<PartialObjectMeta<K>>(client, namespace), config());
-    let sightings = events.map_ok(|event| map(event, |object| Sighting::of(&object.metadata, ())));
-    observe(sightings, changes)
+    observe::<PartialObjectMeta<K>, K, ()>(client, namespace, |_| (), changes)
 }
 
 /// Watches a kind of which more is to be known.
@@ -111,24 +109,27 @@ where
     K: Clone + DeserializeOwned + Debug + Send + 'static,
     F: Clone + PartialEq + Send + Sync + 'static,
 {
-    let events = watcher(api::<K>(client, namespace), config());
-    let sightings =
-        events.map_ok(move |event| map(event, |object| Sighting::of(object.meta(), facts(object))));
-    observe(sightings, changes)
+    observe::<K, K, F>(client, namespace, facts, changes)
 }
 
-/// Keeps what a watch tells, and passes on whom it is about if it is any news.
-fn observe<K, F>(
-    sightings: impl Stream<Item = Result<Event<Sighting<F>>, watcher::Error>> + Send + 'static,
+/// Asks for the objects of the kind `K` as `A`, keeps what is to be known of them, and passes on whom a change is about if
+/// it is any news.
+fn observe<A, K, F>(
+    client: &Client,
+    namespace: Option<&str>,
+    facts: fn(&A) -> F,
     changes: &mut Vec<ChangesOfKind>,
 ) -> Observations<K, F>
 where
+    A: Resource<DynamicType = (), Scope = NamespaceResourceScope>,
+    A: Clone + DeserializeOwned + Debug + Send + 'static,
     K: 'static,
     F: Clone + PartialEq + Send + Sync + 'static,
 {
     let (mut observer, known) = Observer::new();
-    let news = sightings
+    let news = watcher(api::<A>(client, namespace), config())
         .default_backoff()
+        .map_ok(move |event| map(event, |object| Sighting::of(object.meta(), facts(object))))
         .try_filter_map(move |event| future::ok(observer.see(event)));
     changes.push(news.boxed());
     known

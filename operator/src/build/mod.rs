@@ -149,7 +149,7 @@ fn data_stores(shop: &Validated, has_default_class: bool) -> DataStores {
 /// The labels that say which objects are a part of which Shop; they never change, so that they can select pods.
 pub fn labels(shop: &str, part: &str) -> std::collections::BTreeMap<String, String> {
     [
-        ("app.kubernetes.io/name", part),
+        (names::PART, part),
         (names::INSTANCE, shop),
         ("app.kubernetes.io/part-of", "shop"),
         (names::MANAGED_BY, names::OPERATOR),

@@ -294,9 +294,10 @@ fn has_volumes(context: &Context, shop: &Validated) -> bool {
         MessagingBackend::RabbitmqCluster(_) | MessagingBackend::External(_) => None,
     };
     let of_default_class = [database, messaging].into_iter().flatten();
+    let name = shop.shop_name();
     let live = of_default_class
         .filter(|(_, store)| store.storage_class_name.is_none())
-        .find_map(|(part, _)| context.known.data_store(&shop.shop_name(), part));
+        .find_map(|(part, _)| context.known.data_store(&name, part));
     match live {
         Some(store) => store.has_claims,
         None => context.storage_classes.state().iter().any(|class| {

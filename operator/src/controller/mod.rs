@@ -116,8 +116,8 @@ pub async fn run(client: Client, args: &RunArgs, shutdown: CancellationToken) {
         .combine(predicates::finalizers);
     let metrics = Metrics::new();
     let queued = metrics.queued();
-    // A Shop's own status is no news.
     let turns = Arc::new(Turns::new(args.max_concurrent_reconciles));
+    // A Shop's own status is no news.
     let asked_for = watcher(shops, watcher::Config::default())
         .default_backoff()
         .modify(|shop| shop.meta_mut().managed_fields = None)
@@ -220,10 +220,7 @@ async fn turn(shop: Arc<GuardedShop>, context: Arc<Context>) -> Result<Action, T
     };
     let _running = context.metrics.begin(&reference);
     let began = Instant::now();
-    // In a box, so that those who wait are small.
-    let ended = AssertUnwindSafe(Box::pin(look_at(&context, &shop)))
-        .catch_unwind()
-        .await;
+    let ended = AssertUnwindSafe(look_at(&context, &shop)).catch_unwind().await;
     let (name, result) = match ended {
         Ok(Ok(outcome)) => (name_of(outcome), Ok(outcome)),
         Ok(Err(error)) => ("failed", Err(error.into())),
@@ -251,10 +248,11 @@ async fn look_at(context: &Context, shop: &GuardedShop) -> Result<Outcome, Recon
         shop = meta.name,
         generation = meta.generation
     );
+    // In boxes, so that the many who wait for their turn are small.
     let body = async {
         match &shop.0 {
             Ok(shop) => Box::pin(reconcile::reconcile(context, shop)).await,
-            Err(invalid) => refuse(context, invalid).await,
+            Err(invalid) => Box::pin(refuse(context, invalid)).await,
         }
     };
     body.instrument(span).await

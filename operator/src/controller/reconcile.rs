@@ -315,14 +315,13 @@ fn live(context: &Context, shop: &Validated, resources: &Resources) -> Live {
 
 /// The Shop's pods by the part that they are.
 async fn pods(context: &Context, shop: &Validated) -> Result<BTreeMap<String, Vec<Pod>>, ApplyError> {
-    const PART: &str = "app.kubernetes.io/name";
     let api: Api<Pod> = Api::namespaced(context.client.clone(), &shop.namespace);
     let instance = format!("{}={}", names::INSTANCE, shop.name);
     let parameters = ListParams::default().labels(&instance).limit(PODS);
     let list = within::<Pod, _>(&instance, api.list(&parameters)).await?;
     let mut pods: BTreeMap<String, Vec<Pod>> = BTreeMap::new();
     for pod in list {
-        let part = pod.labels().get(PART).cloned().unwrap_or_default();
+        let part = pod.labels().get(names::PART).cloned().unwrap_or_default();
         pods.entry(part).or_default().push(pod);
     }
     Ok(pods)

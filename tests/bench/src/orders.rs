@@ -79,16 +79,13 @@ async fn step(
     let latencies = place(shop, clients, duration, products).await?;
     let elapsed = began.elapsed();
     let drained = drain(shop).await?;
-    let after = shop.processes.cpu();
+    let used = shop.processes.cpu_since(&before);
     let (orders, post_ms) = (latencies.len(), latencies.percentiles());
     #[allow(clippy::cast_precision_loss, reason = "a count of orders is far below 2^52")]
     let count = orders as f64;
-    let cpu_micros = after
-        .iter()
-        .map(|(name, cpu)| {
-            let used = cpu.saturating_sub(before.get(name).copied().unwrap_or_default());
-            (name.clone(), used.as_secs_f64() * 1e6 / count)
-        })
+    let cpu_micros = used
+        .into_iter()
+        .map(|(name, cpu)| (name, cpu.as_secs_f64() * 1e6 / count))
         .collect();
     let orders_per_second = count / elapsed.as_secs_f64();
     Ok(Step {

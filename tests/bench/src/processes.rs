@@ -82,6 +82,15 @@ impl Processes {
             .collect()
     }
 
+    /// CPU time since an earlier look, by name.
+    pub(crate) fn cpu_since(&self, before: &BTreeMap<String, Duration>) -> BTreeMap<String, Duration> {
+        let mut used = self.cpu();
+        for (name, cpu) in &mut used {
+            *cpu = cpu.saturating_sub(before.get(name).copied().unwrap_or_default());
+        }
+        used
+    }
+
     /// Resident memory now by name, in MiB, for the services alone: PostgreSQL's processes share theirs.
     pub(crate) fn resident(&self) -> BTreeMap<String, f64> {
         let services = self.0.iter().filter(|(name, _)| name.contains('-'));

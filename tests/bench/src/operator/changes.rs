@@ -25,13 +25,12 @@ use tokio::{
     time::{MissedTickBehavior, interval},
 };
 
+use super::SERVICES;
 use crate::latency::Latencies;
 
 /// What is changed: it is in the environment of every service.
 const FIELD: &str = "RUST_LOG";
 const VALUE: &str = "debug";
-/// All of a Shop's Deployments.
-const DEPLOYMENTS: usize = 6;
 /// How long a change may take.
 const PATIENCE: Duration = Duration::from_mins(2);
 const LOOK_AGAIN: Duration = Duration::from_millis(200);
@@ -87,7 +86,7 @@ pub(super) async fn measure(
             if last.elapsed() >= PATIENCE {
                 let changed = lock(&seen).get(shop).map_or(0, HashMap::len);
                 bail!(
-                    "{} after the last change {changed} of {DEPLOYMENTS} Deployments of {}/{} have {FIELD}={VALUE}",
+                    "{} after the last change {changed} of {SERVICES} Deployments of {}/{} have {FIELD}={VALUE}",
                     humantime::format_duration(PATIENCE),
                     shop.0,
                     shop.1
@@ -149,7 +148,7 @@ fn has_changed(deployment: &Deployment) -> bool {
 /// When the last of a Shop's Deployments changed.
 fn all_changed(seen: &Seen, shop: &(String, String)) -> Option<Instant> {
     let seen = lock(seen);
-    let of_shop = seen.get(shop).filter(|of_shop| of_shop.len() == DEPLOYMENTS)?;
+    let of_shop = seen.get(shop).filter(|of_shop| of_shop.len() == SERVICES)?;
     of_shop.values().max().copied()
 }
 

@@ -7,7 +7,9 @@ use std::{
 };
 
 use anyhow::{Context as _, bail, ensure};
-use k8s_openapi::{NamespaceResourceScope, api::core::v1::Namespace};
+use k8s_openapi::{
+    NamespaceResourceScope, api::core::v1::Namespace, apimachinery::pkg::apis::meta::v1::Condition,
+};
 use kube::{
     Api, Client, Resource,
     api::{DeleteParams, ListParams, PostParams},
@@ -129,22 +131,19 @@ pub(super) async fn until_nothing_is_missing(
 
 /// Whether a Shop is ready for its latest spec.
 pub(super) fn is_ready(shop: &Shop) -> bool {
-    let Some(status) = &shop.status else {
-        return false;
-    };
-    let is_true = |kind: &str| {
-        let mut conditions = status.conditions.iter();
-        conditions.any(|condition| condition.type_ == kind && condition.status == "True")
-    };
-    status.observed_generation == shop.metadata.generation && is_true("Ready")
+    let observed = shop.status.as_ref().and_then(|status| status.observed_generation);
+    observed == shop.metadata.generation && ready(shop).is_some_and(|ready| ready.status == "True")
 }
 
 /// Why a Shop is not ready, as it says itself.
 pub(super) fn why_not(shop: &Shop) -> String {
-    let mut conditions = shop.status.iter().flat_map(|status| &status.conditions);
-    let ready = conditions.find(|condition| condition.type_ == "Ready");
-    ready.map_or_else(
+    ready(shop).map_or_else(
         || "it has no status: does an operator run?".to_owned(),
         |condition| format!("{}: {}", condition.reason, condition.message),
     )
+}
+
+fn ready(shop: &Shop) -> Option<&Condition> {
+    let mut conditions = shop.status.iter().flat_map(|status| &status.conditions);
+    conditions.find(|condition| condition.type_ == "Ready")
 }

@@ -20,8 +20,6 @@ use shop_operator::{crd::Shop, names};
 
 use super::cluster::{self, HELM_TIMEOUT, helm};
 
-/// The label that says what an object is of.
-const PART: &str = "app.kubernetes.io/name";
 /// How long pods or volumes may take to go.
 const ENDING: Duration = Duration::from_mins(2);
 /// How long the operator may take to see that a Shop is paused.
@@ -48,8 +46,8 @@ pub(super) async fn measure(client: &Client, namespace: &str, shop: &str) -> any
         stores.len(),
         services.len()
     );
-    let of_a_store = format!("{PART} in ({}, {})", names::POSTGRES, names::RABBITMQ);
-    let of_a_service = format!("{PART} notin ({}, {})", names::POSTGRES, names::RABBITMQ);
+    let of_a_store = format!("{} in ({}, {})", names::PART, names::POSTGRES, names::RABBITMQ);
+    let of_a_service = format!("{} notin ({}, {})", names::PART, names::POSTGRES, names::RABBITMQ);
 
     remove(client, namespace, &services, &of_a_service).await?;
     let took_services = install("services", namespace, &services).await?;
@@ -90,7 +88,7 @@ struct Live {
 
 impl Live {
     fn is_of_a_store(&self) -> bool {
-        let part = self.object.labels().get(PART).map(String::as_str);
+        let part = self.object.labels().get(names::PART).map(String::as_str);
         part == Some(names::POSTGRES) || part == Some(names::RABBITMQ)
     }
 }

@@ -20,6 +20,10 @@ use std::{path::PathBuf, time::Duration};
 
 use clap::Args;
 use serde_json::{Map, Value};
+use shop_operator::names::Program;
+
+/// How many services a Shop has, each in a Deployment of its own.
+const SERVICES: usize = Program::ALL.len();
 
 /// How much to measure.
 #[derive(Args)]

@@ -14,7 +14,7 @@ use serde::Serialize;
 use serde_json::Value;
 
 use super::{
-    OperatorArgs,
+    OperatorArgs, SERVICES,
     changes::{self, Changes},
     chart,
     counts::{Counts, each},
@@ -27,8 +27,6 @@ use crate::{
     processes::{Memory, Processes},
 };
 
-/// Of each Shop.
-const SERVICES: usize = 6;
 /// How long is counted what an operator without Shops asks for.
 const WITHOUT_SHOPS: Duration = Duration::from_secs(30);
 /// How long it has for its first look at the cluster.
@@ -109,7 +107,8 @@ pub(super) async fn measure(client: &Client, arguments: &OperatorArgs) -> anyhow
         Ok(began.elapsed())
     };
     let (created, settled) = tokio::try_join!(create, settled::all_ready(client, shops, began))?;
-    let cpu_seconds = since(&cpu, &processes.cpu());
+    let cpu_seconds = processes.cpu_since(&cpu).into_iter();
+    let cpu_seconds = cpu_seconds.map(|(name, cpu)| (name, cpu.as_secs_f64())).collect();
     let until_settled = operator.counts().await?.since(&before);
     ensure!(
         until_settled.all_reconciles() > 0.0,
@@ -184,16 +183,6 @@ async fn watch_nothing(operator: &Operator, window: Duration) -> anyhow::Result<
         requests: counts.all_requests() / minutes,
         writes: counts.writes() / minutes,
     })
-}
-
-fn since(before: &BTreeMap<String, Duration>, after: &BTreeMap<String, Duration>) -> BTreeMap<String, f64> {
-    after
-        .iter()
-        .map(|(name, cpu)| {
-            let used = cpu.saturating_sub(before.get(name).copied().unwrap_or_default());
-            (name.clone(), used.as_secs_f64())
-        })
-        .collect()
 }
 
 fn print(figures: &Figures) {

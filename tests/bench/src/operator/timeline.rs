@@ -20,12 +20,10 @@ use kube::{
 use serde::{Serialize, de::DeserializeOwned};
 use shop_operator::crd::{Shop, ShopSpec};
 
-use super::cluster;
+use super::{SERVICES, cluster};
 
 /// PostgreSQL and RabbitMQ.
 const STORES: usize = 2;
-/// The services.
-const SERVICES: usize = 6;
 /// How long a Shop may take.
 const PATIENCE: Duration = Duration::from_mins(5);
 

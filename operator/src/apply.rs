@@ -146,7 +146,9 @@ impl Applier {
         }
     }
 
-    /// Makes the objects of one kind as desired. Returns those that it had to write, as they are now.
+    /// Makes the objects of one kind as desired. Returns those that it had to write, as they are now; or what is wrong with
+    /// the first that can't be made so, in the order of `desired` and not of the answers: a status that named whichever
+    /// failed first would change from turn to turn.
     pub async fn apply<K, F>(
         &self,
         owner: &Owner,
@@ -163,10 +165,7 @@ impl Applier {
         for object in desired {
             requests.push(self.apply_one(owner, known, object));
         }
-        let written: Vec<Option<K>> = stream::iter(requests)
-            .buffer_unordered(AT_ONCE)
-            .try_collect()
-            .await?;
+        let written: Vec<Option<K>> = stream::iter(requests).buffered(AT_ONCE).try_collect().await?;
         Ok(written.into_iter().flatten().collect())
     }
 

@@ -49,6 +49,14 @@ pub(super) enum FetchError {
         /// What is missing.
         key: &'static str,
     },
+    /// Neither administrator can be had.
+    #[error("{database}; {messaging}")]
+    Neither {
+        /// PostgreSQL's.
+        database: Box<FetchError>,
+        /// RabbitMQ's.
+        messaging: Box<FetchError>,
+    },
 }
 
 impl FetchError {
@@ -58,6 +66,7 @@ impl FetchError {
             Self::Request(_) => "ApiServerFailed",
             Self::NoSecret { .. } => "AdminSecretMissing",
             Self::NoKey { .. } => "AdminSecretIncomplete",
+            Self::Neither { database, .. } => database.reason(),
         }
     }
 }
@@ -89,11 +98,12 @@ pub(super) struct Fetched {
 /// there and not seen would be made anew.
 pub(super) async fn fetch(context: &Context, shop: &Validated) -> Result<Fetched, FetchError> {
     let api: Api<Secret> = Api::namespaced(context.client.clone(), &shop.namespace);
-    let (existing, database, messaging) = tokio::try_join!(
+    let (existing, database, messaging) = tokio::join!(
         own_secrets(&api, shop),
         database_administrator(&api, shop),
         messaging_administrator(&api, shop),
-    )?;
+    );
+    let (existing, (database, messaging)) = (existing?, both(database, messaging)?);
     let ca = |of: &Option<Administrator>| of.as_ref().and_then(|administrator| administrator.ca.clone());
     Ok(Fetched {
         surroundings: Surroundings {
@@ -106,6 +116,21 @@ pub(super) async fn fetch(context: &Context, shop: &Validated) -> Result<Fetched
         database,
         messaging,
     })
+}
+
+/// Both, or all that is wrong: a status that named whichever answered first would change from turn to turn.
+fn both<D, M>(
+    database: Result<D, FetchError>,
+    messaging: Result<M, FetchError>,
+) -> Result<(D, M), FetchError> {
+    match (database, messaging) {
+        (Ok(database), Ok(messaging)) => Ok((database, messaging)),
+        (Err(database), Err(messaging)) => Err(FetchError::Neither {
+            database: Box::new(database),
+            messaging: Box::new(messaging),
+        }),
+        (Err(error), Ok(_)) | (Ok(_), Err(error)) => Err(error),
+    }
 }
 
 async fn own_secrets(api: &Api<Secret>, shop: &Validated) -> Result<Existing, FetchError> {

@@ -216,12 +216,17 @@ async fn apply_stores(context: &Context, owner: &Owner, resources: &Resources) -
         ..
     } = resources;
     applier.apply(owner, &known.secrets, &foundation.secrets).await?;
-    tokio::try_join!(
+    // All of them, whatever becomes of one; what is told of is the first, not whichever was refused first.
+    let (accounts, policies, services, stores) = tokio::join!(
         applier.apply(owner, &known.service_accounts, &foundation.service_accounts),
         applier.apply(owner, &known.network_policies, &foundation.network_policies),
         applier.apply(owner, &known.services, &data_stores.services),
         applier.apply(owner, &known.stateful_sets, &data_stores.stateful_sets),
-    )?;
+    );
+    accounts?;
+    policies?;
+    services?;
+    stores?;
     Ok(())
 }
 
@@ -232,19 +237,24 @@ async fn apply_services(
     live: &mut Live,
 ) -> Result<(), ApplyError> {
     let (applier, known) = (&context.applier, &context.known);
-    let services = &resources.services;
-    let step = rollout::next_step(&services.deployments, live);
-    let (written, ..) = tokio::try_join!(
+    let wanted = &resources.services;
+    let step = rollout::next_step(&wanted.deployments, live);
+    let (deployments, services, budgets, autoscalers, ingresses) = tokio::join!(
         applier.apply(owner, &known.deployments, &step),
-        applier.apply(owner, &known.services, &services.services),
+        applier.apply(owner, &known.services, &wanted.services),
         applier.apply(
             owner,
             &known.pod_disruption_budgets,
-            &services.pod_disruption_budgets
+            &wanted.pod_disruption_budgets
         ),
-        applier.apply(owner, &known.autoscalers, &services.autoscalers),
-        applier.apply(owner, &known.ingresses, &services.ingresses),
-    )?;
+        applier.apply(owner, &known.autoscalers, &wanted.autoscalers),
+        applier.apply(owner, &known.ingresses, &wanted.ingresses),
+    );
+    let written = deployments?;
+    services?;
+    budgets?;
+    autoscalers?;
+    ingresses?;
     // What was written just now is not seen by the watch yet.
     live.extend(
         written

@@ -6,7 +6,7 @@ use std::{
     time::Duration,
 };
 
-use sqlx::{PgPool, migrate::Migrator};
+use sqlx::migrate::Migrator;
 use tokio::{net::TcpListener, sync::watch};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use tonic::transport::server::TcpIncoming;
@@ -16,7 +16,7 @@ use crate::{
     grpc::{self, ClientChannel},
     health::{self, Health, ReadinessFlag},
     http::{self, ConnectionLimits},
-    postgres,
+    postgres::{self, Database},
     tls::{Tls, TlsArgs},
 };
 
@@ -139,11 +139,15 @@ impl Service {
         self.shutdown.clone()
     }
 
-    /// Waits for the database, brings its schema up to date, and reports it in readiness. A connection URL in a file
-    /// is followed when the file changes.
-    pub async fn postgres(&mut self, args: &PostgresArgs, migrator: &Migrator) -> Result<PgPool, StartError> {
+    /// Waits for the database, brings its schema up to date by each of the migrators in turn, and reports it in
+    /// readiness. A connection URL in a file is followed when the file changes.
+    pub async fn postgres(
+        &mut self,
+        args: &PostgresArgs,
+        migrators: impl IntoIterator<Item = Migrator>,
+    ) -> Result<Database, StartError> {
         let flag = self.health.flag("postgres");
-        let pool = postgres::connect(self.name, args, migrator, &flag).await?;
+        let pool = postgres::connect(self.name, args, migrators, &flag).await?;
         let pinged = pool.clone();
         self.health
             .check("postgres", move || Box::pin(postgres::ping(pinged.clone())));
@@ -152,7 +156,7 @@ impl Service {
         self.spawn("database-url", move |shutdown| async move {
             postgres::follow_url(name, &followed, &args, shutdown).await;
         });
-        Ok(pool)
+        Ok(Database::new(pool))
     }
 
     /// A channel to another service; it connects at the first call. `peer` is the name for log lines and spans. An

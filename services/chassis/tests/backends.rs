@@ -12,7 +12,9 @@ use clap::Parser;
 use fixtures::{Broker, Database};
 use sqlx::migrate::Migrator;
 
-static MIGRATOR: Migrator = sqlx::migrate!("tests/migrations");
+fn migrator() -> Migrator {
+    sqlx::migrate!("tests/migrations")
+}
 const PORTS: DefaultAddrs = DefaultAddrs { listen: 0, admin: 0 };
 
 #[derive(Parser)]
@@ -44,7 +46,7 @@ async fn of_replicas_that_start_together_one_migrates() {
             .await
             .unwrap();
         service
-            .postgres(&PostgresArgs::from_url(database.url()), &MIGRATOR)
+            .postgres(&PostgresArgs::from_url(database.url()), [migrator()])
             .await
             .unwrap();
         service.serve_admin_only()
@@ -72,7 +74,7 @@ async fn a_service_waits_for_its_database_and_says_so() {
     let health = service.health().clone();
     let args = from_file(&file);
     let starting = tokio::spawn(async move {
-        service.postgres(&args, &MIGRATOR).await?;
+        service.postgres(&args, [migrator()]).await?;
         Ok::<_, StartError>(service.serve_admin_only())
     });
     while !health
@@ -99,7 +101,7 @@ async fn readiness_follows_the_database_and_liveness_does_not() {
         .await
         .unwrap();
     service
-        .postgres(&PostgresArgs::from_url(database.url()), &MIGRATOR)
+        .postgres(&PostgresArgs::from_url(database.url()), [migrator()])
         .await
         .unwrap();
     let running = service.serve_admin_only();
@@ -125,13 +127,21 @@ async fn a_missing_or_malformed_url_is_an_error_without_the_url() {
         .await
         .unwrap();
     let wrong = PostgresArgs::from_url("no url with hunter2");
-    let error = service.postgres(&wrong, &MIGRATOR).await.unwrap_err().to_string();
+    let error = service
+        .postgres(&wrong, [migrator()])
+        .await
+        .unwrap_err()
+        .to_string();
     assert!(
         error.starts_with("DATABASE_URL is not valid") && !error.contains("hunter2"),
         "{error}"
     );
     let gone = from_file(std::path::Path::new("/nonexistent/url"));
-    let error = service.postgres(&gone, &MIGRATOR).await.unwrap_err().to_string();
+    let error = service
+        .postgres(&gone, [migrator()])
+        .await
+        .unwrap_err()
+        .to_string();
     assert!(error.contains("/nonexistent/url"), "{error}");
 }
 

@@ -31,8 +31,8 @@ pub async fn start(config: Config) -> Result<Running, StartError> {
     let mut service = Service::bind("inventory-service", &config.service, DEFAULT_ADDRS)
         .await?
         .tls(&config.tls)?;
-    let pool = service.postgres(&config.postgres, &sqlx::migrate!()).await?;
-    let inventory = grpc::Inventory::new(store::Store::new(pool));
+    let database = service.postgres(&config.postgres, [sqlx::migrate!()]).await?;
+    let inventory = grpc::Inventory::new(store::Store::new(database));
     Ok(
         service.serve_grpc(tonic::service::Routes::new(InventoryServiceServer::new(
             inventory,

@@ -42,12 +42,12 @@ pub async fn start(config: Config) -> Result<Running, StartError> {
     let mut service = Service::bind("order-service", &config.service, DEFAULT_ADDRS)
         .await?
         .tls(&config.tls)?;
-    let pool = service.postgres(&config.postgres, &sqlx::migrate!()).await?;
+    let database = service.postgres(&config.postgres, [sqlx::migrate!()]).await?;
     let inventory = service.grpc_channel("inventory-service", &config.inventory_service_url)?;
     let producer = service.grpc_channel("producer-service", &config.producer_service_url)?;
 
     let committed = Arc::new(Notify::new());
-    let store = store::Store::new(pool, Arc::clone(&committed));
+    let store = store::Store::new(database, Arc::clone(&committed));
     let watchers = watch::Watchers::default();
     let relay = relay::Relay::new(
         store.clone(),

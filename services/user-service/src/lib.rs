@@ -48,8 +48,8 @@ pub async fn start(config: Config) -> Result<Running, StartError> {
     let mut service = Service::bind("user-service", &config.service, DEFAULT_ADDRS)
         .await?
         .tls(&config.tls)?;
-    let pool = service.postgres(&config.postgres, &sqlx::migrate!()).await?;
-    let store = Store::new(pool, config.refresh_token_lifetime);
+    let database = service.postgres(&config.postgres, [sqlx::migrate!()]).await?;
+    let store = Store::new(database, config.refresh_token_lifetime);
     let hasher = Hasher::new(config.password_hashing_threads, config.password_hashing_queue);
     if let Some(first_admin) = first_admin {
         first_admin

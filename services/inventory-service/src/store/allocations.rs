@@ -7,8 +7,7 @@
 
 use std::collections::HashMap;
 
-use chassis::postgres::constraint;
-use sqlx::{PgConnection, Postgres, Transaction};
+use chassis::postgres::{Transaction, constraint};
 use uuid::Uuid;
 
 use super::{Store, StoreError};
@@ -32,7 +31,7 @@ impl Store {
         product_ids.sort_unstable();
         product_ids.dedup();
         for _ in 0..MAX_ATTEMPTS {
-            let mut transaction = self.pool.begin().await?;
+            let mut transaction = self.database.begin().await?;
             let available = lock_stock(&mut transaction, &product_ids).await?;
             let known = decisions(&mut transaction, &order_ids).await?;
             let plan = plan_allocation(orders, &known, available);
@@ -49,7 +48,7 @@ impl Store {
             return Ok(Vec::new());
         }
         for _ in 0..MAX_ATTEMPTS {
-            let mut transaction = self.pool.begin().await?;
+            let mut transaction = self.database.begin().await?;
             let taken = lines_taken(&mut transaction, order_ids).await?;
             let mut product_ids: Vec<Uuid> = taken.values().flatten().map(|line| line.product_id).collect();
             product_ids.sort_unstable();
@@ -69,7 +68,7 @@ impl Store {
 }
 
 /// Locks the products' rows of stock, in ascending order, and returns the units of those that are for sale.
-async fn lock_stock(connection: &mut PgConnection, product_ids: &[Uuid]) -> sqlx::Result<HashMap<Uuid, i64>> {
+async fn lock_stock(connection: &mut Transaction, product_ids: &[Uuid]) -> sqlx::Result<HashMap<Uuid, i64>> {
     if product_ids.is_empty() {
         return Ok(HashMap::new());
     }
@@ -89,7 +88,7 @@ async fn lock_stock(connection: &mut PgConnection, product_ids: &[Uuid]) -> sqlx
 
 /// What was decided about orders so far.
 async fn decisions(
-    connection: &mut PgConnection,
+    connection: &mut Transaction,
     order_ids: &[Uuid],
 ) -> sqlx::Result<HashMap<Uuid, Decision>> {
     let rows: Vec<(Uuid, String, Option<String>, Option<Uuid>)> = sqlx::query_as(
@@ -124,7 +123,7 @@ async fn decisions(
 
 /// The lines of those orders that are allocated.
 async fn lines_taken(
-    connection: &mut PgConnection,
+    connection: &mut Transaction,
     order_ids: &[Uuid],
 ) -> sqlx::Result<HashMap<Uuid, Vec<Line>>> {
     let rows: Vec<(Uuid, Uuid, i64)> = sqlx::query_as(
@@ -147,11 +146,7 @@ async fn lines_taken(
 
 /// Writes a plan in one statement and commits. False, and nothing is written, if another transaction has decided
 /// about one of the orders meanwhile.
-async fn write(
-    mut transaction: Transaction<'static, Postgres>,
-    plan: &Plan,
-    kind: &'static str,
-) -> Result<bool, StoreError> {
+async fn write(mut transaction: Transaction, plan: &Plan, kind: &'static str) -> Result<bool, StoreError> {
     if plan.is_empty() {
         return Ok(true);
     }
@@ -198,7 +193,7 @@ async fn write(
     .bind(kind)
     .bind(&changed_products)
     .bind(changes)
-    .fetch_one(&mut *transaction)
+    .fetch_one(&mut transaction)
     .await;
     let written: (i64, i64, i64) = match written {
         Ok(written) => written,

@@ -9,9 +9,8 @@ mod search;
 
 use std::time::Duration;
 
-use chassis::postgres::constraint;
+use chassis::postgres::{Database, constraint};
 use moka::sync::Cache;
-use sqlx::PgPool;
 
 pub use movements::{MovementKind, StockMovement};
 pub use products::NamedPrice;
@@ -24,7 +23,7 @@ const COMMON_FOR: Duration = Duration::from_mins(1);
 /// Products, their stock, its ledger and what was decided about orders.
 #[derive(Clone, Debug)]
 pub struct Store {
-    pool: PgPool,
+    database: Database,
     common_searches: Cache<(String, String), ()>,
 }
 
@@ -69,13 +68,13 @@ impl StoreError {
 
 impl Store {
     /// On a database whose schema is up to date.
-    pub fn new(pool: PgPool) -> Self {
+    pub fn new(database: Database) -> Self {
         let common_searches = Cache::builder()
             .max_capacity(COMMON_SEARCHES)
             .time_to_live(COMMON_FOR)
             .build();
         Self {
-            pool,
+            database,
             common_searches,
         }
     }

@@ -77,7 +77,7 @@ impl Store {
         delta: i64,
         reason: &str,
     ) -> Result<(Product, StockMovement), StoreError> {
-        let mut transaction = self.pool.begin().await?;
+        let mut transaction = self.database.begin().await?;
         let movement = sqlx::query_as(
             "WITH moved AS (
                  UPDATE stock SET available = available + $2
@@ -91,9 +91,9 @@ impl Store {
         .bind(product_id)
         .bind(delta)
         .bind(reason)
-        .fetch_optional(&mut *transaction)
+        .fetch_optional(&mut transaction)
         .await?;
-        let product = find(&mut *transaction, product_id).await?;
+        let product = find(&mut transaction, product_id).await?;
         let Some(movement) = movement else {
             return Err(StoreError::InsufficientStock {
                 available: product.stock,
@@ -109,21 +109,21 @@ impl Store {
         product_id: Uuid,
         page: Page,
     ) -> Result<(Vec<StockMovement>, u64), StoreError> {
-        find(&self.pool, product_id).await?;
+        find(&self.database, product_id).await?;
         let movements: Vec<StockMovement> = sqlx::query_as(
             "SELECT * FROM stock_movements WHERE product_id = $1 ORDER BY id DESC OFFSET $2 LIMIT $3",
         )
         .bind(product_id)
         .bind(page.offset())
         .bind(page.limit())
-        .fetch_all(&self.pool)
+        .fetch_all(&self.database)
         .await?;
         let total: i64 = sqlx::query_scalar(
             "SELECT count(*) FROM (SELECT 1 FROM stock_movements WHERE product_id = $1 LIMIT $2) t",
         )
         .bind(product_id)
         .bind(i64::from(MAX_WINDOW))
-        .fetch_one(&self.pool)
+        .fetch_one(&self.database)
         .await?;
         Ok((movements, total.unsigned_abs()))
     }

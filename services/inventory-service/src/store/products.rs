@@ -107,7 +107,7 @@ impl Store {
         .bind(&details.category)
         .bind(&details.image_url)
         .bind(initial_stock)
-        .fetch_one(&self.pool)
+        .fetch_one(&self.database)
         .await
         .map_err(StoreError::from_write)
     }
@@ -120,7 +120,7 @@ impl Store {
              WHERE id = ANY($1) AND deleted_at IS NULL",
         )
         .bind(ids)
-        .fetch_all(&self.pool)
+        .fetch_all(&self.database)
         .await?;
         Ok(prices)
     }
@@ -134,7 +134,7 @@ impl Store {
              WHERE p.id = ANY($1) AND p.deleted_at IS NULL"
         ))
         .bind(ids)
-        .fetch_all(&self.pool)
+        .fetch_all(&self.database)
         .await?;
         Ok(products)
     }
@@ -147,7 +147,7 @@ impl Store {
         change: &Change,
     ) -> Result<Product, StoreError> {
         if change.is_empty() {
-            let product = find(&self.pool, id).await?;
+            let product = find(&self.database, id).await?;
             return match expected_version {
                 Some(version) if version != product.version => Err(StoreError::VersionMismatch {
                     current: product.version,
@@ -182,7 +182,7 @@ impl Store {
         .bind(change.price.as_ref().map(|price| &price.currency_code))
         .bind(&change.category)
         .bind(&change.image_url)
-        .fetch_optional(&self.pool)
+        .fetch_optional(&self.database)
         .await
         .map_err(StoreError::from_write)?;
         match changed {
@@ -208,7 +208,7 @@ impl Store {
         ))
         .bind(id)
         .bind(expected_version)
-        .fetch_optional(&self.pool)
+        .fetch_optional(&self.database)
         .await?;
         match deleted {
             Some(product) => Ok(product),
@@ -218,7 +218,7 @@ impl Store {
 
     /// Why an update by id and version found no row.
     async fn why_unchanged(&self, id: Uuid) -> StoreError {
-        match find(&self.pool, id).await {
+        match find(&self.database, id).await {
             Ok(product) => StoreError::VersionMismatch {
                 current: product.version,
             },

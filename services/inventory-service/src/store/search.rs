@@ -80,7 +80,7 @@ impl Store {
         } else {
             query.bind(&search.category)
         };
-        query.fetch_one(&self.pool).await
+        query.fetch_one(&self.database).await
     }
 
     async fn list_matches(&self, search: &Search, words: &Words, page: Page) -> sqlx::Result<Found> {
@@ -118,7 +118,7 @@ impl Store {
             .bind(page.offset())
             .bind(page.limit())
             .bind(i64::from(MAX_WINDOW))
-            .fetch_one(&self.pool)
+            .fetch_one(&self.database)
             .await
     }
 
@@ -150,7 +150,7 @@ impl Store {
         } else {
             query.bind(&search.category)
         };
-        query.fetch_one(&self.pool).await
+        query.fetch_one(&self.database).await
     }
 }
 

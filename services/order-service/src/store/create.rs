@@ -2,7 +2,8 @@
 
 use std::collections::{HashMap, HashSet};
 
-use sqlx::{Postgres, Transaction};
+use chassis::postgres::Transaction;
+use sqlx::PgExecutor;
 use uuid::Uuid;
 
 use super::{Store, insert_events};
@@ -42,13 +43,12 @@ impl Store {
         if keys.is_empty() {
             return Ok(HashMap::new());
         }
-        let mut connection = self.pool.acquire().await?;
-        saved(&mut connection, keys).await
+        saved(&self.database, keys).await
     }
 
     /// Creates the orders in one transaction, with their events and keys. One result per order, in order.
     pub async fn create(&self, orders: &[NewOrder]) -> sqlx::Result<Vec<Creation>> {
-        let mut transaction = self.pool.begin().await?;
+        let mut transaction = self.database.begin().await?;
         let results = claim_keys(&mut transaction, orders).await?;
         let to_create: Vec<&NewOrder> = orders
             .iter()
@@ -70,10 +70,7 @@ impl Store {
 
 /// Decides for each order whether its key lets it be created. A key is held by an advisory lock until the transaction
 /// ends: who does not get it at once knows that its twin is in flight, and nothing is left behind if that one dies.
-async fn claim_keys(
-    transaction: &mut Transaction<'static, Postgres>,
-    orders: &[NewOrder],
-) -> sqlx::Result<Vec<Creation>> {
+async fn claim_keys(transaction: &mut Transaction, orders: &[NewOrder]) -> sqlx::Result<Vec<Creation>> {
     let keys: Vec<Option<&IdempotencyKey>> = orders
         .iter()
         .map(|new| new.key.as_ref().map(|(key, _)| key))
@@ -88,10 +85,10 @@ async fn claim_keys(
     )
     .bind(present.iter().map(|key| key.user_id).collect::<Vec<_>>())
     .bind(present.iter().map(|key| key.key.as_str()).collect::<Vec<_>>())
-    .fetch_all(&mut **transaction)
+    .fetch_all(&mut *transaction)
     .await?;
     // After the locks: a twin that has just committed is seen.
-    let saved = saved(transaction, &present).await?;
+    let saved = saved(&mut *transaction, &present).await?;
     let mut locked = locked.into_iter();
     let mut claimed = HashSet::new();
     Ok(keys
@@ -111,7 +108,7 @@ async fn claim_keys(
 }
 
 async fn saved(
-    connection: &mut sqlx::PgConnection,
+    executor: impl PgExecutor<'_>,
     keys: &[&IdempotencyKey],
 ) -> sqlx::Result<HashMap<KeyOf, SavedAnswer>> {
     let rows: Vec<(Uuid, String, Vec<u8>, Vec<u8>)> = sqlx::query_as(
@@ -120,7 +117,7 @@ async fn saved(
     )
     .bind(keys.iter().map(|key| key.user_id).collect::<Vec<_>>())
     .bind(keys.iter().map(|key| key.key.as_str()).collect::<Vec<_>>())
-    .fetch_all(connection)
+    .fetch_all(executor)
     .await?;
     Ok(rows
         .into_iter()
@@ -128,10 +125,7 @@ async fn saved(
         .collect())
 }
 
-async fn insert_orders(
-    transaction: &mut Transaction<'static, Postgres>,
-    orders: &[&NewOrder],
-) -> sqlx::Result<()> {
+async fn insert_orders(transaction: &mut Transaction, orders: &[&NewOrder]) -> sqlx::Result<()> {
     let column = || orders.iter().map(|new| &new.order);
     sqlx::query(
         "INSERT INTO orders (id, user_id, status, currency_code, total_minor_units, created_at, updated_at)
@@ -145,15 +139,12 @@ async fn insert_orders(
     .bind(column().map(|order| order.currency.as_str()).collect::<Vec<_>>())
     .bind(column().map(|order| order.total).collect::<Vec<_>>())
     .bind(column().map(|order| order.created_at).collect::<Vec<_>>())
-    .execute(&mut **transaction)
+    .execute(&mut *transaction)
     .await?;
     Ok(())
 }
 
-async fn insert_lines(
-    transaction: &mut Transaction<'static, Postgres>,
-    orders: &[&NewOrder],
-) -> sqlx::Result<()> {
+async fn insert_lines(transaction: &mut Transaction, orders: &[&NewOrder]) -> sqlx::Result<()> {
     let lines = || {
         orders.iter().flat_map(|new| {
             (1_i16..)
@@ -171,15 +162,12 @@ async fn insert_lines(
     .bind(lines().map(|(.., line)| line.product_name.as_str()).collect::<Vec<_>>())
     .bind(lines().map(|(.., line)| line.quantity).collect::<Vec<_>>())
     .bind(lines().map(|(.., line)| line.unit_price).collect::<Vec<_>>())
-    .execute(&mut **transaction)
+    .execute(&mut *transaction)
     .await?;
     Ok(())
 }
 
-async fn insert_keys(
-    transaction: &mut Transaction<'static, Postgres>,
-    orders: &[&NewOrder],
-) -> sqlx::Result<()> {
+async fn insert_keys(transaction: &mut Transaction, orders: &[&NewOrder]) -> sqlx::Result<()> {
     let keys: Vec<&(IdempotencyKey, Vec<u8>)> = orders.iter().filter_map(|new| new.key.as_ref()).collect();
     if keys.is_empty() {
         return Ok(());
@@ -200,7 +188,7 @@ async fn insert_keys(
             .map(|(_, answer)| answer.as_slice())
             .collect::<Vec<_>>(),
     )
-    .execute(&mut **transaction)
+    .execute(&mut *transaction)
     .await?;
     Ok(())
 }

@@ -8,8 +8,8 @@ mod transition;
 
 use std::sync::Arc;
 
+use chassis::postgres::{Database, Transaction};
 use proto::event::EventType;
-use sqlx::{PgPool, Postgres, Transaction};
 use tokio::sync::Notify;
 
 pub use create::{Creation, NewOrder};
@@ -21,18 +21,18 @@ use crate::outbox::Event;
 /// The database. Cheap to clone.
 #[derive(Clone, Debug)]
 pub struct Store {
-    pool: PgPool,
+    database: Database,
     committed: Arc<Notify>,
 }
 
 impl Store {
     /// `committed` is notified whenever a transaction has added to the outbox.
-    pub fn new(pool: PgPool, committed: Arc<Notify>) -> Self {
-        Self { pool, committed }
+    pub fn new(database: Database, committed: Arc<Notify>) -> Self {
+        Self { database, committed }
     }
 
     /// Commits a transaction that has added to the outbox, and wakes the relay.
-    async fn commit(&self, transaction: Transaction<'static, Postgres>) -> sqlx::Result<()> {
+    async fn commit(&self, transaction: Transaction) -> sqlx::Result<()> {
         transaction.commit().await?;
         self.committed.notify_one();
         Ok(())
@@ -40,10 +40,7 @@ impl Store {
 }
 
 /// Adds to the outbox, in the order given.
-async fn insert_events(
-    transaction: &mut Transaction<'static, Postgres>,
-    events: &[Event],
-) -> sqlx::Result<()> {
+async fn insert_events(transaction: &mut Transaction, events: &[Event]) -> sqlx::Result<()> {
     if events.is_empty() {
         return Ok(());
     }
@@ -58,7 +55,7 @@ async fn insert_events(
     .bind(events.iter().map(|event| event.trace.traceparent.as_str()).collect::<Vec<_>>())
     .bind(events.iter().map(|event| event.trace.tracestate.as_str()).collect::<Vec<_>>())
     .bind(events.iter().map(|event| event.occurred_at).collect::<Vec<_>>())
-    .execute(&mut **transaction)
+    .execute(&mut *transaction)
     .await?;
     Ok(())
 }

@@ -2,8 +2,9 @@
 
 use std::time::Duration;
 
+use chassis::postgres::Transaction;
 use proto::trace::TraceContext;
-use sqlx::{FromRow, Postgres, Transaction};
+use sqlx::FromRow;
 use time::OffsetDateTime;
 use uuid::Uuid;
 
@@ -15,7 +16,7 @@ use crate::{housekeeping::Backlog, outbox::Event};
 pub struct Batch {
     /// In the order in which they are to be published.
     pub events: Vec<PendingEvent>,
-    transaction: Transaction<'static, Postgres>,
+    transaction: Transaction,
 }
 
 /// An event and its place in the outbox.
@@ -73,10 +74,10 @@ impl Store {
     /// Locks the first events that are due and that nobody else holds, at most one of each order; none if there is
     /// nothing to do.
     pub async fn take_events(&self, limit: u32) -> sqlx::Result<Option<Batch>> {
-        let mut transaction = self.pool.begin().await?;
+        let mut transaction = self.database.begin().await?;
         let rows: Vec<Row> = sqlx::query_as(TAKE_EVENTS)
             .bind(i64::from(limit))
-            .fetch_all(&mut *transaction)
+            .fetch_all(&mut transaction)
             .await?;
         if rows.is_empty() {
             transaction.rollback().await?;
@@ -93,12 +94,12 @@ impl Store {
     pub async fn vacuum_outbox(&self, dead_rows: i64) -> sqlx::Result<()> {
         let dead: i64 =
             sqlx::query_scalar("SELECT n_dead_tup FROM pg_stat_all_tables WHERE relid = 'outbox'::regclass")
-                .fetch_one(&self.pool)
+                .fetch_one(&self.database)
                 .await?;
         if dead >= dead_rows {
             // Without giving the end of the file back, which would lock the relays out for a moment.
             sqlx::query("VACUUM (SKIP_LOCKED, TRUNCATE OFF) outbox")
-                .execute(&self.pool)
+                .execute(&self.database)
                 .await?;
         }
         Ok(())
@@ -110,7 +111,7 @@ impl Store {
             "SELECT (SELECT count(*) FROM (SELECT FROM outbox LIMIT 100000) AS counted),
                     coalesce((SELECT extract(epoch FROM now() - occurred_at)::float8 FROM outbox ORDER BY seq LIMIT 1), 0)",
         )
-        .fetch_one(&self.pool)
+        .fetch_one(&self.database)
         .await?;
         Ok(Backlog { rows, oldest_seconds })
     }
@@ -125,7 +126,7 @@ impl Store {
         )
         .bind(retention.as_secs_f64())
         .bind(limit)
-        .execute(&self.pool)
+        .execute(&self.database)
         .await?;
         Ok(removed.rows_affected())
     }
@@ -148,7 +149,7 @@ impl Batch {
         if !published.is_empty() {
             sqlx::query("DELETE FROM outbox WHERE seq = ANY($1)")
                 .bind(published)
-                .execute(&mut *self.transaction)
+                .execute(&mut self.transaction)
                 .await?;
         }
         if !failed.is_empty() {
@@ -159,7 +160,7 @@ impl Batch {
             )
             .bind(failed)
             .bind(pauses)
-            .execute(&mut *self.transaction)
+            .execute(&mut self.transaction)
             .await?;
         }
         self.transaction.commit().await

@@ -39,7 +39,7 @@ impl Store {
             sqlx::query_as("SELECT * FROM orders WHERE id = $1 AND ($2::uuid IS NULL OR user_id = $2)")
                 .bind(id)
                 .bind(user_id)
-                .fetch_optional(&self.pool)
+                .fetch_optional(&self.database)
                 .await?;
         Ok(self.with_lines(row.into_iter().collect()).await?.pop())
     }
@@ -65,14 +65,14 @@ impl Store {
             .bind(status)
             .bind(page.limit())
             .bind(page.offset())
-            .fetch_all(&self.pool)
+            .fetch_all(&self.database)
             .await?;
         let count = format!("SELECT count(*) FROM (SELECT FROM orders WHERE {filter} LIMIT $3) AS counted");
         let (total,) = sqlx::query_as(sqlx::AssertSqlSafe(count))
             .bind(user_id)
             .bind(status)
             .bind(i64::from(MAX_WINDOW))
-            .fetch_one(&self.pool)
+            .fetch_one(&self.database)
             .await?;
         Ok((self.with_lines(rows).await?, total))
     }
@@ -81,7 +81,7 @@ impl Store {
     pub async fn statuses(&self, ids: &[Uuid]) -> sqlx::Result<Vec<(Uuid, OrderStatus)>> {
         let rows: Vec<(Uuid, String)> = sqlx::query_as("SELECT id, status FROM orders WHERE id = ANY($1)")
             .bind(ids)
-            .fetch_all(&self.pool)
+            .fetch_all(&self.database)
             .await?;
         rows.into_iter()
             .map(|(id, status)| Ok((id, order_status(&status)?)))
@@ -96,7 +96,7 @@ impl Store {
         let lines: Vec<LineRow> =
             sqlx::query_as("SELECT * FROM order_lines WHERE order_id = ANY($1) ORDER BY order_id, line_no")
                 .bind(ids)
-                .fetch_all(&self.pool)
+                .fetch_all(&self.database)
                 .await?;
         let mut by_order: HashMap<Uuid, Vec<Line>> = HashMap::new();
         for line in lines {

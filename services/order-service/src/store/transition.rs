@@ -50,13 +50,13 @@ impl Store {
         trace: TraceContext,
         now: OffsetDateTime,
     ) -> Result<(), StatusError> {
-        let mut transaction = self.pool.begin().await?;
+        let mut transaction = self.database.begin().await?;
         let row: Option<(Uuid, String)> = sqlx::query_as(
             "SELECT user_id, status FROM orders WHERE id = $1 AND ($2::uuid IS NULL OR user_id = $2) FOR UPDATE",
         )
         .bind(id)
         .bind(user_id)
-        .fetch_optional(&mut *transaction)
+        .fetch_optional(&mut transaction)
         .await?;
         let (owner, from) = row.ok_or(StatusError::NotFound)?;
         check_transition(order_status(&from)?, to)?;
@@ -64,7 +64,7 @@ impl Store {
             .bind(id)
             .bind(to.as_str())
             .bind(now)
-            .execute(&mut *transaction)
+            .execute(&mut transaction)
             .await?;
         let event = outbox::changed(id, owner, to, None, trace, now)?;
         insert_events(&mut transaction, event.as_slice()).await?;
@@ -79,7 +79,7 @@ impl Store {
         outcomes: &[(Uuid, Outcome, TraceContext)],
         now: OffsetDateTime,
     ) -> Result<Vec<Recorded>, StatusError> {
-        let mut transaction = self.pool.begin().await?;
+        let mut transaction = self.database.begin().await?;
         // Sorted, so that batches that share orders lock them in one order.
         let mut sorted: Vec<&(Uuid, Outcome, TraceContext)> = outcomes.iter().collect();
         sorted.sort_unstable_by_key(|(id, ..)| *id);
@@ -97,7 +97,7 @@ impl Store {
         .bind(rejections().map(|rejection| rejection.map(|rejection| rejection.reason.as_str())).collect::<Vec<_>>())
         .bind(rejections().map(|rejection| rejection.map(|rejection| rejection.product_id)).collect::<Vec<_>>())
         .bind(now)
-        .fetch_all(&mut *transaction)
+        .fetch_all(&mut transaction)
         .await?;
         let owners: HashMap<Uuid, Uuid> = owners.into_iter().collect();
         let mut events = Vec::with_capacity(owners.len());

@@ -6,7 +6,7 @@ mod users;
 
 use std::time::Duration;
 
-use sqlx::PgPool;
+use chassis::postgres::Database;
 
 pub(crate) use refresh_tokens::Refresh;
 pub(crate) use users::{Account, NewUser};
@@ -14,7 +14,7 @@ pub(crate) use users::{Account, NewUser};
 /// Accounts, refresh tokens and signing keys. Cheap to clone.
 #[derive(Clone, Debug)]
 pub(crate) struct Store {
-    pool: PgPool,
+    database: Database,
     refresh_token_lifetime: Duration,
 }
 
@@ -43,9 +43,9 @@ pub(crate) enum StoreError {
 
 impl Store {
     /// On a database whose schema is up to date.
-    pub(crate) fn new(pool: PgPool, refresh_token_lifetime: Duration) -> Self {
+    pub(crate) fn new(database: Database, refresh_token_lifetime: Duration) -> Self {
         Self {
-            pool,
+            database,
             refresh_token_lifetime,
         }
     }

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use sqlx::PgConnection;
+use chassis::postgres::Transaction;
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
@@ -50,14 +50,14 @@ impl Store {
         .bind(token)
         .bind(Uuid::now_v7())
         .bind(self.refresh_token_lifetime.as_secs_f64())
-        .fetch_optional(&self.pool)
+        .fetch_optional(&self.database)
         .await?;
         Ok(user)
     }
 
     /// Spends a token and puts the next in its place, or ends the family of one that was spent before.
     pub(crate) async fn refresh(&self, presented: TokenHash, next: TokenHash) -> Result<Refresh, StoreError> {
-        let mut transaction = self.pool.begin().await?;
+        let mut transaction = self.database.begin().await?;
         let Some(user) = lock_owner(&mut transaction, presented).await? else {
             return Ok(Refresh::Invalid);
         };
@@ -66,7 +66,7 @@ impl Store {
              WHERE token_hash = $1 AND spent_at IS NULL AND expires_at > now() RETURNING family_id",
         )
         .bind(presented)
-        .fetch_optional(&mut *transaction)
+        .fetch_optional(&mut transaction)
         .await?;
         let outcome = if let Some(family) = family {
             sqlx::query(
@@ -77,7 +77,7 @@ impl Store {
             .bind(user.id)
             .bind(family)
             .bind(self.refresh_token_lifetime.as_secs_f64())
-            .execute(&mut *transaction)
+            .execute(&mut transaction)
             .await?;
             Refresh::Rotated(user)
         } else if end_family(&mut transaction, presented, true).await? {
@@ -91,7 +91,7 @@ impl Store {
 
     /// Ends the family of a token, if there is one.
     pub(crate) async fn end_session(&self, presented: TokenHash) -> Result<(), StoreError> {
-        let mut transaction = self.pool.begin().await?;
+        let mut transaction = self.database.begin().await?;
         if lock_owner(&mut transaction, presented).await?.is_some() {
             end_family(&mut transaction, presented, false).await?;
         }
@@ -100,7 +100,7 @@ impl Store {
     }
 
     /// Ends all sessions of a user whose row the transaction has locked.
-    pub(super) async fn revoke_all(transaction: &mut PgConnection, user: Uuid) -> Result<(), StoreError> {
+    pub(super) async fn revoke_all(transaction: &mut Transaction, user: Uuid) -> Result<(), StoreError> {
         sqlx::query("DELETE FROM refresh_tokens WHERE user_id = $1")
             .bind(user)
             .execute(transaction)
@@ -131,7 +131,7 @@ impl Store {
              )",
         )
         .bind(i64::from(CLEANING_BATCH))
-        .execute(&self.pool)
+        .execute(&self.database)
         .await?;
         Ok(deleted.rows_affected())
     }
@@ -139,10 +139,7 @@ impl Store {
 
 /// Locks the enabled user whose token this is. What the token's row says must be read after, by another statement: this
 /// one may have waited for a transaction that changed it.
-async fn lock_owner(
-    transaction: &mut PgConnection,
-    presented: TokenHash,
-) -> Result<Option<User>, StoreError> {
+async fn lock_owner(transaction: &mut Transaction, presented: TokenHash) -> Result<Option<User>, StoreError> {
     let user = sqlx::query_as(
         "SELECT u.* FROM users u JOIN refresh_tokens t ON t.user_id = u.id
          WHERE t.token_hash = $1 AND NOT u.disabled FOR NO KEY UPDATE OF u",
@@ -155,7 +152,7 @@ async fn lock_owner(
 
 /// Whether there was a family to end; of a spent token only, if so asked.
 async fn end_family(
-    transaction: &mut PgConnection,
+    transaction: &mut Transaction,
     presented: TokenHash,
     spent_only: bool,
 ) -> Result<bool, StoreError> {

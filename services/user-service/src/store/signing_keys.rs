@@ -23,18 +23,18 @@ impl FromRow<'_, PgRow> for MadeKey {
 impl Store {
     /// The keys, newest first, after the changes that are due: there is always one.
     pub(crate) async fn rotate_signing_keys(&self, rotation: &Rotation) -> Result<Vec<MadeKey>, StoreError> {
-        let keys = keys(&self.pool).await?;
+        let keys = keys(&self.database).await?;
         let known = ages(&keys);
         if !rotation.is_due(&known) && rotation.needed(&known) == known.len() {
             return Ok(keys);
         }
-        let mut transaction = self.pool.begin().await?;
+        let mut transaction = self.database.begin().await?;
         sqlx::query("SELECT pg_advisory_xact_lock($1)")
             .bind(ROTATION_LOCK)
-            .execute(&mut *transaction)
+            .execute(&mut transaction)
             .await?;
         // Read again: another replica may have been faster.
-        let mut keys = self::keys(&mut *transaction).await?;
+        let mut keys = self::keys(&mut transaction).await?;
         if rotation.is_due(&ages(&keys)) {
             let key = PrivateKey::generate()?;
             sqlx::query(
@@ -42,9 +42,9 @@ impl Store {
             )
             .bind(key.public()?.key_id)
             .bind(key.as_der())
-            .execute(&mut *transaction)
+            .execute(&mut transaction)
             .await?;
-            keys = self::keys(&mut *transaction).await?;
+            keys = self::keys(&mut transaction).await?;
         }
         keys.truncate(rotation.needed(&ages(&keys)));
         let mut needed = Vec::with_capacity(keys.len());
@@ -53,7 +53,7 @@ impl Store {
         }
         sqlx::query("DELETE FROM signing_keys WHERE key_id <> ALL($1)")
             .bind(needed)
-            .execute(&mut *transaction)
+            .execute(&mut transaction)
             .await?;
         transaction.commit().await?;
         Ok(keys)

@@ -85,7 +85,7 @@ impl Store {
         .bind(token)
         .bind(Uuid::now_v7())
         .bind(self.refresh_token_lifetime.as_secs_f64())
-        .fetch_one(&self.pool)
+        .fetch_one(&self.database)
         .await
         .map_err(StoreError::from_insert)
     }
@@ -100,7 +100,7 @@ impl Store {
         .bind(new.name.as_str())
         .bind(Role::Admin.as_str())
         .bind(new.password_hash.as_str())
-        .fetch_one(&self.pool)
+        .fetch_one(&self.database)
         .await
         .map_err(StoreError::from_insert)
     }
@@ -110,7 +110,7 @@ impl Store {
         let account =
             sqlx::query_as(r#"SELECT * FROM users WHERE lower(email COLLATE "C") = lower($1 COLLATE "C")"#)
                 .bind(email.as_str())
-                .fetch_optional(&self.pool)
+                .fetch_optional(&self.database)
                 .await?;
         Ok(account)
     }
@@ -119,7 +119,7 @@ impl Store {
     pub(crate) async fn account_by_id(&self, id: Uuid) -> Result<Account, StoreError> {
         let account = sqlx::query_as("SELECT * FROM users WHERE id = $1")
             .bind(id)
-            .fetch_optional(&self.pool)
+            .fetch_optional(&self.database)
             .await?;
         account.ok_or(StoreError::NotFound)
     }
@@ -134,11 +134,11 @@ impl Store {
         let users = sqlx::query_as("SELECT * FROM users ORDER BY id DESC LIMIT $1 OFFSET $2")
             .bind(page.limit())
             .bind(page.offset())
-            .fetch_all(&self.pool)
+            .fetch_all(&self.database)
             .await?;
         let total: i64 = sqlx::query_scalar("SELECT count(*) FROM (SELECT FROM users LIMIT $1) AS counted")
             .bind(i64::from(MAX_WINDOW))
-            .fetch_one(&self.pool)
+            .fetch_one(&self.database)
             .await?;
         Ok((users, total.unsigned_abs()))
     }
@@ -148,7 +148,7 @@ impl Store {
         let user = sqlx::query_as("UPDATE users SET name = $2, updated_at = now() WHERE id = $1 RETURNING *")
             .bind(id)
             .bind(name.as_str())
-            .fetch_optional(&self.pool)
+            .fetch_optional(&self.database)
             .await?;
         user.ok_or(StoreError::NotFound)
     }
@@ -161,7 +161,7 @@ impl Store {
         new: &PasswordHash,
         name: Option<&Name>,
     ) -> Result<User, StoreError> {
-        let mut transaction = self.pool.begin().await?;
+        let mut transaction = self.database.begin().await?;
         let user = sqlx::query_as(
             "UPDATE users SET password_hash = $3, name = COALESCE($4, name), updated_at = now()
              WHERE id = $1 AND password_hash = $2 RETURNING *",
@@ -170,7 +170,7 @@ impl Store {
         .bind(checked.as_str())
         .bind(new.as_str())
         .bind(name.map(Name::as_str))
-        .fetch_optional(&mut *transaction)
+        .fetch_optional(&mut transaction)
         .await?;
         let user = user.ok_or(StoreError::PasswordChanged)?;
         Self::revoke_all(&mut transaction, id).await?;
@@ -181,12 +181,12 @@ impl Store {
     /// Changes what an account may do. All enabled admins are locked, in one order, before one of them may cease to be:
     /// two who demote each other come one after the other, and the second is refused.
     pub(crate) async fn change_access(&self, id: Uuid, access: Access) -> Result<User, StoreError> {
-        let mut transaction = self.pool.begin().await?;
+        let mut transaction = self.database.begin().await?;
         if access.ends_an_admin() {
             let admins: Vec<Uuid> = sqlx::query_scalar(
                 "SELECT id FROM users WHERE role = 'admin' AND NOT disabled ORDER BY id FOR NO KEY UPDATE",
             )
-            .fetch_all(&mut *transaction)
+            .fetch_all(&mut transaction)
             .await?;
             if admins == [id] {
                 return Err(StoreError::LastAdmin);
@@ -199,7 +199,7 @@ impl Store {
         .bind(id)
         .bind(access.role.map(Role::as_str))
         .bind(access.disabled)
-        .fetch_optional(&mut *transaction)
+        .fetch_optional(&mut transaction)
         .await?;
         let user = user.ok_or(StoreError::NotFound)?;
         if user.disabled {

@@ -5,6 +5,8 @@
 //! ([`crate::grpc::server`]); a loop of a service's own must not put a `begin()` into `select!` or a timeout. Every
 //! statement is bounded by the server itself: [`STATEMENT_TIMEOUT`].
 
+mod database;
+
 use std::{str::FromStr as _, time::Duration};
 
 use secrecy::{ExposeSecret as _, SecretString};
@@ -15,6 +17,8 @@ use sqlx::{
 };
 use tokio_util::sync::CancellationToken;
 use tonic::{Code, Status};
+
+pub use database::{Database, Transaction};
 
 use crate::{
     config::{ConfigError, PostgresArgs},
@@ -44,7 +48,7 @@ pub enum PostgresError {
 pub(crate) async fn connect(
     service: &'static str,
     args: &PostgresArgs,
-    migrator: &Migrator,
+    migrators: impl IntoIterator<Item = Migrator>,
     flag: &ReadinessFlag,
 ) -> Result<PgPool, PostgresError> {
     let answering = wait_for_database(service, args, flag).await?;
@@ -53,7 +57,11 @@ pub(crate) async fn connect(
         .connect_lazy_with(answering.clone());
     // Takes an advisory lock: of many replicas that start together one migrates and the others wait. No statement
     // timeout here: to build an index may take long.
-    migrator.run(&migrating).await?;
+    for mut migrator in migrators {
+        // A neighbour of a later version may have been here already: what it added is no business of ours.
+        migrator.set_ignore_missing(true);
+        migrator.run(&migrating).await?;
+    }
     migrating.close().await;
     flag.ready();
     Ok(PgPoolOptions::new()

@@ -2,29 +2,16 @@
 
 use std::future::Future;
 
-use chassis::{
-    batch::{BatchError, BatchOptions, Batcher},
-    grpc::{self, ClientChannel, status},
-    telemetry::trace,
-};
+use chassis::grpc::{self, ClientChannel, status};
 use proto::{
     inventory::inventory_service_client::InventoryServiceClient,
     order::{
-        CreateOrderResult, CreateOrdersRequest, CreatedOrder, NewOrder, create_order_result::Outcome,
+        CreateOrdersRequest, CreatedOrder, NewOrder, create_order_result::Outcome,
         order_service_client::OrderServiceClient,
     },
     user::user_service_client::UserServiceClient,
 };
-use tonic::{Code, Response, Status};
-use tracing::Instrument as _;
-
-/// Orders that are placed at the same time share a call, and with it a transaction.
-const PLACING: BatchOptions = BatchOptions {
-    name: "orders to place",
-    max_batch: 250,
-    max_queued: 4_096,
-    max_in_flight: 2,
-};
+use tonic::{Response, Status};
 
 /// Clients of each service. Cheap to clone.
 #[derive(Clone, Debug)]
@@ -35,30 +22,32 @@ pub struct Backends {
     pub inventory: InventoryServiceClient<ClientChannel>,
     /// Orders.
     pub orders: OrderServiceClient<ClientChannel>,
-    placing: Batcher<NewOrder, Result<CreatedOrder, Status>>,
 }
 
 impl Backends {
     /// Must be called within a tokio runtime.
     pub fn new(users: ClientChannel, inventory: ClientChannel, orders: ClientChannel) -> Self {
-        let orders = OrderServiceClient::new(orders);
-        let placing = orders.clone();
         Self {
             users: UserServiceClient::new(users),
             inventory: InventoryServiceClient::new(inventory),
-            orders,
-            placing: Batcher::spawn(PLACING, move |batch| place_together(placing.clone(), batch)),
+            orders: OrderServiceClient::new(orders),
         }
     }
 
-    /// Places one order, together with those that are placed at the same time.
+    /// Places one order, in a call of its own: nothing of it can touch another's.
     pub async fn place_order(&self, order: NewOrder) -> Result<CreatedOrder, Status> {
-        self.placing.submit(order).await.map_err(|error| match error {
-            BatchError::Full => Status::resource_exhausted(error.to_string()),
-            BatchError::Abandoned => {
-                Status::unavailable("the order's batch failed; it may or may not be placed")
-            }
-        })?
+        let request = CreateOrdersRequest { orders: vec![order] };
+        let answer = self.orders.clone().create_orders(request).await?;
+        match answer
+            .into_inner()
+            .results
+            .pop()
+            .and_then(|result| result.outcome)
+        {
+            Some(Outcome::Created(created)) => Ok(created),
+            Some(Outcome::Refused(refused)) => Err(status::from_pb(&refused)),
+            None => Err(Status::internal("the order has no result")),
+        }
     }
 }
 
@@ -72,30 +61,4 @@ where
 {
     let answer = grpc::retry(|| call(client.clone(), request.clone())).await?;
     Ok(answer.into_inner())
-}
-
-async fn place_together(
-    mut client: OrderServiceClient<ClientChannel>,
-    orders: Vec<NewOrder>,
-) -> Vec<Result<CreatedOrder, Status>> {
-    let expected = orders.len();
-    let span = tracing::info_span!(parent: None, "place orders", shop.orders = expected);
-    trace::set_batch_parent(&span, orders.iter().filter_map(|order| order.trace.as_ref()));
-    let answer = client.create_orders(CreateOrdersRequest { orders });
-    match answer.instrument(span).await {
-        Ok(answer) => {
-            let mut results: Vec<_> = answer.into_inner().results.into_iter().map(outcome).collect();
-            results.resize_with(expected, || Err(Status::internal("an order has no result")));
-            results
-        }
-        Err(refused) => vec![Err(refused); expected],
-    }
-}
-
-fn outcome(result: CreateOrderResult) -> Result<CreatedOrder, Status> {
-    match result.outcome {
-        Some(Outcome::Created(created)) => Ok(created),
-        Some(Outcome::Refused(refused)) => Err(status::from_pb(&refused)),
-        None => Err(Status::new(Code::Internal, "an order has no result")),
-    }
 }

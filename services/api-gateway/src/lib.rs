@@ -3,8 +3,8 @@
 //! it as one likes.
 //!
 //! Start with [`http`]: one file per resource, and the layers that every request goes through. [`problem`] is where
-//! refusals get their form, [`token`] where callers are known by their tokens, and [`backends`] where orders that come
-//! at the same time are put into one call.
+//! refusals get their form, [`token`] where callers are known by their tokens, and [`backends`] where the other services
+//! are.
 
 pub mod backends;
 pub mod config;

@@ -6,6 +6,7 @@
 
 use std::{future::Future, sync::Arc};
 
+use futures::future::BoxFuture;
 use tokio::sync::{Semaphore, mpsc, oneshot};
 use tracing::Instrument as _;
 
@@ -122,6 +123,31 @@ where
     }
 }
 
+/// Does something for many items together; where that is refused for a reason that may lie in one of them, does it in
+/// halves, until whatever is at fault stands alone and all others are done. One result per item, in order.
+///
+/// `may_be_one` says of a refusal whether a part of the items may fare better than all of them.
+pub async fn in_halves<T, R, E: Clone>(
+    items: &[T],
+    may_be_one: impl Fn(&E) -> bool,
+    together: impl for<'a> Fn(&'a [T]) -> BoxFuture<'a, Result<Vec<R>, E>>,
+) -> Vec<Result<R, E>> {
+    let mut results = Vec::with_capacity(items.len());
+    // A stack of what is still to be done, with the first items on top.
+    let mut groups = if items.is_empty() { Vec::new() } else { vec![items] };
+    while let Some(group) = groups.pop() {
+        match together(group).await {
+            Ok(done) => results.extend(done.into_iter().map(Ok)),
+            Err(refusal) if group.len() > 1 && may_be_one(&refusal) => {
+                let (first, second) = group.split_at(group.len() / 2);
+                groups.extend([second, first]);
+            }
+            Err(refusal) => results.extend(std::iter::repeat_n(refusal, group.len()).map(Err)),
+        }
+    }
+    results
+}
+
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used)]
@@ -203,5 +229,38 @@ mod tests {
             }
         }
         assert!(refused >= 40 - 2 * OPTIONS.max_queued, "{refused} were refused");
+    }
+
+    #[tokio::test]
+    async fn what_is_at_fault_is_found_alone_and_an_outage_is_not_divided() {
+        let sizes = Mutex::new(Vec::new());
+        let items: Vec<u32> = (0..8).collect();
+        let results = in_halves(
+            &items,
+            |_| true,
+            |items| {
+                sizes.lock().unwrap().push(items.len());
+                let refused = items.contains(&5);
+                Box::pin(async move {
+                    if refused {
+                        Err("five")
+                    } else {
+                        Ok(items.iter().map(|item| item * 10).collect())
+                    }
+                })
+            },
+        )
+        .await;
+        for (item, result) in items.iter().zip(&results) {
+            assert_eq!(*result, if *item == 5 { Err("five") } else { Ok(item * 10) });
+        }
+        assert_eq!(*sizes.lock().unwrap(), [8, 4, 4, 2, 1, 1, 2]);
+        let down = in_halves(
+            &items,
+            |_| false,
+            |_| Box::pin(async { Err::<Vec<u32>, _>("down") }),
+        )
+        .await;
+        assert_eq!(down, [Err("down"); 8]);
     }
 }

@@ -6,9 +6,11 @@
 //! `migrations/`. [`grpc`] translates between the contract and the two.
 //!
 //! The hot path is allocation: one call carries the orders that came together, and is one transaction that locks the
-//! rows of their products once, in one global order, decides in memory, and writes everything in one statement.
+//! rows of their products once, in one global order, decides in memory, and writes everything in one statement. Prices
+//! that are asked for at the same time are read together ([`group_read`]).
 
 pub mod config;
+pub mod group_read;
 pub mod grpc;
 pub mod product;
 pub mod search;

@@ -26,12 +26,9 @@ pub struct Config {
     /// Where events are handed to.
     #[arg(long, env = "PRODUCER_SERVICE_URL", default_value = "http://127.0.0.1:50054")]
     pub producer_service_url: GrpcUrl,
-    /// The most events handed over in one call.
-    #[arg(long, env = "OUTBOX_BATCH", default_value_t = 500, value_parser = clap::value_parser!(u32).range(1..=1000))]
-    pub outbox_batch: u32,
-    /// How often to look for events that nobody told of: those of a replica that died.
-    #[arg(long, env = "OUTBOX_POLL_INTERVAL", default_value = "500ms", value_parser = humantime::parse_duration)]
-    pub outbox_poll_interval: Duration,
+    /// How its events are published.
+    #[command(flatten)]
+    pub relay: outbox::RelayArgs,
     /// How long the answer to an idempotency key is kept, 24 hours at least.
     #[arg(long, env = "IDEMPOTENCY_RETENTION", default_value = "25h", value_parser = retention)]
     pub idempotency_retention: Duration,

@@ -37,6 +37,11 @@ pub enum Repetition {
 }
 
 impl IdempotencyKey {
+    /// By what it is known: whose it is, and itself.
+    pub fn name(&self) -> (Uuid, String) {
+        (self.user_id, self.key.clone())
+    }
+
     /// Whether a client may use it.
     pub fn is_valid(key: &str) -> bool {
         (1..=MAX_KEY_LENGTH).contains(&key.len())

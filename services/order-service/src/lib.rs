@@ -1,33 +1,29 @@
 //! order-service: orders from the moment they are placed, and the events of everything that happens to them.
 //!
 //! Start with the contract, `shop/order/v1/order.proto` in the `proto` crate, and with [`order`], the rules: what an
-//! order may be and which changes it allows. Every change is one transaction with its event in the outbox
-//! ([`outbox`]); the [`relay`] hands events to producer-service until they are published. [`idempotency`] makes
-//! placing an order repeatable, [`watch`] tells whoever waits for an order's status. [`store`] is all SQL, one
-//! transaction per method; [`grpc`] translates between the contract and the rest.
+//! order may be and which changes it allows. Every change is one transaction with its event ([`events`]), which the
+//! `outbox` crate publishes. [`idempotency`] makes placing an order repeatable, [`watch`] tells whoever waits for an
+//! order's status. [`store`] is all SQL, one transaction per method; [`grpc`] translates between the contract and the
+//! rest.
 //!
-//! The hot path is [`grpc`]'s creation of orders: requests that came together share one look-up of prices and one
-//! transaction.
+//! The hot path is [`grpc`]'s creation of orders: each is checked and priced by itself, and those that are ready at the
+//! same time share one transaction ([`group_commit`]).
 
 pub mod config;
+pub mod events;
+pub mod group_commit;
 pub mod grpc;
 pub mod housekeeping;
 pub mod idempotency;
 pub mod order;
-pub mod outbox;
-pub mod relay;
 pub mod store;
 pub mod watch;
 
-use std::sync::Arc;
-
 use chassis::{DefaultAddrs, Running, Service, StartError};
 use proto::{
-    inventory::inventory_service_client::InventoryServiceClient,
+    event::ORDER_SOURCE, inventory::inventory_service_client::InventoryServiceClient,
     order::order_service_server::OrderServiceServer,
-    producer::producer_service_client::ProducerServiceClient,
 };
-use tokio::sync::Notify;
 
 pub use config::Config;
 
@@ -42,23 +38,15 @@ pub async fn start(config: Config) -> Result<Running, StartError> {
     let mut service = Service::bind("order-service", &config.service, DEFAULT_ADDRS)
         .await?
         .tls(&config.tls)?;
-    let database = service.postgres(&config.postgres, [sqlx::migrate!()]).await?;
+    let database = service
+        .postgres(&config.postgres, [sqlx::migrate!(), outbox::migrations()])
+        .await?;
     let inventory = service.grpc_channel("inventory-service", &config.inventory_service_url)?;
     let producer = service.grpc_channel("producer-service", &config.producer_service_url)?;
 
-    let committed = Arc::new(Notify::new());
-    let store = store::Store::new(database, Arc::clone(&committed));
+    let outbox = outbox::start(&service, database.clone(), producer, ORDER_SOURCE, &config.relay);
+    let store = store::Store::new(database, outbox);
     let watchers = watch::Watchers::default();
-    let relay = relay::Relay::new(
-        store.clone(),
-        ProducerServiceClient::new(producer).max_encoding_message_size(relay::MAX_REQUEST_SIZE),
-        relay::Options {
-            batch: config.outbox_batch,
-            poll_interval: config.outbox_poll_interval,
-        },
-        committed,
-    );
-    service.spawn("outbox-relay", |shutdown| relay.run(shutdown));
     service.spawn("status-watch", {
         let (watchers, store) = (watchers.clone(), store.clone());
         |shutdown| watch::follow(watchers, store, shutdown)

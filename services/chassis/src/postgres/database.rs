@@ -6,7 +6,7 @@ use std::fmt;
 
 use futures::{future::BoxFuture, stream::BoxStream};
 use sqlx::{
-    Either, Execute, Executor, PgPool, Postgres, SqlStr,
+    Describe, Either, Execute, Executor, PgPool, Postgres, SqlStr,
     postgres::{PgQueryResult, PgRow, PgStatement, PgTypeInfo},
 };
 
@@ -31,7 +31,7 @@ impl fmt::Debug for Transaction {
 }
 
 impl Database {
-    pub(super) fn new(pool: PgPool) -> Self {
+    pub(crate) fn new(pool: PgPool) -> Self {
         Self { pool }
     }
 
@@ -92,6 +92,13 @@ impl<'c> Executor<'c> for &'_ Database {
     {
         self.pool.prepare_with(sql, parameters)
     }
+
+    fn describe<'e>(self, sql: SqlStr) -> BoxFuture<'e, sqlx::Result<Describe<Postgres>>>
+    where
+        'c: 'e,
+    {
+        self.pool.describe(sql)
+    }
 }
 
 impl<'c> Executor<'c> for &'c mut Transaction {
@@ -122,5 +129,12 @@ impl<'c> Executor<'c> for &'c mut Transaction {
         'c: 'e,
     {
         self.transaction.prepare_with(sql, parameters)
+    }
+
+    fn describe<'e>(self, sql: SqlStr) -> BoxFuture<'e, sqlx::Result<Describe<Postgres>>>
+    where
+        'c: 'e,
+    {
+        self.transaction.describe(sql)
     }
 }

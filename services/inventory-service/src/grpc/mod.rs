@@ -20,6 +20,7 @@ use proto::inventory::{
 use tonic::{Code, Request, Response, Status};
 
 use crate::{
+    group_read::GroupRead,
     product::Violations,
     store::{Store, StoreError},
 };
@@ -28,13 +29,15 @@ use crate::{
 #[derive(Clone, Debug)]
 pub struct Inventory {
     store: Store,
+    group_read: GroupRead,
     metrics: allocations::Metrics,
 }
 
 impl Inventory {
-    /// On that store.
+    /// On that store. Must be called within a tokio runtime.
     pub fn new(store: Store) -> Self {
         Self {
+            group_read: GroupRead::new(store.clone()),
             store,
             metrics: allocations::Metrics::new(),
         }

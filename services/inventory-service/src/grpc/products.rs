@@ -68,7 +68,7 @@ impl Inventory {
 
     pub(super) async fn prices(&self, request: GetPricesRequest) -> Result<GetPricesResponse, Status> {
         let ids = product_ids(&request.product_ids)?;
-        let prices = self.store.prices(&ids).await.map_err(status)?;
+        let prices = self.group_read.prices(ids).await?;
         let prices = prices.into_iter().map(|offered| ProductPrice {
             product_id: offered.product_id.to_string(),
             name: offered.name,

@@ -114,15 +114,14 @@ impl Store {
 
     /// The names and prices of those products that are known and not deleted, in no particular order. Their stock is
     /// not touched: its rows change with every order, and each read would walk over the versions that they leave behind.
-    pub async fn prices(&self, ids: &[Uuid]) -> Result<Vec<NamedPrice>, StoreError> {
-        let prices = sqlx::query_as(
+    pub async fn prices(&self, ids: &[Uuid]) -> sqlx::Result<Vec<NamedPrice>> {
+        sqlx::query_as(
             "SELECT id, name, price_minor_units, currency_code FROM products
              WHERE id = ANY($1) AND deleted_at IS NULL",
         )
         .bind(ids)
         .fetch_all(&self.database)
-        .await?;
-        Ok(prices)
+        .await
     }
 
     /// Those of the products that are known and not deleted, in no particular order.

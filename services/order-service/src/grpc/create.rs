@@ -1,15 +1,16 @@
-//! Creating orders: check, look earlier answers up, price, store. Requests that came together go through each step
-//! together; a request that is refused leaves at its step and touches no other.
+//! Placing an order: check, look an earlier answer up, price, commit. Each order goes its way by itself, whatever call it
+//! came with; what it shares with others is the transaction alone ([`crate::group_commit`]).
 
-use std::collections::HashMap;
-
-use chassis::{
-    grpc::{
-        retry,
-        status::{self, FieldViolations, with_reason},
-    },
-    postgres,
+use std::{
+    collections::HashMap,
+    sync::atomic::{AtomicUsize, Ordering},
 };
+
+use chassis::grpc::{
+    MAX_MESSAGE_SIZE,
+    status::{self, FieldViolations, with_reason},
+};
+use futures::future::join_all;
 use prost::Message as _;
 use proto::{
     inventory::GetPricesRequest,
@@ -21,16 +22,11 @@ use uuid::Uuid;
 
 use super::{Orders, convert, internal, now, own_span};
 use crate::{
+    events,
     idempotency::{IdempotencyKey, Repetition},
     order::{Offer, Violation, WantedLine, merge_lines, place},
-    outbox,
     store::{Creation, NewOrder},
 };
-
-/// The most products that are asked for in one call; inventory-service allows no more.
-const PRODUCTS_AT_ONCE: usize = 10_000;
-/// So many products, with their descriptions.
-pub(super) const MAX_PRODUCTS_SIZE: usize = 64 * 1024 * 1024;
 
 /// A request that is well-formed.
 struct Draft {
@@ -40,119 +36,82 @@ struct Draft {
     trace: TraceContext,
 }
 
+/// What is left of the bytes that an answer may have.
+struct Room(AtomicUsize);
+
 impl Orders {
-    pub(super) async fn create(
-        &self,
-        requests: Vec<contract::NewOrder>,
-    ) -> Result<Vec<CreateOrderResult>, Status> {
-        let mut results: Vec<Option<CreateOrderResult>> = vec![None; requests.len()];
-        let mut drafts: Vec<(usize, Draft)> = Vec::with_capacity(requests.len());
-        for ((position, result), request) in results.iter_mut().enumerate().zip(requests) {
-            match Draft::parse(request) {
-                Ok(draft) => drafts.push((position, draft)),
-                Err(refused) => *result = Some(refusal(&refused)),
-            }
-        }
-        self.replay(&mut drafts, &mut results).await?;
-        let offers = self.offers(&drafts).await?;
-        let mut orders = Vec::with_capacity(drafts.len());
-        for (position, draft) in drafts {
-            match draft.price(&offers) {
-                Ok(order) => orders.push((position, order)),
-                Err(refused) => results[position] = Some(refusal(&refused)),
-            }
-        }
-        self.store_orders(orders, &mut results).await?;
-        let unanswered = || Status::internal("internal error");
-        results
-            .into_iter()
-            .map(|result| result.ok_or_else(unanswered))
+    /// One result per request, in order.
+    pub(super) async fn create_each(&self, requests: Vec<contract::NewOrder>) -> Vec<CreateOrderResult> {
+        let room = Room::of_an_answer();
+        let created = requests.into_iter().map(|request| self.create(request, &room));
+        let outcomes = join_all(created).await.into_iter().map(|created| match created {
+            Ok(created) => create_order_result::Outcome::Created(created),
+            Err(refused) => create_order_result::Outcome::Refused(status::to_pb(&refused)),
+        });
+        outcomes
+            .map(|outcome| CreateOrderResult {
+                outcome: Some(outcome),
+            })
             .collect()
     }
 
-    /// Answers requests whose key has an answer already, before anything else is asked of anybody: a product that is
-    /// gone by now, or an inventory-service that is down, does not change what was answered.
-    async fn replay(
-        &self,
-        drafts: &mut Vec<(usize, Draft)>,
-        results: &mut [Option<CreateOrderResult>],
-    ) -> Result<(), Status> {
-        let keys: Vec<&IdempotencyKey> = drafts
-            .iter()
-            .filter_map(|(_, draft)| draft.key.as_ref())
-            .collect();
-        if keys.is_empty() {
-            return Ok(());
+    async fn create(&self, request: contract::NewOrder, room: &Room) -> Result<CreatedOrder, Status> {
+        let draft = Draft::parse(request)?;
+        // Before anything else is asked of anybody: a product that is gone by now, or an inventory-service that is down,
+        // does not change what was answered.
+        if let Some(key) = &draft.key
+            && let Some(saved) = self.group_commit.saved_answer(key.clone()).await?
+        {
+            return repeated(key.compare(saved));
         }
-        let saved = self.store.saved_answers(&keys).await.map_err(postgres::status)?;
-        drafts.retain(|(position, draft)| {
-            let Some(key) = &draft.key else { return true };
-            let Some(answer) = saved.get(&(key.user_id, key.key.clone())) else {
-                return true;
-            };
-            results[*position] = Some(repeated(key.compare(answer.clone())));
-            false
-        });
-        Ok(())
-    }
-
-    /// Names and prices as they are now, of all products that the drafts want.
-    async fn offers(&self, drafts: &[(usize, Draft)]) -> Result<HashMap<Uuid, Offer>, Status> {
-        let mut ids: Vec<Uuid> = drafts
-            .iter()
-            .flat_map(|(_, draft)| draft.lines.iter().map(|line| line.product_id))
-            .collect();
-        ids.sort_unstable();
-        ids.dedup();
-        let mut offers = HashMap::with_capacity(ids.len());
-        for ids in ids.chunks(PRODUCTS_AT_ONCE) {
-            let request = GetPricesRequest {
-                product_ids: ids.iter().map(Uuid::to_string).collect(),
-            };
-            let answer = retry(|| {
-                let (mut inventory, request) = (self.inventory.clone(), request.clone());
-                async move { inventory.get_prices(request).await }
-            });
-            for offered in answer.await?.into_inner().prices {
-                let price = offered.price.unwrap_or_default();
-                let offer = Offer {
-                    name: offered.name,
-                    price: price.minor_units,
-                    currency: price.currency_code,
-                };
-                offers.insert(status::parse_uuid("product_id", &offered.product_id)?, offer);
+        let offers = self.offers(&draft).await?;
+        let order = draft.price(&offers)?;
+        let answer = convert::order(&order.order);
+        // Before the commit: an order that is stored must not be answered with an error.
+        room.take(answer.encoded_len())?;
+        match self.group_commit.create(order).await? {
+            Creation::Created => {
+                self.created.add(1, &[]);
+                Ok(CreatedOrder {
+                    order: Some(answer),
+                    replayed: false,
+                })
             }
+            Creation::Repeated(repetition) => repeated(repetition),
+            Creation::InFlight => Err(with_reason(
+                Code::Aborted,
+                "IDEMPOTENCY_KEY_IN_FLIGHT",
+                "a request with this idempotency key is being worked on",
+            )),
         }
-        Ok(offers)
     }
 
-    async fn store_orders(
-        &self,
-        orders: Vec<(usize, NewOrder)>,
-        results: &mut [Option<CreateOrderResult>],
-    ) -> Result<(), Status> {
-        if orders.is_empty() {
-            return Ok(());
-        }
-        let (positions, orders): (Vec<usize>, Vec<NewOrder>) = orders.into_iter().unzip();
-        let creations = self.store.create(&orders).await.map_err(postgres::status)?;
-        let mut created = 0;
-        for ((position, order), creation) in positions.into_iter().zip(orders).zip(creations) {
-            results[position] = Some(match creation {
-                Creation::Created => {
-                    created += 1;
-                    answer(convert::order(&order.order), false)
-                }
-                Creation::Repeated(repetition) => repeated(repetition),
-                Creation::InFlight => refusal(&with_reason(
-                    Code::Aborted,
-                    "IDEMPOTENCY_KEY_IN_FLIGHT",
-                    "a request with this idempotency key is being worked on",
-                )),
-            });
-        }
-        self.created.add(created, &[]);
-        Ok(())
+    /// Names and prices as they are now, of the products that the draft wants.
+    async fn offers(&self, draft: &Draft) -> Result<HashMap<Uuid, Offer>, Status> {
+        let request = GetPricesRequest {
+            product_ids: draft
+                .lines
+                .iter()
+                .map(|line| line.product_id.to_string())
+                .collect(),
+        };
+        let prices = self
+            .inventory
+            .clone()
+            .get_prices(request)
+            .await?
+            .into_inner()
+            .prices;
+        let offers = prices.into_iter().map(|offered| {
+            let price = offered.price.unwrap_or_default();
+            let offer = Offer {
+                name: offered.name,
+                price: price.minor_units,
+                currency: price.currency_code,
+            };
+            Ok((status::parse_uuid("product_id", &offered.product_id)?, offer))
+        });
+        offers.collect()
     }
 }
 
@@ -193,42 +152,49 @@ impl Draft {
             self.trace,
             |_| tracing::info_span!("create order", otel.kind = "internal", shop.order.id = %id),
         );
-        let event = outbox::created(&order, trace).map_err(|error| internal(&error))?;
+        let event = events::created(&order, trace).map_err(|error| internal(&error))?;
         let key = self.key.map(|key| (key, convert::order(&order).encode_to_vec()));
         Ok(NewOrder { order, event, key })
     }
 }
 
-fn repeated(repetition: Repetition) -> CreateOrderResult {
+impl Room {
+    /// With some to spare for what stands around the orders.
+    fn of_an_answer() -> Self {
+        Self(AtomicUsize::new(MAX_MESSAGE_SIZE / 8 * 7))
+    }
+
+    fn take(&self, bytes: usize) -> Result<(), Status> {
+        self.0
+            .fetch_update(Ordering::Relaxed, Ordering::Relaxed, |left| {
+                left.checked_sub(bytes)
+            })
+            .map(drop)
+            .map_err(|_| {
+                let message =
+                    "the answer to this call has no room for the order; place it in a call of its own";
+                with_reason(Code::ResourceExhausted, "ANSWER_FULL", message)
+            })
+    }
+}
+
+fn repeated(repetition: Repetition) -> Result<CreatedOrder, Status> {
     match repetition {
         Repetition::Replay(saved) => match contract::Order::decode(saved.as_slice()) {
-            Ok(order) => answer(order, true),
+            Ok(order) => Ok(CreatedOrder {
+                order: Some(order),
+                replayed: true,
+            }),
             Err(error) => {
                 tracing::error!(%error, "a saved answer can't be read");
-                refusal(&Status::internal("internal error"))
+                Err(Status::internal("internal error"))
             }
         },
-        Repetition::Reused => refusal(&with_reason(
+        Repetition::Reused => Err(with_reason(
             Code::FailedPrecondition,
             "IDEMPOTENCY_KEY_REUSED",
             "this idempotency key was used with another request",
         )),
-    }
-}
-
-fn answer(order: contract::Order, replayed: bool) -> CreateOrderResult {
-    let created = CreatedOrder {
-        order: Some(order),
-        replayed,
-    };
-    CreateOrderResult {
-        outcome: Some(create_order_result::Outcome::Created(created)),
-    }
-}
-
-fn refusal(refused: &Status) -> CreateOrderResult {
-    CreateOrderResult {
-        outcome: Some(create_order_result::Outcome::Refused(status::to_pb(refused))),
     }
 }
 

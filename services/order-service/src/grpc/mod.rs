@@ -31,6 +31,7 @@ use tracing::Span;
 use uuid::Uuid;
 
 use crate::{
+    group_commit::GroupCommit,
     order::{Actor, Order, OrderStatus, Outcome, TransitionError, check_actor},
     store::{StatusError, Store},
     watch::Watchers,
@@ -45,6 +46,7 @@ pub const MAX_OUTCOMES: usize = 1_000;
 #[derive(Clone, Debug)]
 pub struct Orders {
     store: Store,
+    group_commit: GroupCommit,
     inventory: InventoryServiceClient<ClientChannel>,
     watchers: Watchers,
     created: Counter<u64>,
@@ -55,8 +57,9 @@ impl Orders {
     /// Reads prices from `inventory`, and tells `watchers` of every change.
     pub fn new(store: Store, inventory: InventoryServiceClient<ClientChannel>, watchers: Watchers) -> Self {
         Self {
+            group_commit: GroupCommit::new(store.clone()),
             store,
-            inventory: inventory.max_decoding_message_size(create::MAX_PRODUCTS_SIZE),
+            inventory,
             watchers,
             created: meter()
                 .u64_counter("shop.orders.created")
@@ -93,7 +96,7 @@ impl OrderService for Orders {
                 format!("must have at most {MAX_ORDERS} entries"),
             ));
         }
-        let results = self.create(orders).await?;
+        let results = self.create_each(orders).await;
         Ok(Response::new(CreateOrdersResponse { results }))
     }
 

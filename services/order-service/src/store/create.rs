@@ -1,16 +1,14 @@
 //! Creating orders, many in one transaction.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashSet;
 
 use chassis::postgres::Transaction;
-use sqlx::PgExecutor;
-use uuid::Uuid;
+use outbox::Event;
 
-use super::{Store, insert_events};
+use super::{Store, idempotency::saved};
 use crate::{
-    idempotency::{IdempotencyKey, Repetition, SavedAnswer},
+    idempotency::{IdempotencyKey, Repetition},
     order::Order,
-    outbox::Event,
 };
 
 /// An order to be created.
@@ -35,17 +33,7 @@ pub enum Creation {
     InFlight,
 }
 
-type KeyOf = (Uuid, String);
-
 impl Store {
-    /// What earlier requests with these keys left behind.
-    pub async fn saved_answers(&self, keys: &[&IdempotencyKey]) -> sqlx::Result<HashMap<KeyOf, SavedAnswer>> {
-        if keys.is_empty() {
-            return Ok(HashMap::new());
-        }
-        saved(&self.database, keys).await
-    }
-
     /// Creates the orders in one transaction, with their events and keys. One result per order, in order.
     pub async fn create(&self, orders: &[NewOrder]) -> sqlx::Result<Vec<Creation>> {
         let mut transaction = self.database.begin().await?;
@@ -60,10 +48,10 @@ impl Store {
             insert_orders(&mut transaction, &to_create).await?;
             insert_lines(&mut transaction, &to_create).await?;
             insert_keys(&mut transaction, &to_create).await?;
-            let events: Vec<Event> = to_create.iter().map(|new| new.event.clone()).collect();
-            insert_events(&mut transaction, &events).await?;
+            let events = to_create.iter().map(|new| new.event.clone()).collect();
+            self.outbox.append(&mut transaction, events).await?;
         }
-        self.commit(transaction).await?;
+        transaction.commit().await?;
         Ok(results)
     }
 }
@@ -88,7 +76,7 @@ async fn claim_keys(transaction: &mut Transaction, orders: &[NewOrder]) -> sqlx:
     .fetch_all(&mut *transaction)
     .await?;
     // After the locks: a twin that has just committed is seen.
-    let saved = saved(&mut *transaction, &present).await?;
+    let saved = saved(&mut *transaction, present.iter().copied()).await?;
     let mut locked = locked.into_iter();
     let mut claimed = HashSet::new();
     Ok(keys
@@ -96,7 +84,7 @@ async fn claim_keys(transaction: &mut Transaction, orders: &[NewOrder]) -> sqlx:
         .map(|key| {
             let Some(key) = key else { return Creation::Created };
             let has_lock = locked.next().is_some_and(|(locked,)| locked);
-            let name = (key.user_id, key.key.clone());
+            let name = key.name();
             match saved.get(&name) {
                 Some(answer) => Creation::Repeated(key.compare(answer.clone())),
                 // Within one transaction the lock is granted again: of twins in this batch the first goes on.
@@ -104,24 +92,6 @@ async fn claim_keys(transaction: &mut Transaction, orders: &[NewOrder]) -> sqlx:
                 None => Creation::InFlight,
             }
         })
-        .collect())
-}
-
-async fn saved(
-    executor: impl PgExecutor<'_>,
-    keys: &[&IdempotencyKey],
-) -> sqlx::Result<HashMap<KeyOf, SavedAnswer>> {
-    let rows: Vec<(Uuid, String, Vec<u8>, Vec<u8>)> = sqlx::query_as(
-        "SELECT user_id, key, request_digest, answer FROM idempotency_keys
-         WHERE (user_id, key) IN (SELECT * FROM unnest($1::uuid[], $2::text[]))",
-    )
-    .bind(keys.iter().map(|key| key.user_id).collect::<Vec<_>>())
-    .bind(keys.iter().map(|key| key.key.as_str()).collect::<Vec<_>>())
-    .fetch_all(executor)
-    .await?;
-    Ok(rows
-        .into_iter()
-        .map(|(user_id, key, digest, answer)| ((user_id, key), SavedAnswer { digest, answer }))
         .collect())
 }
 
@@ -154,7 +124,9 @@ async fn insert_lines(transaction: &mut Transaction, orders: &[&NewOrder]) -> sq
     };
     sqlx::query(
         "INSERT INTO order_lines (order_id, line_no, product_id, product_name, quantity, unit_price_minor_units)
-         SELECT * FROM unnest($1::uuid[], $2::smallint[], $3::uuid[], $4::text[], $5::bigint[], $6::bigint[])",
+         SELECT order_id, line_no, product_id, product_name, quantity, unit_price
+         FROM unnest($1::uuid[], $2::smallint[], $3::uuid[], $4::text[], $5::bigint[], $6::bigint[])
+              AS new (order_id, line_no, product_id, product_name, quantity, unit_price)",
     )
     .bind(lines().map(|(order_id, ..)| order_id).collect::<Vec<_>>())
     .bind(lines().map(|(_, line_no, _)| line_no).collect::<Vec<_>>())
@@ -174,7 +146,8 @@ async fn insert_keys(transaction: &mut Transaction, orders: &[&NewOrder]) -> sql
     }
     sqlx::query(
         "INSERT INTO idempotency_keys (user_id, key, request_digest, answer)
-         SELECT * FROM unnest($1::uuid[], $2::text[], $3::bytea[], $4::bytea[])",
+         SELECT user_id, key, digest, answer
+         FROM unnest($1::uuid[], $2::text[], $3::bytea[], $4::bytea[]) AS new (user_id, key, digest, answer)",
     )
     .bind(keys.iter().map(|(key, _)| key.user_id).collect::<Vec<_>>())
     .bind(keys.iter().map(|(key, _)| key.key.as_str()).collect::<Vec<_>>())

@@ -6,10 +6,10 @@ use proto::trace::TraceContext;
 use time::OffsetDateTime;
 use uuid::Uuid;
 
-use super::{Store, insert_events, read::order_status};
+use super::{Store, read::order_status};
 use crate::{
+    events,
     order::{OrderStatus, Outcome, TransitionError, check_transition},
-    outbox,
 };
 
 /// Why a status was not changed.
@@ -66,9 +66,11 @@ impl Store {
             .bind(now)
             .execute(&mut transaction)
             .await?;
-        let event = outbox::changed(id, owner, to, None, trace, now)?;
-        insert_events(&mut transaction, event.as_slice()).await?;
-        self.commit(transaction).await?;
+        let event = events::changed(id, owner, to, None, trace, now)?;
+        self.outbox
+            .append(&mut transaction, event.into_iter().collect())
+            .await?;
+        transaction.commit().await?;
         Ok(())
     }
 
@@ -100,10 +102,10 @@ impl Store {
         .fetch_all(&mut transaction)
         .await?;
         let owners: HashMap<Uuid, Uuid> = owners.into_iter().collect();
-        let mut events = Vec::with_capacity(owners.len());
+        let mut decided = Vec::with_capacity(owners.len());
         for (id, outcome, trace) in outcomes {
             if let Some(owner) = owners.get(id) {
-                events.extend(outbox::changed(
+                decided.extend(events::changed(
                     *id,
                     *owner,
                     outcome.status(),
@@ -113,8 +115,8 @@ impl Store {
                 )?);
             }
         }
-        insert_events(&mut transaction, &events).await?;
-        self.commit(transaction).await?;
+        self.outbox.append(&mut transaction, decided).await?;
+        transaction.commit().await?;
 
         let others: Vec<Uuid> = outcomes
             .iter()

@@ -128,17 +128,15 @@ async fn a_repeated_key_gives_the_first_answer_even_when_the_product_and_its_ser
     };
     world.inventory.clone().delete_product(deleted).await.unwrap();
     world.stop_inventory().await;
-    let replay = created(
-        world
-            .create(vec![with_key(&order, "key", 1)])
-            .await
-            .unwrap()
-            .remove(0),
-    );
+    // In one call with an order that can't be priced now, which is refused alone.
+    let mut results = world
+        .create(vec![order.clone(), with_key(&order, "key", 1)])
+        .await
+        .unwrap();
+    let replay = created(results.remove(1));
     assert!(replay.replayed);
     assert_eq!(replay.order.unwrap(), first, "as it was answered, pending");
-    let fresh = world.create(vec![order]).await.unwrap_err();
-    assert_eq!(fresh.code(), Code::Unavailable);
+    assert_eq!(refused(results.remove(0)).code(), Code::Unavailable);
     world.end().await;
 }
 
@@ -184,6 +182,59 @@ async fn of_simultaneous_twins_one_is_created() {
     ids.dedup();
     assert_eq!(ids.len(), 1, "every answer is the same order");
     assert_eq!(world.count("SELECT count(*) FROM orders").await, 1);
+    world.end().await;
+}
+
+#[tokio::test]
+async fn an_order_that_the_database_refuses_takes_no_other_with_it() {
+    let world = World::start().await;
+    let (cup, pot) = (world.product(1_099, "EUR").await, world.product(1, "EUR").await);
+    // Whatever it is that the schema does not take; here, the name of one product.
+    sqlx::query("ALTER TABLE order_lines ADD CONSTRAINT no_pots CHECK (unit_price_minor_units > 1)")
+        .execute(world.database.pool())
+        .await
+        .unwrap();
+    let mut orders = vec![order_of(&[&cup]); 40];
+    orders.insert(17, order_of(&[&pot]));
+    let mut results = world.create(orders).await.unwrap();
+    assert_eq!(refused(results.remove(17)).code(), Code::Internal);
+    let ids: std::collections::HashSet<String> = results
+        .into_iter()
+        .map(|result| created(result).order.unwrap().id)
+        .collect();
+    assert_eq!(ids.len(), 40);
+    assert_eq!(world.count("SELECT count(*) FROM orders").await, 40);
+    world.end().await;
+}
+
+#[tokio::test]
+async fn an_answer_never_outgrows_its_message() {
+    let world = World::start().await;
+    // 100 lines of the longest name in the longest characters, 80 times over: far more than a message may have.
+    let mut products = Vec::new();
+    for _ in 0..100 {
+        products.push(world.product_named(&"\u{1f6d2}".repeat(200)).await);
+    }
+    let order = order_of(&products.iter().map(String::as_str).collect::<Vec<_>>());
+    let results = world.create(vec![order; 80]).await.unwrap();
+    let (stored, refusals): (Vec<_>, Vec<_>) = results.into_iter().partition(|result| {
+        matches!(
+            result.outcome,
+            Some(proto::order::create_order_result::Outcome::Created(_))
+        )
+    });
+    assert_eq!(
+        world.count("SELECT count(*) FROM orders").await,
+        i64::try_from(stored.len()).unwrap()
+    );
+    assert!(!stored.is_empty() && !refusals.is_empty());
+    for refusal in refusals {
+        let refusal = refused(refusal);
+        assert_eq!(
+            chassis::grpc::status::reason(&refusal).as_deref(),
+            Some("ANSWER_FULL")
+        );
+    }
     world.end().await;
 }
 

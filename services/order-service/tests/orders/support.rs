@@ -210,8 +210,17 @@ impl World {
 
     /// A new product's id.
     pub(crate) async fn product(&self, price: i64, currency: &str) -> String {
+        self.new_product("Cup", price, currency).await
+    }
+
+    /// A new product's id.
+    pub(crate) async fn product_named(&self, name: &str) -> String {
+        self.new_product(name, 1, "EUR").await
+    }
+
+    async fn new_product(&self, name: &str, price: i64, currency: &str) -> String {
         let request = CreateProductRequest {
-            name: "Cup".to_owned(),
+            name: name.to_owned(),
             price: Some(Money {
                 minor_units: price,
                 currency_code: currency.to_owned(),

@@ -1,0 +1,90 @@
+//! The transactional outbox: an event is committed with the change that it tells of, and published until the broker has
+//! it. Neither is ever there without the other.
+//!
+//! A service that emits events calls [`start`] once, adds [`migrations`] to its own, and [`Outbox::append`]s an
+//! [`Event`] within the transaction of each change. That is all it has to know.
+//!
+//! ```text
+//! append ──► outbox_events, in the caller's transaction
+//!    └── once that has committed ──► memory ──┐
+//!        what memory did not publish ──► sweep ┴──► producer-service ──► deleted, or tried again, or outbox_poison
+//! ```
+//!
+//! A committed event goes to producer-service from memory ([`fresh`]); the table is read only for what is left behind: by
+//! a process that died, in a failure, under a load that memory does not keep up with ([`relay`]). An event is published
+//! at least once, always with the same id. **Events of one subject keep their order**, also between replicas: an event is
+//! published from memory only where every earlier one of its subject has been, and swept only when no earlier row is
+//! left. **One event never holds up another subject's**: a call that is refused as a whole is halved until the event at
+//! fault is alone ([`publish`]), and that one is set aside in `outbox_poison` with its reason. [`upkeep`] measures and
+//! keeps the table small.
+
+mod event;
+mod fresh;
+mod publish;
+mod relay;
+mod store;
+mod upkeep;
+
+use chassis::{
+    Service,
+    grpc::ClientChannel,
+    postgres::{Database, Transaction},
+};
+use sqlx::migrate::Migrator;
+use tokio::sync::mpsc;
+
+pub use event::Event;
+pub use relay::RelayArgs;
+pub use store::SWEEP;
+
+use fresh::Pending;
+
+/// The most commits whose events wait to be looked at; those of a further one are left to the sweep.
+const MAX_COMMITS: usize = 1_024;
+
+/// The tables, for [`Service::postgres`]. They have a history of their own, beside that of the service's tables.
+pub fn migrations() -> Migrator {
+    let mut migrator = sqlx::migrate!();
+    migrator.dangerous_set_table_name("_outbox_migrations");
+    migrator
+}
+
+/// Where a service's changes leave their events. Cheap to clone.
+#[derive(Clone, Debug)]
+pub struct Outbox {
+    committed: mpsc::Sender<Vec<Pending>>,
+}
+
+/// Starts the relay on a database with the tables of [`migrations`]. `source` is the CloudEvents source of every event,
+/// as `/order-service`; `producer` leads to producer-service.
+pub fn start(
+    service: &Service,
+    database: Database,
+    producer: ClientChannel,
+    source: &'static str,
+    args: &RelayArgs,
+) -> Outbox {
+    let (committed, fresh) = mpsc::channel(MAX_COMMITS);
+    let relay = relay::Relay::new(database.clone(), publish::Publisher::new(producer, source), args);
+    service.spawn("outbox-relay", |shutdown| relay.run(fresh, shutdown));
+    service.spawn("outbox-upkeep", |shutdown| upkeep::run(database, shutdown));
+    Outbox { committed }
+}
+
+impl Outbox {
+    /// Adds events to the transaction, in the order given. They are published once it has committed.
+    pub async fn append(&self, transaction: &mut Transaction, events: Vec<Event>) -> sqlx::Result<()> {
+        if events.is_empty() {
+            return Ok(());
+        }
+        let appended = store::append(transaction, events).await?;
+        let committed = self.committed.clone();
+        transaction.on_commit(move || {
+            // Without room the events are where they are safe, and the sweep finds them.
+            if committed.try_send(appended).is_err() {
+                tracing::debug!("committed events are left to the sweep");
+            }
+        });
+        Ok(())
+    }
+}

@@ -264,7 +264,7 @@ async fn poison_is_set_aside_with_its_reason_while_everything_else_flows() {
     let poison = Uuid::now_v7();
     world
         .producer
-        .change(|state| drop(state.poison.insert(poison.to_string())));
+        .change(|state| assert!(state.poison.insert(poison.to_string())));
     let mut healthy = Vec::new();
     for at_once in 0..20 {
         let mut events: Vec<Event> = (0..10).map(|_| event(Uuid::now_v7()).first()).collect();

@@ -38,7 +38,7 @@ use crate::{
     IntakeArgs,
     backends::Backends,
     delivery::{message_id, trace_context},
-    message,
+    message::{self, Work},
     processing::{Plan, Verdict},
     telemetry::{self, Metrics},
 };
@@ -160,6 +160,18 @@ impl Consumer {
         let mut plan = Plan::new(batch.iter().map(|delivery| {
             let id = message_id(&delivery.properties);
             let event = message::read(id, &delivery.data);
+            if let Ok(message::Event {
+                work: Work::Unknown { kind },
+                ..
+            }) = &event
+            {
+                tracing::info!(
+                    message.id = id,
+                    kind,
+                    "an event of an unknown type is left to who knows it"
+                );
+                self.metrics.unknown();
+            }
             let context = match trace_context(&delivery.properties) {
                 TraceContext { traceparent, .. } if traceparent.is_empty() => event
                     .as_ref()

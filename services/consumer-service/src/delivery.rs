@@ -1,5 +1,6 @@
 //! What a message carries beside its body.
 
+use chassis::telemetry::trace;
 use lapin::{
     BasicProperties,
     types::{AMQPValue, ShortString},
@@ -13,12 +14,8 @@ pub fn message_id(properties: &BasicProperties) -> Option<&str> {
 
 /// The trace context in the message's headers; empty where there is none.
 pub fn trace_context(properties: &BasicProperties) -> TraceContext {
-    let header = |name: &str| match properties.headers().as_ref()?.inner().get(name)? {
-        AMQPValue::LongString(value) => str::from_utf8(value.as_bytes()).ok().map(str::to_owned),
+    trace::extract(|name| match properties.headers().as_ref()?.inner().get(name)? {
+        AMQPValue::LongString(value) => str::from_utf8(value.as_bytes()).ok(),
         _ => None,
-    };
-    TraceContext {
-        traceparent: header("traceparent").unwrap_or_default(),
-        tracestate: header("tracestate").unwrap_or_default(),
-    }
+    })
 }

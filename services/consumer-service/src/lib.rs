@@ -2,12 +2,14 @@
 //! what was cancelled, and tells order-service how each order came out.
 //!
 //! It takes messages from RabbitMQ in batches ([`consumer`]), makes sense of each ([`message`]), decides what is to be
-//! asked of whom ([`processing`]) and asks, for as long as it takes ([`backends`]): one gRPC call carries a whole batch.
+//! asked of whom ([`processing`]) and asks ([`backends`]): one gRPC call carries a whole batch, for as long as the other
+//! side is not well, and is halved where an item of it is at fault ([`bisection`]).
 //! A message is acknowledged when inventory-service has committed and order-service has recorded. A message that can
 //! never succeed goes to the dead letters, alone; [`dead_letters`] lists them and puts them back. Nothing is stored
 //! here: every step may be repeated, because the ledger of inventory-service knows what it has done.
 
 pub mod backends;
+pub mod bisection;
 mod config;
 pub mod consumer;
 pub mod dead_letters;

@@ -1,7 +1,8 @@
 //! What a message says: from the body to the work it asks for, or to the reason why nobody can ever do it.
 
+use chassis::telemetry::trace;
 use proto::{
-    event::{CloudEvent, EventType, OrderCancelled, OrderCreated, SPEC_VERSION},
+    event::{CloudEvent, EventType, OrderCancelled, OrderCreated, SPEC_VERSION, is_type_name},
     inventory::StockLine,
     trace::TraceContext,
 };
@@ -26,6 +27,11 @@ pub enum Work {
     },
     /// Nothing: an event that concerns others, from a queue with more bindings than ours.
     Nothing,
+    /// Nothing here: an event of a type that this version doesn't know. It is left to who does.
+    Unknown {
+        /// The type.
+        kind: String,
+    },
 }
 
 /// A message that makes sense.
@@ -46,8 +52,8 @@ pub enum Malformed {
     /// Another version of CloudEvents.
     #[error("not CloudEvents {SPEC_VERSION}")]
     SpecVersion,
-    /// Nothing that this system publishes.
-    #[error("unknown event type")]
+    /// Nothing that any version of this system publishes.
+    #[error("not an event type")]
     Type,
     /// The data is not what the type says.
     #[error("data does not fit the event type: {0}")]
@@ -94,8 +100,8 @@ pub fn read(message_id: Option<&str>, body: &[u8]) -> Result<Event, Malformed> {
     if event.id.is_empty() || message_id.is_some_and(|id| id != event.id) {
         return Err(Malformed::Id);
     }
-    let work = match EventType::parse(&event.kind).ok_or(Malformed::Type)? {
-        EventType::OrderCreated => {
+    let work = match EventType::parse(&event.kind) {
+        Some(EventType::OrderCreated) => {
             let OrderCreated { order_id, lines, .. } = data(event.data)?;
             let lines = lines.into_iter().map(|line| StockLine {
                 product_id: line.product_id.to_string(),
@@ -106,18 +112,22 @@ pub fn read(message_id: Option<&str>, body: &[u8]) -> Result<Event, Malformed> {
                 lines: lines.collect(),
             }
         }
-        EventType::OrderCancelled => {
+        Some(EventType::OrderCancelled) => {
             let OrderCancelled { order_id, .. } = data(event.data)?;
             Work::Release {
                 order_id: about(&event.subject, order_id)?,
             }
         }
-        EventType::OrderConfirmed | EventType::OrderRejected | EventType::OrderCompleted => Work::Nothing,
+        Some(EventType::OrderConfirmed | EventType::OrderRejected | EventType::OrderCompleted) => {
+            Work::Nothing
+        }
+        None if is_type_name(&event.kind) => Work::Unknown { kind: event.kind },
+        None => return Err(Malformed::Type),
     };
-    let trace = TraceContext {
-        traceparent: event.traceparent.unwrap_or_default(),
-        tracestate: event.tracestate.unwrap_or_default(),
-    };
+    let trace = trace::extract(|name| match name {
+        "traceparent" => event.traceparent.as_deref(),
+        _ => event.tracestate.as_deref(),
+    });
     Ok(Event { work, trace })
 }
 
@@ -204,6 +214,28 @@ mod tests {
     }
 
     #[test]
+    fn what_a_newer_version_adds_is_left_to_who_knows_it() {
+        let mut value = created();
+        value["dataschema"] = json!("urn:shop:event:order.created:1");
+        value["comexampleother"] = json!("of no concern");
+        value["data"]["gift"] = json!(true);
+        assert!(matches!(read_value(&value).unwrap().work, Work::Allocate { .. }));
+        value["type"] = json!("order.gift-wrapped");
+        value["subject"] = json!("no order");
+        let kind = "order.gift-wrapped".to_owned();
+        assert_eq!(read_value(&value).unwrap().work, Work::Unknown { kind });
+    }
+
+    #[test]
+    fn a_trace_is_bounded_where_it_is_read() {
+        let mut value = created();
+        value["tracestate"] = json!(format!("a={}", "x".repeat(10_000)));
+        assert_eq!(read_value(&value).unwrap().trace.tracestate, "");
+        value["traceparent"] = json!("x".repeat(10_000));
+        assert_eq!(read_value(&value).unwrap().trace, TraceContext::default());
+    }
+
+    #[test]
     fn what_makes_no_sense_is_told_apart() {
         let defect = |spoil: fn(&mut Value)| {
             let mut value = created();
@@ -214,8 +246,9 @@ mod tests {
             defect(|event| event["specversion"] = json!("0.3")),
             Malformed::SpecVersion
         );
+        assert_eq!(defect(|event| event["type"] = json!("")), Malformed::Type);
         assert_eq!(
-            defect(|event| event["type"] = json!("order.eaten")),
+            defect(|event| event["type"] = json!("Order Created")),
             Malformed::Type
         );
         assert_eq!(defect(|event| event["id"] = json!(ORDER)), Malformed::Id);

@@ -106,7 +106,7 @@ impl Plan {
                     };
                     gather(&mut plan.releases, &mut released, order_id, index, request);
                 }
-                Ok(Work::Nothing) => {}
+                Ok(Work::Nothing | Work::Unknown { .. }) => {}
                 Err(malformed) => verdict = Verdict::Reject(malformed.into()),
             }
             plan.verdicts.push(verdict);
@@ -214,14 +214,16 @@ fn outcome(answer: StockAllocationResult) -> Result<Option<order_outcome::Outcom
     }
 }
 
+/// A reason that this version doesn't know is passed on as its number, which is the same in both contracts.
 fn rejected(rejection: StockRejection) -> Rejection {
-    let reason = match rejection.reason() {
-        StockRejectionReason::InsufficientStock => RejectionReason::InsufficientStock,
-        StockRejectionReason::ProductNotFound => RejectionReason::ProductNotFound,
-        StockRejectionReason::Unspecified => RejectionReason::Unspecified,
+    let reason = match StockRejectionReason::try_from(rejection.reason) {
+        Ok(StockRejectionReason::InsufficientStock) => RejectionReason::InsufficientStock.into(),
+        Ok(StockRejectionReason::ProductNotFound) => RejectionReason::ProductNotFound.into(),
+        Ok(StockRejectionReason::Unspecified) => RejectionReason::Unspecified.into(),
+        Err(_) => rejection.reason,
     };
     Rejection {
-        reason: reason.into(),
+        reason,
         product_id: rejection.product_id,
     }
 }
@@ -277,6 +279,8 @@ mod tests {
     fn a_batch_asks_once_per_order_and_kind() {
         let malformed = (Err(Malformed::Type), TraceContext::default());
         let nothing = (Ok(Work::Nothing), TraceContext::default());
+        let kind = "order.gift-wrapped".to_owned();
+        let unknown = (Ok(Work::Unknown { kind }), TraceContext::default());
         let plan = Plan::new([
             allocate(1),
             release(1),
@@ -285,6 +289,7 @@ mod tests {
             allocate(1),
             nothing,
             release(1),
+            unknown,
         ]);
         let places = |items: &[Item<StockAllocation>]| {
             items.iter().map(|item| item.messages.clone()).collect::<Vec<_>>()
@@ -297,7 +302,18 @@ mod tests {
             .into_iter()
             .map(|verdict| verdict != Verdict::Acknowledge)
             .collect();
-        assert_eq!(rejected, [false, false, false, true, false, false, false]);
+        assert_eq!(rejected, [false, false, false, true, false, false, false, false]);
+    }
+
+    #[test]
+    fn a_newer_versions_reason_is_passed_on_as_it_came() {
+        for reason in [0, 1, 2, 3, 77] {
+            let rejection = StockRejection {
+                reason,
+                product_id: "p".to_owned(),
+            };
+            assert_eq!(rejected(rejection).reason, reason);
+        }
     }
 
     #[test]

@@ -23,6 +23,7 @@ pub struct Metrics {
     consumed: Counter<u64>,
     duration: Histogram<f64>,
     dead_lettered: Counter<u64>,
+    unknown: Counter<u64>,
     batch_size: Histogram<u64>,
     attributes: [KeyValue; 4],
 }
@@ -46,6 +47,13 @@ impl Default for Metrics {
                 .u64_counter("shop.consumer.dead_lettered.messages")
                 .with_unit("{message}")
                 .with_description("Messages that were rejected to the dead letters.")
+                .build(),
+            unknown: meter
+                .u64_counter("shop.consumer.unknown.messages")
+                .with_unit("{message}")
+                .with_description(
+                    "Messages whose event type this version does not know; they were acknowledged.",
+                )
                 .build(),
             batch_size: meter
                 .u64_histogram("shop.consumer.batch.size")
@@ -72,6 +80,11 @@ impl Metrics {
         for _ in 0..messages {
             self.duration.record(elapsed.as_secs_f64(), &self.attributes);
         }
+    }
+
+    /// Notes a message of an unknown type. The type is no label: there is no end of unknown ones.
+    pub fn unknown(&self) {
+        self.unknown.add(1, &[]);
     }
 
     /// Notes a message that was rejected.

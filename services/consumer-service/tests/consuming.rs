@@ -17,7 +17,7 @@ use chassis::{
 };
 use consumer_service::{Config, IntakeArgs};
 use lapin::types::AMQPValue;
-use peers::Peers;
+use peers::{Peers, Refuse};
 use proto::order::order_outcome;
 use queue::{Queue, id_of};
 use tonic::Status;
@@ -165,9 +165,10 @@ async fn poison_goes_to_the_dead_letters_alone() {
 async fn a_back_end_that_is_down_holds_the_batch_and_uses_up_no_delivery() {
     let (queue, peers) = (Queue::new().await, Peers::start(1000).await);
     peers.state().inventory_refuses = Some(Box::new(|_| Some(Status::unavailable("down"))));
+    peers.state().unwell = true;
     let id = queue.created(Uuid::now_v7(), 1).await;
     let running = start_with(&queue, &peers, Duration::from_secs(3)).await;
-    until(|| peers.state().allocation_calls.len() >= 5).await;
+    until(|| peers.state().health_checks >= 5).await;
     assert_eq!(queue.waiting(QUEUE).await, 0, "it is held, not given back");
     running.stop().await.unwrap();
     until_waiting(&queue, QUEUE, 1).await;
@@ -229,6 +230,111 @@ async fn an_order_that_the_whole_call_is_refused_for_is_found_and_put_aside() {
     until(|| peers.state().recorded.len() == 29).await;
     until_waiting(&queue, DEAD_LETTER_QUEUE, 1).await;
     stop_and_expect(running, queue, 0, 1).await;
+}
+
+/// Refuses every call that is about one of these orders, each with a status of its own.
+fn refuse(poison: Vec<(String, Status)>) -> Option<Refuse> {
+    Some(Box::new(move |ids| {
+        let culprit = poison.iter().find(|(id, _)| ids.contains(id));
+        culprit.map(|(_, status)| status.clone())
+    }))
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn whatever_a_call_fails_of_the_order_at_fault_is_found_while_the_others_flow() {
+    let (queue, peers) = (Queue::new().await, Peers::start(1000).await);
+    // What one order in a batch can do to the call as a whole.
+    let statuses = [
+        Status::unknown("grpc-status header missing, mapped from HTTP status code 431"),
+        Status::resource_exhausted("h2 protocol error: enhance your calm"),
+        Status::internal("a bug"),
+        Status::unavailable("the connection was reset"),
+        Status::cancelled("the stream was reset"),
+        Status::data_loss("cut off"),
+    ];
+    let orders: Vec<_> = (0..49).map(|_| Uuid::now_v7()).collect();
+    let poison: Vec<_> = orders.iter().step_by(8).map(ToString::to_string).collect();
+    // The seventh is not refused: it takes forever.
+    peers.state().never_answered.insert(poison[6].clone());
+    peers.state().inventory_refuses = refuse(poison.iter().cloned().zip(statuses).collect());
+    let mut ids = Vec::new();
+    for order in &orders {
+        ids.push(queue.created(*order, 1).await);
+    }
+    let began = Instant::now();
+    let running = start(&queue, &peers).await;
+    until_waiting(&queue, DEAD_LETTER_QUEUE, 7).await;
+    until(|| peers.state().recorded.len() == 42).await;
+    assert!(began.elapsed() < PATIENCE, "{:?}", began.elapsed());
+
+    // Who comes later is no longer held up.
+    let later = Uuid::now_v7();
+    queue.created(later, 1).await;
+    until(|| peers.state().recorded.contains_key(&later.to_string())).await;
+    let mut dead = Vec::new();
+    while let Some(letter) = queue.take(DEAD_LETTER_QUEUE).await {
+        dead.push(id_of(&letter));
+    }
+    dead.sort_unstable();
+    assert_eq!(dead, ids.iter().step_by(8).cloned().collect::<Vec<_>>());
+    stop_and_expect(running, queue, 0, 0).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn poison_that_comes_alone_is_put_aside_in_time_for_who_waits_behind_it() {
+    let (queue, peers) = (Queue::new().await, Peers::start(1000).await);
+    let [poison, behind] = [Uuid::now_v7(), Uuid::now_v7()];
+    peers.state().inventory_refuses = refuse(vec![(poison.to_string(), Status::unknown("431"))]);
+    let id = queue.created(poison, 1).await;
+    let running = start(&queue, &peers).await;
+    until(|| peers.state().allocation_calls.len() >= 2).await;
+    let began = Instant::now();
+    queue.created(behind, 1).await;
+    until(|| peers.state().recorded.contains_key(&behind.to_string())).await;
+    until_waiting(&queue, DEAD_LETTER_QUEUE, 1).await;
+    assert!(began.elapsed() < PATIENCE, "{:?}", began.elapsed());
+    assert_eq!(
+        queue.take(DEAD_LETTER_QUEUE).await.map(|letter| id_of(&letter)),
+        Some(id)
+    );
+    stop_and_expect(running, queue, 0, 0).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_back_end_that_fails_for_everybody_puts_nothing_aside() {
+    let (queue, peers) = (Queue::new().await, Peers::start(1000).await);
+    let running = start(&queue, &peers).await;
+    queue.created(Uuid::now_v7(), 1).await;
+    until(|| peers.state().recorded.len() == 1).await;
+    // It says all the while that it is well.
+    peers.state().inventory_refuses = Some(Box::new(|_| Some(Status::internal("read-only"))));
+    for _ in 0..20 {
+        queue.created(Uuid::now_v7(), 1).await;
+    }
+    tokio::time::sleep(Duration::from_secs(20)).await;
+    assert_eq!(queue.waiting(DEAD_LETTER_QUEUE).await, 0);
+    peers.state().inventory_refuses = None;
+    until(|| peers.state().recorded.len() == 21).await;
+    stop_and_expect(running, queue, 0, 0).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_event_of_a_newer_version_is_left_to_who_knows_it() {
+    let (queue, peers) = (Queue::new().await, Peers::start(1000).await);
+    queue.bind("order.gift-wrapped").await;
+    let (order, id) = (Uuid::now_v7(), Uuid::now_v7().to_string());
+    let body = serde_json::json!({
+        "specversion": "1.0", "id": id, "source": "/order-service", "type": "order.gift-wrapped",
+        "subject": order, "time": "2026-01-01T00:00:00Z", "datacontenttype": "application/json",
+        "dataschema": "urn:shop:event:order.gift-wrapped:7", "data": { "paper": "red" },
+    });
+    queue
+        .publish("order.gift-wrapped", &id, body.to_string().as_bytes())
+        .await;
+    queue.created(order, 1).await;
+    let running = start(&queue, &peers).await;
+    until(|| peers.state().recorded.len() == 1).await;
+    stop_and_expect(running, queue, 0, 0).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

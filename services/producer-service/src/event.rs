@@ -1,7 +1,11 @@
 //! What may be published, and how it is written: the CloudEvents envelope around an event's data.
+//!
+//! An event of a type that this version doesn't know is published too: a newer service must not have its events refused by
+//! an older producer-service beside it. Nothing is known of such a type, so it is not mandatory, and it has no
+//! `dataschema`.
 
 use proto::{
-    event::{CloudEvent, EventType, SPEC_VERSION},
+    event::{CloudEvent, EventType, SPEC_VERSION, is_type_name},
     producer::Event,
     trace::TraceContext,
 };
@@ -19,8 +23,8 @@ pub enum InvalidEvent {
     /// No id, or one that does not fit into the message's properties.
     #[error("must have 1 to {MAX_ID_BYTES} bytes")]
     Id,
-    /// Not one of [`EventType`].
-    #[error("is not a known event type")]
+    /// Nothing that may be an event type ([`is_type_name`]).
+    #[error("must be lower-case words with dots between them, such as order.created")]
     Type,
     /// No source.
     #[error("must not be empty")]
@@ -53,8 +57,8 @@ impl InvalidEvent {
 /// An event that can be published.
 #[derive(Clone, Copy, Debug)]
 pub struct ValidEvent<'a> {
-    /// Its type.
-    pub kind: EventType,
+    /// Its type; none where only a newer version knows it.
+    pub kind: Option<EventType>,
     /// When it happened.
     pub time: OffsetDateTime,
     event: &'a Event,
@@ -67,7 +71,10 @@ impl<'a> ValidEvent<'a> {
         if event.id.is_empty() || event.id.len() > MAX_ID_BYTES {
             return Err(InvalidEvent::Id);
         }
-        let kind = EventType::parse(&event.r#type).ok_or(InvalidEvent::Type)?;
+        let kind = EventType::parse(&event.r#type);
+        if kind.is_none() && !is_type_name(&event.r#type) {
+            return Err(InvalidEvent::Type);
+        }
         if event.source.is_empty() {
             return Err(InvalidEvent::Source);
         }
@@ -89,16 +96,27 @@ impl<'a> ValidEvent<'a> {
         &self.event.id
     }
 
+    /// Its type's name, which is the routing key.
+    pub fn type_name(&self) -> &'a str {
+        &self.event.r#type
+    }
+
+    /// Whether somebody must get it.
+    pub fn is_mandatory(&self) -> bool {
+        self.kind.is_some_and(EventType::is_mandatory)
+    }
+
     /// The CloudEvents envelope in JSON. `trace` becomes the distributed tracing extension.
     pub fn encode(&self, trace: &TraceContext) -> Result<Vec<u8>, InvalidEvent> {
         let envelope = CloudEvent {
             specversion: SPEC_VERSION,
             id: self.id(),
             source: &self.event.source,
-            kind: self.kind.as_str(),
+            kind: self.type_name(),
             subject: &self.event.subject,
             time: self.time,
             datacontenttype: "application/json",
+            dataschema: self.kind.map(EventType::data_schema),
             traceparent: present(&trace.traceparent),
             tracestate: present(&trace.tracestate),
             data: self.data,
@@ -173,6 +191,7 @@ mod tests {
                 "subject": "0198c0de-0000-7000-8000-000000000002",
                 "time": "2026-01-01T00:00:00.25Z",
                 "datacontenttype": "application/json",
+                "dataschema": "urn:shop:event:order.created:1",
                 "traceparent": "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-00",
                 "tracestate": "a=\"b\"",
             })
@@ -190,12 +209,29 @@ mod tests {
     }
 
     #[test]
+    fn a_type_of_a_newer_version_is_published_without_a_claim_about_it() {
+        let event = Event {
+            r#type: "order.gift-wrapped".to_owned(),
+            ..event()
+        };
+        let valid = ValidEvent::new(&event).unwrap();
+        assert_eq!((valid.kind, valid.is_mandatory()), (None, false));
+        let body = valid.encode(&TraceContext::default()).unwrap();
+        let envelope: serde_json::Value = serde_json::from_slice(&body).unwrap();
+        assert_eq!(envelope["type"], "order.gift-wrapped");
+        assert_eq!(envelope.get("dataschema"), None);
+    }
+
+    #[test]
     fn each_defect_names_its_field() {
         type Spoil = fn(&mut Event);
-        let defects: [(&str, Spoil); 12] = [
+        let defects: [(&str, Spoil); 13] = [
             ("id", |event| event.id.clear()),
             ("id", |event| event.id = "x".repeat(256)),
-            ("type", |event| event.r#type = "order.lost".to_owned()),
+            ("type", |event| event.r#type = "order lost".to_owned()),
+            ("type", |event| {
+                event.r#type = format!("order.{}", "x".repeat(250))
+            }),
             ("type", |event| event.r#type.clear()),
             ("source", |event| event.source.clear()),
             ("subject", |event| event.subject.clear()),

@@ -70,7 +70,7 @@ impl Producer {
 
 /// What is kept of an event while its message is away.
 struct Sent {
-    kind: EventType,
+    kind: Option<EventType>,
     span: Span,
 }
 
@@ -112,23 +112,22 @@ impl ProducerService for Producer {
 
 fn prepare(event: &Event) -> Result<(Message, Sent), InvalidEvent> {
     let valid = ValidEvent::new(event)?;
-    let none = TraceContext::default();
-    let own = event.trace.as_ref().unwrap_or(&none);
-    let span = telemetry::span(valid.kind, valid.id(), own);
+    let own = event.trace.as_ref().map(trace::bounded).unwrap_or_default();
+    let span = telemetry::span(&valid, &own);
     let of_span = trace::of(&span);
     let context = if of_span.traceparent.is_empty() {
         own
     } else {
-        &of_span
+        of_span
     };
-    let body = valid.encode(context)?;
+    let body = valid.encode(&context)?;
     span.record("messaging.message.body.size", body.len());
     let message = Message {
         id: event.id.clone(),
-        routing_key: valid.kind.as_str(),
-        mandatory: valid.kind.is_mandatory(),
+        routing_key: valid.type_name().to_owned(),
+        mandatory: valid.is_mandatory(),
         body,
-        properties: properties(&valid, context),
+        properties: properties(&valid, &context),
     };
     Ok((
         message,
@@ -141,19 +140,14 @@ fn prepare(event: &Event) -> Result<(Message, Sent), InvalidEvent> {
 
 fn properties(event: &ValidEvent<'_>, context: &TraceContext) -> BasicProperties {
     let mut headers = FieldTable::default();
-    for (name, value) in [
-        ("traceparent", &context.traceparent),
-        ("tracestate", &context.tracestate),
-    ] {
-        if !value.is_empty() {
-            headers.insert(name.into(), AMQPValue::LongString(value.as_str().into()));
-        }
-    }
+    trace::inject(context, |name, value| {
+        headers.insert(name.into(), AMQPValue::LongString(value.into()));
+    });
     BasicProperties::default()
         .with_content_type(CONTENT_TYPE.into())
         .with_delivery_mode(PERSISTENT)
         .with_message_id(event.id().into())
-        .with_type(event.kind.as_str().into())
+        .with_type(event.type_name().into())
         .with_timestamp(u64::try_from(event.time.unix_timestamp()).unwrap_or(0))
         .with_app_id("producer-service".into())
         .with_headers(headers)

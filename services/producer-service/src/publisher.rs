@@ -41,7 +41,7 @@ pub struct Message {
     /// The event's id, which is the message's.
     pub id: String,
     /// The event's type.
-    pub routing_key: &'static str,
+    pub routing_key: String,
     /// Whether it is an error that no queue takes it.
     pub mandatory: bool,
     /// The envelope.

@@ -11,6 +11,8 @@ use opentelemetry::{
 use proto::{event::EventType, trace::TraceContext};
 use tracing::{Span, field::Empty};
 
+use crate::event::ValidEvent;
+
 /// The metrics of publishing.
 #[derive(Clone, Debug)]
 pub struct Metrics {
@@ -38,13 +40,13 @@ impl Default for Metrics {
 }
 
 impl Metrics {
-    /// Notes the messages of a batch, each with its type and its `error.type` where it was not published.
+    /// Notes the messages of a batch, each with its type, where it is known, and its `error.type` where it was not published.
     pub fn batch(
         &self,
-        messages: impl Iterator<Item = (EventType, Option<&'static str>)>,
+        messages: impl Iterator<Item = (Option<EventType>, Option<&'static str>)>,
         elapsed: Duration,
     ) {
-        let mut counts: Vec<((EventType, Option<&'static str>), u64)> = Vec::new();
+        let mut counts: Vec<((Option<EventType>, Option<&'static str>), u64)> = Vec::new();
         for message in messages {
             match counts.iter_mut().find(|(known, _)| *known == message) {
                 Some((_, count)) => *count += 1,
@@ -61,24 +63,28 @@ impl Metrics {
     }
 }
 
-fn attributes(kind: EventType, error: Option<&'static str>) -> Vec<KeyValue> {
+fn attributes(kind: Option<EventType>, error: Option<&'static str>) -> Vec<KeyValue> {
     let mut attributes = vec![
         KeyValue::new("messaging.system", "rabbitmq"),
         KeyValue::new("messaging.operation.name", "send"),
         KeyValue::new("messaging.operation.type", "send"),
-        KeyValue::new("messaging.destination.name", destination(kind)),
+        // There is no end of unknown types, and each would be a series of its own.
+        KeyValue::new(
+            "messaging.destination.name",
+            destination(kind.map_or("_OTHER", EventType::as_str)),
+        ),
     ];
     attributes.extend(error.map(|error| KeyValue::new("error.type", error)));
     attributes
 }
 
 /// Where a type is published to: `{exchange}:{routing key}`.
-fn destination(kind: EventType) -> String {
-    format!("{}:{}", topology::EXCHANGE, kind.as_str())
+fn destination(type_name: &str) -> String {
+    format!("{}:{type_name}", topology::EXCHANGE)
 }
 
 /// The span of one message's publication, where its trace is recorded. The current span must be the call's.
-pub fn span(kind: EventType, id: &str, trace: &TraceContext) -> Span {
+pub fn span(event: &ValidEvent<'_>, trace: &TraceContext) -> Span {
     if !telemetry::trace::is_sampled(trace) {
         return Span::none();
     }
@@ -91,9 +97,9 @@ pub fn span(kind: EventType, id: &str, trace: &TraceContext) -> Span {
         messaging.system = "rabbitmq",
         messaging.operation.name = "send",
         "messaging.operation.type" = "send",
-        messaging.destination.name = destination(kind),
-        messaging.rabbitmq.destination.routing_key = kind.as_str(),
-        messaging.message.id = id,
+        messaging.destination.name = destination(event.type_name()),
+        messaging.rabbitmq.destination.routing_key = event.type_name(),
+        messaging.message.id = event.id(),
         messaging.message.body.size = Empty,
     );
     telemetry::trace::item_span_parent(&span, trace);

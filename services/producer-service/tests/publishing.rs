@@ -16,7 +16,7 @@ use fixtures::Broker;
 use lapin::{
     Channel, Connection, ConnectionProperties,
     message::BasicGetMessage,
-    options::BasicGetOptions,
+    options::{BasicGetOptions, QueueBindOptions},
     types::{AMQPValue, FieldTable},
 };
 use producer_service::Config;
@@ -189,6 +189,7 @@ async fn a_published_event_is_in_the_queue_with_all_it_needs() {
             "subject": event.subject,
             "time": "2026-01-01T00:00:00Z",
             "datacontenttype": "application/json",
+            "dataschema": "urn:shop:event:order.created:1",
             "traceparent": TRACEPARENT,
             "tracestate": "a=b",
             "data": { "n": 1 },
@@ -257,7 +258,7 @@ async fn what_no_queue_takes_is_an_error_only_where_somebody_must_get_it() {
 async fn events_that_cannot_be_published_are_refused_alone() {
     let setup = Setup::new().await;
     let mut events: Vec<_> = (0..5).map(|_| event(EventType::OrderCreated)).collect();
-    events[0].r#type = "order.unheard_of".to_owned();
+    events[0].r#type = "Order unheard of".to_owned();
     events[2].id = String::new();
     events[4].data = b"{".to_vec();
     let failures: Vec<_> = setup.publish(events).await.unwrap().iter().map(failure).collect();
@@ -275,6 +276,65 @@ async fn events_that_cannot_be_published_are_refused_alone() {
         Code::InvalidArgument
     );
     assert_eq!(setup.publish(Vec::new()).await.unwrap(), []);
+    setup.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_event_of_a_newer_version_reaches_who_knows_it_and_is_missed_by_nobody_else() {
+    let setup = Setup::new().await;
+    let newer = Event {
+        r#type: "order.gift-wrapped".to_owned(),
+        ..event(EventType::OrderCreated)
+    };
+    let published = setup.publish(vec![newer.clone()]).await.unwrap();
+    assert_eq!(failure(&published[0]), None, "nobody needs it yet");
+    assert!(setup.take().await.is_none());
+
+    let (queue, exchange) = (topology::QUEUE.into(), topology::EXCHANGE.into());
+    let options = QueueBindOptions::default();
+    setup
+        .channel
+        .queue_bind(
+            queue,
+            exchange,
+            "order.gift-wrapped".into(),
+            options,
+            FieldTable::default(),
+        )
+        .await
+        .unwrap();
+    let published = setup.publish(vec![newer]).await.unwrap();
+    assert_eq!(failure(&published[0]), None);
+    let message = setup.take().await.expect("it is bound now");
+    let envelope: serde_json::Value = serde_json::from_slice(&message.data).unwrap();
+    assert_eq!(envelope["type"], "order.gift-wrapped");
+    setup.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_trace_context_of_any_size_harms_no_neighbour_and_is_written_bounded() {
+    let setup = Setup::new().await;
+    let states = [15_810, 15_812, 200_000].map(|length| format!("a={}", "x".repeat(length)));
+    let mut events: Vec<_> = (0..6).map(|_| event(EventType::OrderCreated)).collect();
+    for (event, tracestate) in events.iter_mut().step_by(2).zip(states) {
+        event.trace = Some(TraceContext {
+            traceparent: TRACEPARENT.to_owned(),
+            tracestate,
+        });
+    }
+    let results = setup.publish(events.clone()).await.unwrap();
+    assert!(results.iter().all(|result| failure(result).is_none()));
+    for (place, sent) in events.iter().enumerate() {
+        let message = setup.take().await.expect("every one of them");
+        assert_eq!(
+            message.properties.message_id().as_ref().unwrap().as_str(),
+            sent.id
+        );
+        let headers = message.properties.headers().as_ref().unwrap().inner();
+        assert!(headers.contains_key("traceparent"));
+        assert_eq!(headers.contains_key("tracestate"), place % 2 == 1);
+        assert!(message.data.len() < 1_000, "{} bytes", message.data.len());
+    }
     setup.stop().await;
 }
 

@@ -57,13 +57,40 @@ impl EventType {
         matches!(self, Self::OrderCreated | Self::OrderCancelled)
     }
 
+    /// The CloudEvents `dataschema`: which version of the type's data this is. A version that readers of the one before
+    /// can't read has another number.
+    pub const fn data_schema(self) -> &'static str {
+        match self {
+            Self::OrderCreated => "urn:shop:event:order.created:1",
+            Self::OrderCancelled => "urn:shop:event:order.cancelled:1",
+            Self::OrderConfirmed => "urn:shop:event:order.confirmed:1",
+            Self::OrderRejected => "urn:shop:event:order.rejected:1",
+            Self::OrderCompleted => "urn:shop:event:order.completed:1",
+        }
+    }
+
     /// The type of that name.
     pub fn parse(name: &str) -> Option<Self> {
         Self::ALL.into_iter().find(|kind| kind.as_str() == name)
     }
 }
 
-/// The envelope. `D` is the type of the data: a struct of this module, or
+/// The most bytes of a type's name.
+const MAX_TYPE: usize = 128;
+
+/// Whether that may be the name of an event's type, of this version or another: lower-case words of letters, digits,
+/// `_` and `-`, at least two, with dots between them. What a reader doesn't know but may be a type is left to who does.
+pub fn is_type_name(name: &str) -> bool {
+    let is_word = |word: &str| {
+        word.starts_with(|first: char| first.is_ascii_lowercase())
+            && word
+                .bytes()
+                .all(|byte| matches!(byte, b'a'..=b'z' | b'0'..=b'9' | b'_' | b'-'))
+    };
+    name.len() <= MAX_TYPE && name.contains('.') && name.split('.').all(is_word)
+}
+
+/// The envelope. Attributes that a reader doesn't know are ignored. `D` is the type of the data: a struct of this module, or
 /// [`RawValue`](serde_json::value::RawValue) where only the envelope matters.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct CloudEvent<S, D> {
@@ -73,7 +100,7 @@ pub struct CloudEvent<S, D> {
     pub id: S,
     /// Always [`ORDER_SOURCE`].
     pub source: S,
-    /// One of [`EventType`].
+    /// One of [`EventType`], or of a newer version's.
     #[serde(rename = "type")]
     pub kind: S,
     /// The order's id.
@@ -83,6 +110,9 @@ pub struct CloudEvent<S, D> {
     pub time: OffsetDateTime,
     /// Always `application/json`.
     pub datacontenttype: S,
+    /// Which version of the type's data it is ([`EventType::data_schema`]). Readers do without it.
+    #[serde(skip_serializing_if = "Option::is_none", default = "Option::default")]
+    pub dataschema: Option<S>,
     /// W3C trace context of what caused the event, as the distributed tracing extension defines it.
     #[serde(skip_serializing_if = "Option::is_none", default = "Option::default")]
     pub traceparent: Option<S>,
@@ -139,4 +169,35 @@ pub struct OrderDecided {
     /// The product at fault, where it was rejected.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub product_id: Option<Uuid>,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_types_name_is_lower_case_words_with_dots_between() {
+        for kind in EventType::ALL {
+            assert!(is_type_name(kind.as_str()));
+            assert_eq!(kind.data_schema(), format!("urn:shop:event:{}:1", kind.as_str()));
+        }
+        for newer in ["stock.changed", "order.paid-late_2", "a.b.c"] {
+            assert!(is_type_name(newer), "{newer}");
+        }
+        let long = format!("order.{}", "x".repeat(MAX_TYPE));
+        for other in [
+            "",
+            ".",
+            "order",
+            "order.",
+            ".paid",
+            "order..paid",
+            "Order.paid",
+            "order.2",
+            "order.p#",
+            &long,
+        ] {
+            assert!(!is_type_name(other), "{other}");
+        }
+    }
 }

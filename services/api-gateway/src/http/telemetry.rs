@@ -1,5 +1,10 @@
 //! The span and the duration of each request, after the semantic conventions for HTTP servers, and the headers that
 //! every answer has.
+//!
+//! **Every request is a trace of its own.** A caller's `traceparent` becomes a link, never the parent: otherwise
+//! anybody would decide under which ids the shop's spans are exported, and whether they are. That holds behind a trusted
+//! proxy too (`TRUSTED_PROXIES`), since a proxy passes on what its own caller sent. The caller's `tracestate` stays with
+//! the link, bounded, and goes no further.
 
 use std::{sync::LazyLock, time::Instant};
 
@@ -35,7 +40,7 @@ pub(super) async fn observe(request: Request, next: Next) -> Response {
     let route = route.as_ref().map(MatchedPath::as_str);
     let request_id = request_id(request.headers());
     let span = span(&request, method, route);
-    trace::set_parent(&span, &incoming(request.headers()));
+    trace::add_link(&span, &caller_context(request.headers()));
 
     let mut response = next.run(request).instrument(span.clone()).await;
 
@@ -62,6 +67,7 @@ pub(super) async fn observe(request: Request, next: Next) -> Response {
 fn span(request: &Request, method: &'static str, route: Option<&str>) -> Span {
     let name = route.map(|route| format!("{method} {route}"));
     tracing::info_span!(
+        parent: None,
         "http",
         otel.name = name.as_deref().unwrap_or(method),
         otel.kind = "server",
@@ -75,19 +81,9 @@ fn span(request: &Request, method: &'static str, route: Option<&str>) -> Span {
     )
 }
 
-/// The context of a caller that is traced itself.
-fn incoming(headers: &HeaderMap) -> TraceContext {
-    let text = |name| {
-        let value: Option<&HeaderValue> = headers.get(name);
-        value
-            .and_then(|value| value.to_str().ok())
-            .unwrap_or_default()
-            .to_owned()
-    };
-    TraceContext {
-        traceparent: text("traceparent"),
-        tracestate: text("tracestate"),
-    }
+/// The context of a caller that is traced itself, if it says the truth.
+fn caller_context(headers: &HeaderMap) -> TraceContext {
+    trace::extract(|name| headers.get(name)?.to_str().ok())
 }
 
 /// The methods that the conventions know; anybody can make up others.

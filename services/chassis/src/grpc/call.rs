@@ -11,6 +11,7 @@ use opentelemetry::{KeyValue, metrics::Histogram};
 use tonic::Code;
 use tracing::Span;
 
+use super::method;
 use crate::telemetry::{DURATION_BOUNDARIES, meter};
 
 tokio::task_local! {
@@ -66,26 +67,27 @@ pub(super) enum Side {
 /// One side's record of one call: its span, and its duration by outcome.
 pub(super) struct CallRecord {
     side: Side,
-    method: String,
+    method: &'static str,
     began: Instant,
     pub(super) span: Span,
 }
 
 impl CallRecord {
     /// `path` is the request's path: `/shop.order.v1.OrderService/GetOrder`. The conventions name the span by the
-    /// fully qualified method.
+    /// fully qualified method, and by the system where somebody made the method up.
     pub(super) fn begin(side: Side, path: &str) -> Self {
-        let method = path.trim_start_matches('/').to_owned();
+        let known = method::known(path);
         let kind = match side {
             Side::Client => "client",
             Side::Server => "server",
         };
         let span = tracing::info_span!(
             "rpc",
-            otel.name = method,
+            otel.name = known.unwrap_or("grpc"),
             otel.kind = kind,
             rpc.system.name = "grpc",
-            rpc.method = method,
+            rpc.method = known.unwrap_or(method::OTHER),
+            rpc.method_original = known.is_none().then(|| method::original(path)),
             server.address = tracing::field::Empty,
             server.port = tracing::field::Empty,
             rpc.response.status_code = tracing::field::Empty,
@@ -94,7 +96,7 @@ impl CallRecord {
         );
         Self {
             side,
-            method,
+            method: known.unwrap_or(method::OTHER),
             began: Instant::now(),
             span,
         }

@@ -138,13 +138,9 @@ fn unavailable(peer: &str) -> Status {
 }
 
 fn write_trace(request: &mut Request<Body>, record: &CallRecord) {
-    let context = trace::of(&record.span);
-    for (name, value) in [
-        ("traceparent", context.traceparent),
-        ("tracestate", context.tracestate),
-    ] {
-        if let (false, Ok(value)) = (value.is_empty(), HeaderValue::from_str(&value)) {
+    trace::inject(&trace::of(&record.span), |name, value| {
+        if let Ok(value) = HeaderValue::from_str(&value) {
             request.headers_mut().insert(name, value);
         }
-    }
+    });
 }

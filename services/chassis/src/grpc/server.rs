@@ -156,12 +156,5 @@ where
 }
 
 fn trace_headers(request: &Request<Body>) -> TraceContext {
-    let header = |name| {
-        let value = request.headers().get(name).and_then(|value| value.to_str().ok());
-        value.unwrap_or_default().to_owned()
-    };
-    TraceContext {
-        traceparent: header("traceparent"),
-        tracestate: header("tracestate"),
-    }
+    trace::extract(|name| request.headers().get(name)?.to_str().ok())
 }

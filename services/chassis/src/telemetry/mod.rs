@@ -16,7 +16,7 @@ use opentelemetry_appender_tracing::layer::OpenTelemetryTracingBridge;
 use opentelemetry_sdk::{
     Resource,
     logs::SdkLoggerProvider,
-    metrics::SdkMeterProvider,
+    metrics::{Instrument, SdkMeterProvider, Stream},
     propagation::TraceContextPropagator,
     trace::{Sampler, SdkTracerProvider},
 };
@@ -43,6 +43,12 @@ const RETURNED_MESSAGES: &str = "lapin::returned_messages";
 pub const DURATION_BOUNDARIES: [f64; 14] = [
     0.005, 0.01, 0.025, 0.05, 0.075, 0.1, 0.25, 0.5, 0.75, 1.0, 2.5, 5.0, 7.5, 10.0,
 ];
+
+/// The most series of one instrument; the measurements of any further ones are added up in a single series, marked
+/// `otel_metric_overflow`. Labels have few values by construction (routes and methods are looked up, never taken as they
+/// come), so the busiest instrument has a few hundred. A label that breaks the rule costs this much of a scrape and no
+/// more.
+pub const MAX_SERIES: usize = 1_000;
 
 static REGISTRY: OnceLock<Registry> = OnceLock::new();
 
@@ -187,6 +193,7 @@ fn meter_provider(exporting: bool, resource: &Resource) -> Result<SdkMeterProvid
         .build()?;
     let builder = SdkMeterProvider::builder()
         .with_resource(resource.clone())
+        .with_view(bounded_series)
         .with_reader(scraped);
     Ok(if exporting {
         builder
@@ -199,6 +206,11 @@ fn meter_provider(exporting: bool, resource: &Resource) -> Result<SdkMeterProvid
     } else {
         builder.build()
     })
+}
+
+/// The view that every instrument has.
+fn bounded_series(_: &Instrument) -> Option<Stream> {
+    Stream::builder().with_cardinality_limit(MAX_SERIES).build().ok()
 }
 
 fn logger_provider(resource: &Resource) -> Result<SdkLoggerProvider, TelemetryError> {

@@ -4,8 +4,17 @@
 //! its own. An item therefore carries its W3C trace context in its message ([`TraceContext`]), and the call carries
 //! its own in its metadata. Where all items are of one trace, the call is part of it; where they are of many, the call
 //! is a trace of its own that is linked to all of theirs, as the semantic conventions ask of batches.
+//!
+//! **Whose context it is.** A context that comes from outside of the shop is a stranger's: it is linked to
+//! ([`add_link`]) and never a parent, so it decides neither the ids of a trace nor whether it is recorded.
+//!
+//! **How long it may be.** A context may come from anybody, directly or by way of a row or a message, and what is
+//! written into a call's metadata counts towards a limit of the peer's that refuses the whole call, with everybody else's
+//! items in it. So everything is bounded here, where it is read ([`extract`], [`bounded`]) and again where it is written
+//! ([`of`], [`inject`]): a `traceparent` of version 00 has 55 characters, and of a `tracestate` at most
+//! [`MAX_TRACESTATE`] are kept.
 
-use std::str::FromStr as _;
+use std::{borrow::Cow, str::FromStr as _};
 
 use opentelemetry::{
     Context,
@@ -17,6 +26,15 @@ use tracing_opentelemetry::OpenTelemetrySpanExt as _;
 
 /// More links than this are not worth their bytes.
 const MAX_LINKS: usize = 128;
+/// The most bytes of a `tracestate` that are passed on: as many as
+/// [W3C](https://www.w3.org/TR/trace-context/#tracestate-limits) asks for.
+pub const MAX_TRACESTATE: usize = 512;
+/// The most entries of a `tracestate`, by the same page.
+const MAX_ENTRIES: usize = 32;
+/// Longer entries are the first to go, by the same page.
+const LONG_ENTRY: usize = 128;
+const TRACEPARENT: &str = "traceparent";
+const TRACESTATE: &str = "tracestate";
 
 /// The context of the current span, to be carried by a message. Empty outside of any span.
 pub fn current() -> TraceContext {
@@ -28,17 +46,40 @@ pub fn of(span: &Span) -> TraceContext {
     let context = span.context();
     let span = context.span();
     let context = span.span_context();
-    if !context.is_valid() {
-        return TraceContext::default();
+    if context.is_valid() {
+        write(context)
+    } else {
+        TraceContext::default()
     }
-    TraceContext {
-        traceparent: format!(
-            "00-{}-{}-{:02x}",
-            context.trace_id(),
-            context.span_id(),
-            context.trace_flags().to_u8()
-        ),
-        tracestate: context.trace_state().header(),
+}
+
+/// The context that somebody sent under the headers' names, whatever carries them: HTTP, gRPC or AMQP. `header` gives
+/// the value of the header of that name. Empty where it is malformed.
+pub fn extract<'a>(header: impl Fn(&'static str) -> Option<&'a str>) -> TraceContext {
+    let (traceparent, tracestate) = (header(TRACEPARENT), header(TRACESTATE));
+    traceparent
+        .and_then(|traceparent| parse(traceparent, tracestate.unwrap_or_default()))
+        .map(|context| write(&context))
+        .unwrap_or_default()
+}
+
+/// The context that came in a message or a row, as this process passes it on: empty where it is malformed, and bounded.
+pub fn bounded(context: &TraceContext) -> TraceContext {
+    parse_context(context)
+        .map(|context| write(&context))
+        .unwrap_or_default()
+}
+
+/// Writes the context's headers, bounded, each with its name. An empty context has none.
+pub fn inject(context: &TraceContext, mut write: impl FnMut(&'static str, String)) {
+    let context = bounded(context);
+    for (name, value) in [
+        (TRACEPARENT, context.traceparent),
+        (TRACESTATE, context.tracestate),
+    ] {
+        if !value.is_empty() {
+            write(name, value);
+        }
     }
 }
 
@@ -52,20 +93,20 @@ pub fn trace_id() -> Option<String> {
 
 /// Whether the item's trace is recorded; a span of an item's own is needed only then.
 pub fn is_sampled(context: &TraceContext) -> bool {
-    parse(context).is_some_and(|context| context.is_sampled())
+    parse_context(context).is_some_and(|context| context.is_sampled())
 }
 
 /// Makes the span a child of that context. To be called before the span is entered; a context that is empty or
 /// malformed changes nothing.
 pub fn set_parent(span: &Span, parent: &TraceContext) {
-    if let Some(parent) = parse(parent) {
+    if let Some(parent) = parse_context(parent) {
         set_remote_parent(span, parent);
     }
 }
 
-/// Links the span to that context.
+/// Links the span to that context. One that is empty or malformed changes nothing.
 pub fn add_link(span: &Span, to: &TraceContext) {
-    if let Some(to) = parse(to) {
+    if let Some(to) = parse_context(to) {
         span.add_link(to);
     }
 }
@@ -77,7 +118,7 @@ pub fn set_batch_parent<'a>(span: &Span, items: impl Iterator<Item = &'a TraceCo
     for context in items
         .filter(|context| is_sampled(context))
         .take(MAX_LINKS)
-        .filter_map(parse)
+        .filter_map(parse_context)
     {
         if !contexts.contains(&context) {
             contexts.push(context);
@@ -93,7 +134,7 @@ pub fn set_batch_parent<'a>(span: &Span, items: impl Iterator<Item = &'a TraceCo
 /// current one, is in the item's trace already, the item's span is its child; otherwise it is a child of the item's
 /// own context, with a link to the batch.
 pub fn item_span_parent(span: &Span, item: &TraceContext) {
-    let Some(item) = parse(item) else { return };
+    let Some(item) = parse_context(item) else { return };
     let batch = Span::current().context();
     let batch = batch.span().span_context().clone();
     if batch.trace_id() == item.trace_id() {
@@ -113,9 +154,27 @@ fn set_remote_parent(span: &Span, parent: SpanContext) {
     }
 }
 
-/// Reads the two headers, as <https://www.w3.org/TR/trace-context/> version 00 writes them.
-fn parse(context: &TraceContext) -> Option<SpanContext> {
-    let mut parts = context.traceparent.split('-');
+/// The two headers of version 00.
+fn write(context: &SpanContext) -> TraceContext {
+    TraceContext {
+        traceparent: format!(
+            "00-{}-{}-{:02x}",
+            context.trace_id(),
+            context.span_id(),
+            context.trace_flags().to_u8()
+        ),
+        tracestate: fitting(&context.trace_state().header()).into_owned(),
+    }
+}
+
+fn parse_context(context: &TraceContext) -> Option<SpanContext> {
+    parse(&context.traceparent, &context.tracestate)
+}
+
+/// Reads the two headers, as <https://www.w3.org/TR/trace-context/> version 00 writes them. A `tracestate` that is
+/// malformed is as good as none.
+fn parse(traceparent: &str, tracestate: &str) -> Option<SpanContext> {
+    let mut parts = traceparent.split('-');
     let (version, trace_id, span_id, flags) = (parts.next()?, parts.next()?, parts.next()?, parts.next()?);
     // A later version may have more parts; version 00 has none, and ff is not allowed.
     if version.len() != 2 || version == "ff" || (version == "00" && parts.next().is_some()) {
@@ -130,14 +189,59 @@ fn parse(context: &TraceContext) -> Option<SpanContext> {
         SpanId::from_hex(span_id).ok()?,
         TraceFlags::new(flags) & TraceFlags::SAMPLED,
         true,
-        TraceState::from_str(&context.tracestate).unwrap_or_default(),
+        TraceState::from_str(&fitting(tracestate)).unwrap_or_default(),
     );
     context.is_valid().then_some(context)
 }
 
+/// What of a `tracestate` is passed on: whole entries, the long ones going first and then the last ones, until the rest
+/// fits. None of it where it has characters that no header has.
+fn fitting(tracestate: &str) -> Cow<'_, str> {
+    let printable = |byte: u8| matches!(byte, b' '..=b'~' | b'\t');
+    if tracestate.len() <= MAX_TRACESTATE {
+        let kept = if tracestate.bytes().all(printable) {
+            tracestate
+        } else {
+            ""
+        };
+        return Cow::Borrowed(kept);
+    }
+    let mut entries: Vec<&str> = tracestate
+        .split(',')
+        .map(|entry| entry.trim_matches([' ', '\t']))
+        .filter(|entry| !entry.is_empty())
+        .take(MAX_ENTRIES)
+        .collect();
+    // Each with its comma; the last one has none.
+    while entries.iter().map(|entry| entry.len() + 1).sum::<usize>() > MAX_TRACESTATE + 1 {
+        match entries.iter().rposition(|entry| entry.len() > LONG_ENTRY) {
+            Some(long) => drop(entries.remove(long)),
+            None => drop(entries.pop()),
+        }
+    }
+    let kept = entries.join(",");
+    if kept.bytes().all(printable) {
+        Cow::Owned(kept)
+    } else {
+        Cow::Borrowed("")
+    }
+}
+
 #[cfg(test)]
 mod tests {
+    #![allow(clippy::unwrap_used)]
+    use proptest::prelude::*;
+
     use super::*;
+
+    const IDS: &str = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331";
+
+    fn with_state(tracestate: impl Into<String>) -> TraceContext {
+        TraceContext {
+            traceparent: format!("{IDS}-01"),
+            tracestate: tracestate.into(),
+        }
+    }
 
     fn context(traceparent: &str) -> TraceContext {
         TraceContext {
@@ -148,10 +252,9 @@ mod tests {
 
     #[test]
     fn sampling_is_read_from_the_flags() {
-        let ids = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331";
-        assert!(is_sampled(&context(&format!("{ids}-01"))));
-        assert!(is_sampled(&context(&format!("{ids}-03"))));
-        assert!(!is_sampled(&context(&format!("{ids}-00"))));
+        assert!(is_sampled(&context(&format!("{IDS}-01"))));
+        assert!(is_sampled(&context(&format!("{IDS}-03"))));
+        assert!(!is_sampled(&context(&format!("{IDS}-00"))));
     }
 
     #[test]
@@ -167,7 +270,84 @@ mod tests {
             "00-0af7651916cd43dd8448eb211c8031-b7ad6b7169203331-01",
             "00-zzf7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01",
         ] {
-            assert!(parse(&context(text)).is_none(), "{text}");
+            assert!(parse_context(&context(text)).is_none(), "{text}");
+            assert_eq!(bounded(&context(text)), TraceContext::default(), "{text}");
+        }
+    }
+
+    #[test]
+    fn a_short_state_is_passed_on_as_it_came() {
+        let context = with_state("vendor=\"quoted\",other@tenant=2");
+        assert_eq!(bounded(&context), context);
+    }
+
+    #[test]
+    fn of_a_long_state_the_long_entries_go_first_and_then_the_last_ones() {
+        let (short, long) = ("s=1".to_owned(), format!("l={}", "x".repeat(127)));
+        let many: Vec<_> = (0..16)
+            .map(|number| format!("k{number:02}={}", "y".repeat(60)))
+            .collect();
+        let first = many[..7].join(",");
+        let mixed = format!("{long},{short},{long},{first}");
+        assert_eq!(bounded(&with_state(mixed)).tracestate, format!("{short},{first}"));
+        assert_eq!(bounded(&with_state(many.join(","))).tracestate, first);
+    }
+
+    #[test]
+    fn a_state_that_is_all_long_entries_is_dropped() {
+        // What stopped the shop: 32 entries, 15,810 bytes.
+        let entries: Vec<_> = (0..32)
+            .map(|number| format!("k{number:02}={}", "x".repeat(489)))
+            .collect();
+        let context = bounded(&with_state(entries.join(",")));
+        assert_eq!(context, with_state(""));
+    }
+
+    #[test]
+    fn a_header_is_what_is_written_and_what_is_read() {
+        let (mut names, context) = (Vec::new(), with_state("a=b"));
+        inject(&context, |name, value| names.push((name, value)));
+        let read = extract(|name| {
+            names
+                .iter()
+                .find(|(written, _)| *written == name)
+                .map(|(_, value)| value.as_str())
+        });
+        assert_eq!(read, context);
+        assert_eq!(names.len(), 2);
+        inject(&TraceContext::default(), |name, _| panic!("{name} of nothing"));
+    }
+
+    proptest! {
+        #[test]
+        fn whatever_comes_what_is_written_is_bounded_and_fits_a_header(
+            traceparent in prop_oneof![Just(format!("{IDS}-01")), "[0-9a-f-]{0,80}", ".{0,80}"],
+            tracestate in prop_oneof![
+                prop::collection::vec("[a-z]{1,20}=[ -+.-<>-~]{0,600}", 0..80).prop_map(|entries| entries.join(",")),
+                ".{0,4000}",
+            ],
+        ) {
+            inject(&TraceContext { traceparent, tracestate }, |name, value| {
+                let most = if name == "traceparent" { 55 } else { MAX_TRACESTATE };
+                assert!(!value.is_empty() && value.len() <= most, "{name}: {value}");
+                http::HeaderValue::from_str(&value).unwrap();
+            });
+        }
+
+        #[test]
+        fn what_is_kept_is_whole_entries_in_their_order(
+            values in prop::collection::vec("[a-z]{0,200}", 1..40),
+        ) {
+            let entries: Vec<_> = values
+                .iter()
+                .enumerate()
+                .map(|(number, value)| format!("k{number}=v{value}"))
+                .collect();
+            let kept = bounded(&with_state(entries.join(","))).tracestate;
+            let mut left = entries.iter();
+            for entry in kept.split(',').filter(|entry| !entry.is_empty()) {
+                prop_assert!(left.any(|known| known == entry), "{entry}");
+            }
         }
     }
 }

@@ -19,9 +19,14 @@ use proto::{
 use tokio::{net::TcpListener, sync::watch};
 use tokio_stream::wrappers::TcpListenerStream;
 use tonic::{Request, Response, Status, transport::Server};
+use tonic_health::pb::{
+    HealthCheckRequest, HealthCheckResponse,
+    health_check_response::ServingStatus,
+    health_server::{Health, HealthServer},
+};
 
 type Answer<T> = Result<Response<T>, Status>;
-type Refuse = Box<dyn Fn(&HashSet<String>) -> Option<Status> + Send>;
+pub(crate) type Refuse = Box<dyn Fn(&HashSet<String>) -> Option<Status> + Send>;
 
 /// What the peers know.
 #[derive(Default)]
@@ -38,6 +43,12 @@ pub(crate) struct State {
     pub(crate) stock: i64,
     /// Whether inventory-service refuses a call about these orders.
     pub(crate) inventory_refuses: Option<Refuse>,
+    /// Orders whose allocations are never answered.
+    pub(crate) never_answered: HashSet<String>,
+    /// Whether the peers say that they are not well.
+    pub(crate) unwell: bool,
+    /// How often they were asked how they are.
+    pub(crate) health_checks: usize,
     /// Whether order-service refuses a call about these orders.
     pub(crate) orders_refuse: Option<Refuse>,
 }
@@ -64,6 +75,7 @@ impl Peers {
         let server = Server::builder()
             .add_service(InventoryServiceServer::new(peers.clone()))
             .add_service(OrderServiceServer::new(peers.clone()))
+            .add_service(HealthServer::new(peers.clone()))
             .serve_with_incoming(TcpListenerStream::new(listener));
         tokio::spawn(server);
         peers
@@ -93,6 +105,9 @@ impl InventoryService for Peers {
             .collect();
         self.state().allocation_calls.push(ids.clone());
         self.open.subscribe().wait_for(|open| *open).await.unwrap();
+        if ids.iter().any(|id| self.state().never_answered.contains(id)) {
+            std::future::pending::<()>().await;
+        }
         let mut state = self.state();
         check(state.inventory_refuses.as_ref(), &ids.iter().cloned().collect())?;
         let results = allocations.into_iter().map(|allocation| {
@@ -149,6 +164,28 @@ impl InventoryService for Peers {
         &self,
         _: Request<ListStockMovementsRequest>,
     ) -> Answer<ListStockMovementsResponse> {
+        Err(Status::unimplemented("not asked for"))
+    }
+}
+
+#[tonic::async_trait]
+impl Health for Peers {
+    async fn check(&self, _: Request<HealthCheckRequest>) -> Answer<HealthCheckResponse> {
+        let mut state = self.state();
+        state.health_checks += 1;
+        let status = if state.unwell {
+            ServingStatus::NotServing
+        } else {
+            ServingStatus::Serving
+        };
+        Ok(Response::new(HealthCheckResponse {
+            status: status.into(),
+        }))
+    }
+
+    type WatchStream = tokio_stream::Empty<Result<HealthCheckResponse, Status>>;
+
+    async fn watch(&self, _: Request<HealthCheckRequest>) -> Answer<Self::WatchStream> {
         Err(Status::unimplemented("not asked for"))
     }
 }

@@ -1,5 +1,6 @@
 //! An event that is to be published.
 
+use chassis::telemetry::trace;
 use proto::{event::EventType, trace::TraceContext};
 use serde::Serialize;
 use time::OffsetDateTime;
@@ -25,7 +26,8 @@ pub struct Event {
 }
 
 impl Event {
-    /// An event of a subject that may have earlier ones. An error says that the data can't be written as JSON.
+    /// An event of a subject that may have earlier ones. Of its trace as much is kept as a message may carry. An error says
+    /// that the data can't be written as JSON.
     pub fn new(
         kind: EventType,
         subject: Uuid,
@@ -38,7 +40,7 @@ impl Event {
             kind: kind.as_str().to_owned(),
             subject,
             data: serde_json::to_string(data)?,
-            trace,
+            trace: trace::bounded(&trace),
             occurred_at,
             is_first: false,
         })

@@ -80,6 +80,7 @@ mod tests {
     fn a_made_up_method_is_cut_between_characters() {
         let path = format!("/{}", "é".repeat(1_000));
         assert_eq!(original(&path).len(), LONGEST_ORIGINAL);
-        assert_eq!(original(&format!("/x{path}")).len(), LONGEST_ORIGINAL - 1);
+        let uneven = format!("/x{}", &path[1..]);
+        assert_eq!(original(&uneven).len(), LONGEST_ORIGINAL - 1);
     }
 }

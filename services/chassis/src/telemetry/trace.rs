@@ -319,12 +319,15 @@ mod tests {
     }
 
     proptest! {
+        // Long texts take long to make up.
+        #![proptest_config(ProptestConfig::with_cases(32))]
+
         #[test]
         fn whatever_comes_what_is_written_is_bounded_and_fits_a_header(
             traceparent in prop_oneof![Just(format!("{IDS}-01")), "[0-9a-f-]{0,80}", ".{0,80}"],
             tracestate in prop_oneof![
-                prop::collection::vec("[a-z]{1,20}=[ -+.-<>-~]{0,600}", 0..80).prop_map(|entries| entries.join(",")),
-                ".{0,4000}",
+                prop::collection::vec("[a-z]{1,20}=[ -+.-<>-~]{0,150}", 0..12).prop_map(|entries| entries.join(",")),
+                ".{0,700}",
             ],
         ) {
             inject(&TraceContext { traceparent, tracestate }, |name, value| {

@@ -5,6 +5,7 @@ use std::future::Future;
 use chassis::grpc::{self, ClientChannel, status};
 use proto::{
     inventory::inventory_service_client::InventoryServiceClient,
+    limits,
     order::{
         CreateOrdersRequest, CreatedOrder, NewOrder, create_order_result::Outcome,
         order_service_client::OrderServiceClient,
@@ -29,8 +30,9 @@ impl Backends {
     pub fn new(users: ClientChannel, inventory: ClientChannel, orders: ClientChannel) -> Self {
         Self {
             users: UserServiceClient::new(users),
-            inventory: InventoryServiceClient::new(inventory),
-            orders: OrderServiceClient::new(orders),
+            inventory: InventoryServiceClient::new(inventory)
+                .max_decoding_message_size(limits::PRODUCTS_PAGE),
+            orders: OrderServiceClient::new(orders).max_decoding_message_size(limits::ORDERS_PAGE),
         }
     }
 

@@ -17,6 +17,7 @@ pub mod config;
 pub mod grpc;
 pub mod health;
 pub mod http;
+pub mod open_enum;
 pub mod page;
 pub mod postgres;
 mod run;

@@ -8,7 +8,7 @@ use crate::grpc::status::FieldViolations;
 /// How many entries of a list can be paged through, and how far its total counts.
 pub const MAX_WINDOW: u32 = 10_000;
 /// The most entries on one page.
-pub const MAX_PAGE_SIZE: u32 = 100;
+pub const MAX_PAGE_SIZE: u32 = proto::limits::PAGE_SIZE;
 /// Entries on a page where nothing is said.
 pub const DEFAULT_PAGE_SIZE: u32 = 20;
 

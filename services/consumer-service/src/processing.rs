@@ -225,6 +225,7 @@ fn rejected(rejection: StockRejection) -> Rejection {
     Rejection {
         reason,
         product_id: rejection.product_id,
+        ..Rejection::default()
     }
 }
 
@@ -346,6 +347,7 @@ mod tests {
         let expected = Rejection {
             reason: RejectionReason::InsufficientStock.into(),
             product_id,
+            ..Rejection::default()
         };
         assert_eq!(
             outcomes,

@@ -34,10 +34,11 @@ pub async fn start(config: Config) -> Result<Running, StartError> {
         .await?
         .tls(&config.tls)?;
     let database = service.postgres(&config.postgres, [sqlx::migrate!()]).await?;
-    let inventory = grpc::Inventory::new(store::Store::new(database));
-    Ok(
-        service.serve_grpc(tonic::service::Routes::new(InventoryServiceServer::new(
-            inventory,
-        ))),
-    )
+    let inventory = grpc::Inventory::new(store::Store::new(
+        database,
+        config.postgres.database_max_connections,
+    ));
+    let inventory =
+        InventoryServiceServer::new(inventory).max_decoding_message_size(proto::limits::ALLOCATE_REQUEST);
+    Ok(service.serve_grpc(tonic::service::Routes::new(inventory)))
 }

@@ -2,6 +2,10 @@
 //! went through here, and whatever is wrong with a request is collected, so that its sender can mend all of it at once.
 
 use iso_currency::Currency;
+use proto::limits::{
+    MOVEMENT_REASON as MAX_REASON, PRODUCT_CATEGORY as MAX_CATEGORY, PRODUCT_DESCRIPTION as MAX_DESCRIPTION,
+    PRODUCT_IMAGE_URL as MAX_IMAGE_URL, PRODUCT_NAME as MAX_NAME, PRODUCT_SKU as MAX_SKU,
+};
 use time::OffsetDateTime;
 use url::Url;
 use uuid::Uuid;
@@ -9,12 +13,6 @@ use uuid::Uuid;
 /// The most units that one call may put in stock or move.
 pub const MAX_STOCK_CHANGE: i64 = 1_000_000_000;
 
-const MAX_SKU: usize = 100;
-const MAX_NAME: usize = 200;
-const MAX_DESCRIPTION: usize = 10_000;
-const MAX_CATEGORY: usize = 100;
-const MAX_IMAGE_URL: usize = 2_000;
-const MAX_REASON: usize = 200;
 const MAX_QUERY: usize = 200;
 
 /// An exact amount: whole minor units (cents) of a currency of ISO 4217.

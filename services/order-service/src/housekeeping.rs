@@ -8,19 +8,23 @@ use crate::store::Store;
 
 const INTERVAL: Duration = Duration::from_secs(2);
 /// So many keys a time that the transaction stays short.
-const KEYS_AT_ONCE: i64 = 1_000;
+const KEYS_AT_ONCE: u32 = 1_000;
 
-/// Runs until shutdown.
+/// Removes old keys, batch after batch until none is left, and looks again a little later, until shutdown. However fast
+/// keys come, the table shrinks: a batch takes a few hundredths of a second.
 pub async fn run(store: Store, retention: Duration, shutdown: CancellationToken) {
-    while shutdown
-        .run_until_cancelled(tokio::time::sleep(INTERVAL))
-        .await
-        .is_some()
-    {
+    while !shutdown.is_cancelled() {
         match store.remove_old_keys(retention, KEYS_AT_ONCE).await {
             Ok(0) => {}
-            Ok(removed) => tracing::debug!(removed, "old idempotency keys are removed"),
+            Ok(removed) => {
+                tracing::debug!(removed, "old idempotency keys are removed");
+                if removed >= u64::from(KEYS_AT_ONCE) {
+                    continue;
+                }
+            }
             Err(error) => tracing::warn!(%error, "old idempotency keys can't be removed now"),
         }
+        // Cancelled or not, the condition of the loop says how it goes on.
+        let _ended = shutdown.run_until_cancelled(tokio::time::sleep(INTERVAL)).await;
     }
 }

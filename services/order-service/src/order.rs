@@ -2,11 +2,12 @@
 
 use std::collections::HashMap;
 
+use chassis::open_enum::{Open, Spelled};
 use time::OffsetDateTime;
 use uuid::Uuid;
 
 /// The most lines of an order.
-pub const MAX_LINES: usize = 100;
+pub const MAX_LINES: usize = proto::limits::ORDER_LINES;
 /// The most units of one product in an order.
 pub const MAX_QUANTITY: i64 = 10_000;
 
@@ -66,6 +67,16 @@ impl OrderStatus {
     }
 }
 
+impl Spelled for OrderStatus {
+    fn parse(text: &str) -> Option<Self> {
+        Self::parse(text)
+    }
+
+    fn as_str(self) -> &'static str {
+        self.as_str()
+    }
+}
+
 /// On whose behalf a status is changed by hand.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Actor {
@@ -76,7 +87,7 @@ pub enum Actor {
 }
 
 /// Why a status can't be changed by hand.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum TransitionError {
     /// Not this actor's to do, whatever the order's status.
     #[error("only an admin may set an order to {}", .0.as_str())]
@@ -85,7 +96,7 @@ pub enum TransitionError {
     #[error("an order that is {} can't become {}", .from.as_str(), .to.as_str())]
     Invalid {
         /// The order's status.
-        from: OrderStatus,
+        from: Open<OrderStatus>,
         /// What was asked for.
         to: OrderStatus,
     },
@@ -99,9 +110,10 @@ pub fn check_actor(actor: Actor, to: OrderStatus) -> Result<(), TransitionError>
     }
 }
 
-/// Whether the order may go from one status to the other.
-pub fn check_transition(from: OrderStatus, to: OrderStatus) -> Result<(), TransitionError> {
-    if from.may_become(to) {
+/// Whether the order may go from one status to the other. What follows a status of a later version is for that version
+/// to say: from here nothing does.
+pub fn check_transition(from: Open<OrderStatus>, to: OrderStatus) -> Result<(), TransitionError> {
+    if from.known().is_some_and(|from| from.may_become(to)) {
         Ok(())
     } else {
         Err(TransitionError::Invalid { from, to })
@@ -134,11 +146,21 @@ impl RejectionReason {
     }
 }
 
-/// A rejection and the product at fault.
+impl Spelled for RejectionReason {
+    fn parse(text: &str) -> Option<Self> {
+        Self::parse(text)
+    }
+
+    fn as_str(self) -> &'static str {
+        self.as_str()
+    }
+}
+
+/// A rejection and the product at fault. Of one that is read, the reason may be a later version's.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Rejection {
+pub struct Rejection<R = RejectionReason> {
     /// Why.
-    pub reason: RejectionReason,
+    pub reason: R,
     /// Because of which product.
     pub product_id: Uuid,
 }
@@ -178,7 +200,7 @@ pub struct Order {
     /// Who placed it.
     pub user_id: Uuid,
     /// Where it stands.
-    pub status: OrderStatus,
+    pub status: Open<OrderStatus>,
     /// Each product once.
     pub lines: Vec<Line>,
     /// ISO 4217, of all amounts.
@@ -186,7 +208,7 @@ pub struct Order {
     /// Sum of the lines in minor units.
     pub total: i64,
     /// Set where it was rejected.
-    pub rejection: Option<Rejection>,
+    pub rejection: Option<Rejection<Open<RejectionReason>>>,
     /// When it was placed.
     pub created_at: OffsetDateTime,
     /// When it last changed.
@@ -339,7 +361,7 @@ pub fn place(
         (Some(total), Some(currency)) if violations.is_empty() => Ok(Order {
             id,
             user_id,
-            status: OrderStatus::Pending,
+            status: OrderStatus::Pending.into(),
             lines,
             currency: currency.to_owned(),
             total,

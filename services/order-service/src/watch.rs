@@ -7,6 +7,7 @@ use std::{
     time::Duration,
 };
 
+use chassis::open_enum::Open;
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
@@ -24,14 +25,14 @@ pub struct TooMany;
 
 /// Who waits for which order. Cheap to clone.
 #[derive(Clone, Debug, Default)]
-pub struct Watchers(Arc<Mutex<HashMap<Uuid, watch::Sender<Option<OrderStatus>>>>>);
+pub struct Watchers(Arc<Mutex<HashMap<Uuid, watch::Sender<Option<Open<OrderStatus>>>>>>);
 
 /// One watcher's end.
 #[derive(Debug)]
 pub struct Subscription {
     order_id: Uuid,
     watchers: Watchers,
-    status: watch::Receiver<Option<OrderStatus>>,
+    status: watch::Receiver<Option<Open<OrderStatus>>>,
 }
 
 impl Watchers {
@@ -50,14 +51,18 @@ impl Watchers {
     }
 
     /// Tells the watchers of these orders.
-    pub fn publish(&self, changes: impl IntoIterator<Item = (Uuid, OrderStatus)>) {
+    pub fn publish(&self, changes: impl IntoIterator<Item = (Uuid, Open<OrderStatus>)>) {
         let watched = self.lock();
         if watched.is_empty() {
             return;
         }
         for (order_id, status) in changes {
             if let Some(sender) = watched.get(&order_id) {
-                sender.send_if_modified(|known| known.replace(status) != Some(status));
+                sender.send_if_modified(|known| {
+                    let changed = known.as_ref() != Some(&status);
+                    *known = Some(status);
+                    changed
+                });
             }
         }
     }
@@ -66,17 +71,17 @@ impl Watchers {
         self.lock().keys().copied().collect()
     }
 
-    fn lock(&self) -> MutexGuard<'_, HashMap<Uuid, watch::Sender<Option<OrderStatus>>>> {
+    fn lock(&self) -> MutexGuard<'_, HashMap<Uuid, watch::Sender<Option<Open<OrderStatus>>>>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 impl Subscription {
     /// Waits until something other than `known` is published. What was published before the last wait does not count.
-    pub async fn changed_from(&mut self, known: OrderStatus) {
+    pub async fn changed_from(&mut self, known: &Open<OrderStatus>) {
         // The sender lives as long as this subscription, so waiting never fails.
         while self.status.changed().await.is_ok() {
-            if *self.status.borrow_and_update() != Some(known) {
+            if self.status.borrow_and_update().as_ref() != Some(known) {
                 return;
             }
         }
@@ -124,11 +129,11 @@ mod tests {
         let id = Uuid::now_v7();
         let (mut one, two) = (watchers.subscribe(id).unwrap(), watchers.subscribe(id).unwrap());
         watchers.publish([
-            (id, OrderStatus::Pending),
-            (Uuid::now_v7(), OrderStatus::Rejected),
+            (id, OrderStatus::Pending.into()),
+            (Uuid::now_v7(), OrderStatus::Rejected.into()),
         ]);
-        watchers.publish([(id, OrderStatus::Confirmed)]);
-        one.changed_from(OrderStatus::Pending).await;
+        watchers.publish([(id, OrderStatus::Confirmed.into())]);
+        one.changed_from(&OrderStatus::Pending.into()).await;
         drop(one);
         assert_eq!(watchers.watched(), [id]);
         drop(two);

@@ -11,6 +11,7 @@ mod caller;
 mod docs;
 mod input;
 mod list;
+mod open_enum;
 mod order_events;
 mod orders;
 mod probes;

@@ -24,6 +24,7 @@ use super::{
     caller::Caller,
     input::{Id, Json, Object, Query, single},
     list::{List, Paging},
+    open_enum,
 };
 use crate::{
     backends::read,
@@ -43,7 +44,10 @@ pub(super) struct Order {
     id: String,
     #[schema(format = Uuid)]
     user_id: String,
-    status: OrderStatus,
+    /// `pending → confirmed | rejected`; `pending | confirmed → cancelled`; `confirmed → completed`. Later versions may
+    /// add others.
+    #[schema(examples("pending", "confirmed", "rejected", "cancelled", "completed"))]
+    pub(super) status: String,
     items: Vec<OrderItem>,
     #[schema(value_type = f64, minimum = 0, example = 21.98)]
     total: Number,
@@ -79,23 +83,18 @@ struct OrderItem {
 /// Why an order was rejected.
 #[derive(Debug, Serialize, ToSchema)]
 struct Rejection {
-    reason: RejectionReason,
+    /// Later versions may add others.
+    #[schema(examples("insufficient_stock", "product_not_found"))]
+    reason: String,
     /// The product at fault.
     #[schema(format = Uuid)]
     product_id: String,
 }
 
-#[derive(Clone, Copy, Debug, Serialize, ToSchema)]
-#[serde(rename_all = "snake_case")]
-enum RejectionReason {
-    InsufficientStock,
-    ProductNotFound,
-}
-
-/// `pending → confirmed | rejected`; `pending | confirmed → cancelled`; `confirmed → completed`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+/// The statuses that orders can be asked for by.
+#[derive(Clone, Copy, Deserialize, ToSchema)]
 #[serde(rename_all = "lowercase")]
-pub(super) enum OrderStatus {
+enum OrderStatus {
     /// Placed; its stock is not taken yet.
     Pending,
     /// Its stock is taken.
@@ -181,7 +180,11 @@ fn is_key(key: &str) -> bool {
 
 impl From<OrderMessage> for Order {
     fn from(order: OrderMessage) -> Self {
-        let status = order.status().into();
+        let status = open_enum::text(
+            &order.status_name,
+            StatusMessage::try_from(order.status).map(|status| status.as_str_name()),
+            "ORDER_STATUS_",
+        );
         let total = order.total.unwrap_or_default();
         Self {
             id: order.id,
@@ -211,27 +214,14 @@ impl From<LineMessage> for OrderItem {
 
 impl From<RejectionMessage> for Rejection {
     fn from(rejection: RejectionMessage) -> Self {
-        let reason = match rejection.reason() {
-            ReasonMessage::ProductNotFound => RejectionReason::ProductNotFound,
-            ReasonMessage::InsufficientStock | ReasonMessage::Unspecified => {
-                RejectionReason::InsufficientStock
-            }
-        };
+        let reason = open_enum::text(
+            &rejection.reason_name,
+            ReasonMessage::try_from(rejection.reason).map(|reason| reason.as_str_name()),
+            "REJECTION_REASON_",
+        );
         Self {
             reason,
             product_id: rejection.product_id,
-        }
-    }
-}
-
-impl From<StatusMessage> for OrderStatus {
-    fn from(status: StatusMessage) -> Self {
-        match status {
-            StatusMessage::Pending | StatusMessage::Unspecified => Self::Pending,
-            StatusMessage::Confirmed => Self::Confirmed,
-            StatusMessage::Rejected => Self::Rejected,
-            StatusMessage::Cancelled => Self::Cancelled,
-            StatusMessage::Completed => Self::Completed,
         }
     }
 }

@@ -15,6 +15,7 @@ use super::{
     caller::Admin,
     input::{Id, Json, Query},
     list::{List, Paging},
+    open_enum,
     products::Product,
 };
 use crate::{backends::read, problem::Problem};
@@ -37,7 +38,10 @@ struct Movement {
     id: i64,
     #[schema(format = Uuid)]
     product_id: String,
-    kind: Kind,
+    /// What the product was added with, an admin's hand, what an order took, what a cancelled order gave back. Later
+    /// versions may add others.
+    #[schema(examples("initial", "adjustment", "allocation", "release"))]
+    kind: String,
     /// Negative where stock left. The deltas of a product add up to its stock.
     delta: i64,
     reason: String,
@@ -46,20 +50,6 @@ struct Movement {
     order_id: Option<String>,
     #[serde(with = "time::serde::rfc3339::option")]
     created_at: Option<OffsetDateTime>,
-}
-
-/// Why stock moved.
-#[derive(Serialize, ToSchema)]
-#[serde(rename_all = "lowercase")]
-enum Kind {
-    /// What the product was added with.
-    Initial,
-    /// By an admin's hand.
-    Adjustment,
-    /// Taken by an order.
-    Allocation,
-    /// Given back by a cancelled order.
-    Release,
 }
 
 #[derive(Deserialize, IntoParams)]
@@ -76,12 +66,11 @@ struct MovementsQuery {
 
 impl From<MovementMessage> for Movement {
     fn from(movement: MovementMessage) -> Self {
-        let kind = match movement.kind() {
-            StockMovementKind::Initial => Kind::Initial,
-            StockMovementKind::Allocation => Kind::Allocation,
-            StockMovementKind::Release => Kind::Release,
-            StockMovementKind::Adjustment | StockMovementKind::Unspecified => Kind::Adjustment,
-        };
+        let kind = open_enum::text(
+            &movement.kind_name,
+            StockMovementKind::try_from(movement.kind).map(|kind| kind.as_str_name()),
+            "STOCK_MOVEMENT_KIND_",
+        );
         Self {
             id: movement.id,
             product_id: movement.product_id,

@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, missing_docs)]
 
 mod alone;
+mod behind;
 mod docs;
 mod support;
 mod tokens;

@@ -5,6 +5,7 @@
 //! - **Traces.** The W3C headers travel in the metadata; each call has a client and a server span.
 //! - **Errors** are statuses with `google.rpc` details ([`status`]).
 //! - **Balancing.** A client goes round all addresses of a name ([`ClientChannel`]).
+//! - **Streams** end with UNAVAILABLE when their server stops; who follows one asks again.
 //! - **Retries** are for the caller to ask for, on calls that may be repeated ([`retry()`]).
 
 mod call;
@@ -13,6 +14,7 @@ mod method;
 mod resolve;
 pub(crate) mod server;
 pub mod status;
+mod streams;
 
 use std::{future::Future, time::Duration};
 

@@ -28,6 +28,7 @@ use tracing::Instrument as _;
 use super::{
     DEFAULT_DEADLINE,
     call::{CallRecord, DEADLINE, Side, code_of, read_timeout},
+    streams::EndStreams,
 };
 use crate::{health::Health, telemetry::trace, tls::Tls};
 
@@ -59,6 +60,7 @@ pub(crate) async fn serve(
         .http2_keepalive_interval(Some(Duration::from_secs(20)))
         .http2_keepalive_timeout(Some(Duration::from_secs(10)))
         .max_concurrent_streams(MAX_CONCURRENT_STREAMS)
+        .layer(EndStreams::at(shutdown.clone()))
         .layer(AnswerLayer { tasks })
         .add_routes(routes)
         .add_service(health_service)

@@ -24,7 +24,7 @@ use uuid::Uuid;
 use super::{Inventory, status};
 use crate::stock::{Decision, Line, MalformedOrder, Order, Rejection, RejectionReason};
 
-const MAX_ITEMS: usize = 1_000;
+const MAX_ITEMS: usize = proto::limits::ALLOCATIONS;
 
 /// What allocation and release count.
 #[derive(Clone, Debug)]

@@ -131,6 +131,7 @@ fn status(error: StoreError) -> Status {
             let available = [("available", available.to_string())];
             with_reason_and(Code::FailedPrecondition, "INSUFFICIENT_STOCK", message, available)
         }
+        StoreError::Busy => with_reason(Code::ResourceExhausted, "SEARCH_BUSY", message),
         StoreError::Contended => with_reason(Code::Unavailable, "CONTENDED", message),
         StoreError::Database(error) => postgres::status(error),
     }

@@ -25,7 +25,9 @@ use crate::{
     search::{Search, Sort, Words},
 };
 
-const MAX_IDS: usize = 10_000;
+/// Whole products are large: as many as a page has.
+const MAX_PRODUCTS: usize = proto::limits::PAGE_SIZE as usize;
+const MAX_PRICES: usize = 10_000;
 
 impl Inventory {
     pub(super) async fn create(
@@ -59,7 +61,7 @@ impl Inventory {
     }
 
     pub(super) async fn get(&self, request: GetProductsRequest) -> Result<GetProductsResponse, Status> {
-        let ids = product_ids(&request.product_ids)?;
+        let ids = product_ids(&request.product_ids, MAX_PRODUCTS)?;
         let products = self.store.products(&ids).await.map_err(status)?;
         Ok(GetProductsResponse {
             products: products.into_iter().map(message).collect(),
@@ -67,7 +69,7 @@ impl Inventory {
     }
 
     pub(super) async fn prices(&self, request: GetPricesRequest) -> Result<GetPricesResponse, Status> {
-        let ids = product_ids(&request.product_ids)?;
+        let ids = product_ids(&request.product_ids, MAX_PRICES)?;
         let prices = self.group_read.prices(ids).await?;
         let prices = prices.into_iter().map(|offered| ProductPrice {
             product_id: offered.product_id.to_string(),
@@ -184,9 +186,9 @@ fn money(price: Price) -> Money {
     }
 }
 
-fn product_ids(ids: &[String]) -> Result<Vec<Uuid>, Status> {
-    if ids.len() > MAX_IDS {
-        return Err(invalid_field("product_ids", format!("must be at most {MAX_IDS}")));
+fn product_ids(ids: &[String], most: usize) -> Result<Vec<Uuid>, Status> {
+    if ids.len() > most {
+        return Err(invalid_field("product_ids", format!("must be at most {most}")));
     }
     let parsed = ids.iter().enumerate().map(|(index, id)| {
         Uuid::try_parse(id).map_err(|_| invalid_field(format!("product_ids[{index}]"), "must be a UUID"))

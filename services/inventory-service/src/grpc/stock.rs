@@ -49,16 +49,19 @@ impl Inventory {
 }
 
 fn message(movement: StockMovement) -> MovementMessage {
-    let kind = match movement.kind {
-        MovementKind::Initial => StockMovementKind::Initial,
-        MovementKind::Adjustment => StockMovementKind::Adjustment,
-        MovementKind::Allocation => StockMovementKind::Allocation,
-        MovementKind::Release => StockMovementKind::Release,
+    let kind = match movement.kind.known() {
+        Some(MovementKind::Initial) => StockMovementKind::Initial,
+        Some(MovementKind::Adjustment) => StockMovementKind::Adjustment,
+        Some(MovementKind::Allocation) => StockMovementKind::Allocation,
+        Some(MovementKind::Release) => StockMovementKind::Release,
+        // A later version's goes by its name.
+        None => StockMovementKind::Unspecified,
     };
     MovementMessage {
         id: movement.id,
         product_id: movement.product_id.to_string(),
         kind: kind.into(),
+        kind_name: movement.kind.as_str().to_owned(),
         delta: movement.delta,
         reason: movement.reason,
         order_id: movement.order_id.map(|id| id.to_string()).unwrap_or_default(),

@@ -167,14 +167,16 @@ async fn write(mut transaction: Transaction, plan: &Plan, kind: &'static str) ->
     let written = sqlx::query_as(
         "WITH decided AS (
              INSERT INTO allocations (order_id, status, rejection_reason, rejected_product)
-             SELECT * FROM unnest($1::uuid[], $2::text[], $3::text[], $4::uuid[])
+             SELECT order_id, status, reason, product_id
+             FROM unnest($1::uuid[], $2::text[], $3::text[], $4::uuid[]) AS new (order_id, status, reason, product_id)
              ON CONFLICT (order_id) DO NOTHING RETURNING 1
          ), released AS (
              UPDATE allocations SET status = 'released', updated_at = now()
              WHERE order_id = ANY($5) AND status = 'allocated' RETURNING 1
          ), movements AS (
              INSERT INTO stock_movements (order_id, product_id, delta, kind)
-             SELECT *, $9 FROM unnest($6::uuid[], $7::uuid[], $8::bigint[])
+             SELECT order_id, product_id, delta, $9
+             FROM unnest($6::uuid[], $7::uuid[], $8::bigint[]) AS new (order_id, product_id, delta)
          ), moved AS (
              UPDATE stock SET available = available + change
              FROM unnest($10::uuid[], $11::bigint[]) AS changes (product_id, change)

@@ -7,10 +7,11 @@ mod movements;
 mod products;
 mod search;
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use chassis::postgres::{Database, constraint};
 use moka::sync::Cache;
+use tokio::sync::{Semaphore, SemaphorePermit};
 
 pub use movements::{MovementKind, StockMovement};
 pub use products::NamedPrice;
@@ -19,12 +20,15 @@ pub use search::Listing;
 /// How many searches are remembered to be common, and for how long: see `search.rs`.
 const COMMON_SEARCHES: u64 = 1_000;
 const COMMON_FOR: Duration = Duration::from_mins(1);
+/// Who waited so long for a turn to read a list is told to come back: the person who asked has not gone yet.
+const LONGEST_WAIT_TO_LIST: Duration = Duration::from_millis(500);
 
 /// Products, their stock, its ledger and what was decided about orders.
 #[derive(Clone, Debug)]
 pub struct Store {
     database: Database,
     common_searches: Cache<(String, String), ()>,
+    lists: Arc<Semaphore>,
 }
 
 /// Why the store did not do what was asked.
@@ -48,6 +52,9 @@ pub enum StoreError {
         /// The units that there are.
         available: i64,
     },
+    /// Too many lists are being read already.
+    #[error("too many searches are at work; try again in a moment")]
+    Busy,
     /// Other transactions kept deciding about the same orders; trying again later may help.
     #[error("other transactions decide about the same orders")]
     Contended,
@@ -67,8 +74,9 @@ impl StoreError {
 }
 
 impl Store {
-    /// On a database whose schema is up to date.
-    pub fn new(database: Database) -> Self {
+    /// On a database whose schema is up to date and to which there are that many `connections`. Lists are read on half
+    /// of them: a list can take a tenth of a second, an allocation takes a few milliseconds and must find one free.
+    pub fn new(database: Database, connections: u32) -> Self {
         let common_searches = Cache::builder()
             .max_capacity(COMMON_SEARCHES)
             .time_to_live(COMMON_FOR)
@@ -76,6 +84,15 @@ impl Store {
         Self {
             database,
             common_searches,
+            lists: Arc::new(Semaphore::new((connections as usize / 2).max(1))),
+        }
+    }
+
+    /// Waits, for a moment, until a list may be read; it is being read as long as the permit is held.
+    async fn turn_to_list(&self) -> Result<SemaphorePermit<'_>, StoreError> {
+        match tokio::time::timeout(LONGEST_WAIT_TO_LIST, self.lists.acquire()).await {
+            Ok(Ok(turn)) => Ok(turn),
+            _ => Err(StoreError::Busy),
         }
     }
 }

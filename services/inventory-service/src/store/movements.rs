@@ -1,6 +1,9 @@
 //! The ledger: movements by hand, and reading it.
 
-use chassis::page::{MAX_WINDOW, Page};
+use chassis::{
+    open_enum::{Open, Spelled},
+    page::{MAX_WINDOW, Page},
+};
 use sqlx::Row as _;
 use sqlx::{FromRow, postgres::PgRow};
 use time::OffsetDateTime;
@@ -22,7 +25,7 @@ pub enum MovementKind {
     Release,
 }
 
-impl MovementKind {
+impl Spelled for MovementKind {
     fn parse(text: &str) -> Option<Self> {
         Some(match text {
             "initial" => Self::Initial,
@@ -31,6 +34,15 @@ impl MovementKind {
             "release" => Self::Release,
             _ => return None,
         })
+    }
+
+    fn as_str(self) -> &'static str {
+        match self {
+            Self::Initial => "initial",
+            Self::Adjustment => "adjustment",
+            Self::Allocation => "allocation",
+            Self::Release => "release",
+        }
     }
 }
 
@@ -42,7 +54,7 @@ pub struct StockMovement {
     /// Whose stock moved.
     pub product_id: Uuid,
     /// What moved it.
-    pub kind: MovementKind,
+    pub kind: Open<MovementKind>,
     /// Negative where stock left.
     pub delta: i64,
     /// Why, where a person moved it; otherwise empty.
@@ -53,14 +65,19 @@ pub struct StockMovement {
     pub created_at: OffsetDateTime,
 }
 
+/// The columns of a [`StockMovement`].
+macro_rules! columns {
+    () => {
+        "id, product_id, kind, delta, reason, order_id, created_at"
+    };
+}
+
 impl FromRow<'_, PgRow> for StockMovement {
     fn from_row(row: &PgRow) -> sqlx::Result<Self> {
-        let kind: &str = row.try_get("kind")?;
         Ok(Self {
             id: row.try_get("id")?,
             product_id: row.try_get("product_id")?,
-            kind: MovementKind::parse(kind)
-                .ok_or_else(|| sqlx::Error::Decode(format!("unknown kind of movement: {kind}").into()))?,
+            kind: Open::parse(row.try_get("kind")?),
             delta: row.try_get("delta")?,
             reason: row.try_get("reason")?,
             order_id: row.try_get("order_id")?,
@@ -78,7 +95,7 @@ impl Store {
         reason: &str,
     ) -> Result<(Product, StockMovement), StoreError> {
         let mut transaction = self.database.begin().await?;
-        let movement = sqlx::query_as(
+        let movement = sqlx::query_as(concat!(
             "WITH moved AS (
                  UPDATE stock SET available = available + $2
                  FROM products p
@@ -86,8 +103,9 @@ impl Store {
                  RETURNING product_id
              )
              INSERT INTO stock_movements (product_id, kind, delta, reason)
-             SELECT product_id, 'adjustment', $2, $3 FROM moved RETURNING *",
-        )
+             SELECT product_id, 'adjustment', $2, $3 FROM moved RETURNING ",
+            columns!(),
+        ))
         .bind(product_id)
         .bind(delta)
         .bind(reason)
@@ -109,10 +127,13 @@ impl Store {
         product_id: Uuid,
         page: Page,
     ) -> Result<(Vec<StockMovement>, u64), StoreError> {
+        let _turn = self.turn_to_list().await?;
         find(&self.database, product_id).await?;
-        let movements: Vec<StockMovement> = sqlx::query_as(
-            "SELECT * FROM stock_movements WHERE product_id = $1 ORDER BY id DESC OFFSET $2 LIMIT $3",
-        )
+        let movements: Vec<StockMovement> = sqlx::query_as(concat!(
+            "SELECT ",
+            columns!(),
+            " FROM stock_movements WHERE product_id = $1 ORDER BY id DESC OFFSET $2 LIMIT $3",
+        ))
         .bind(product_id)
         .bind(page.offset())
         .bind(page.limit())

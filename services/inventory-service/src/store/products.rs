@@ -6,7 +6,16 @@ use uuid::Uuid;
 use super::{Store, StoreError};
 use crate::product::{Change, Details, Price, Product};
 
-/// The columns of a [`Product`], of the tables or subqueries `p` and `s`. Without those that serve searching only.
+/// What a statement that writes products returns: the columns of a [`Product`] that are in their table. Without those
+/// that serve searching only.
+macro_rules! details {
+    () => {
+        "id, sku, name, description, price_minor_units, currency_code, category, image_url, version, created_at, \
+         updated_at"
+    };
+}
+
+/// The columns of a [`Product`], of the tables or subqueries `p` and `s`.
 macro_rules! columns {
     () => {
         "p.id, p.sku, p.name, p.description, p.price_minor_units, p.currency_code, p.category, p.image_url, p.version, \
@@ -88,8 +97,9 @@ impl Store {
             "WITH product AS (
                  INSERT INTO products
                      (id, sku, name, description, price_minor_units, currency_code, category, image_url)
-                 VALUES ($1, $2, $3, $4, $5, $6, $7, $8) RETURNING *
-             ), stock AS (
+                 VALUES ($1, $2, $3, $4, $5, $6, $7, $8) RETURNING ",
+            details!(),
+            "), stock AS (
                  INSERT INTO stock (product_id, available) VALUES ($1, $9) RETURNING available
              ), movement AS (
                  INSERT INTO stock_movements (product_id, kind, delta) SELECT $1, 'initial', $9 WHERE $9 > 0
@@ -166,8 +176,9 @@ impl Store {
                      image_url = COALESCE($9, image_url),
                      version = version + 1,
                      updated_at = now()
-                 WHERE id = $1 AND deleted_at IS NULL AND version = COALESCE($2, version) RETURNING *
-             )
+                 WHERE id = $1 AND deleted_at IS NULL AND version = COALESCE($2, version) RETURNING ",
+            details!(),
+            ")
              SELECT ",
             columns!(),
             " FROM product p JOIN stock s ON s.product_id = p.id"
@@ -199,8 +210,9 @@ impl Store {
         let deleted = sqlx::query_as(concat!(
             "WITH product AS (
                  UPDATE products SET deleted_at = now()
-                 WHERE id = $1 AND deleted_at IS NULL AND version = COALESCE($2, version) RETURNING *
-             )
+                 WHERE id = $1 AND deleted_at IS NULL AND version = COALESCE($2, version) RETURNING ",
+            details!(),
+            ")
              SELECT ",
             columns!(),
             " FROM product p JOIN stock s ON s.product_id = p.id"

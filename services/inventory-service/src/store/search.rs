@@ -38,6 +38,7 @@ type Found = (Vec<Uuid>, i64);
 impl Store {
     /// A page of the products that a search finds.
     pub async fn list(&self, search: &Search, page: Page) -> Result<Listing, StoreError> {
+        let _turn = self.turn_to_list().await?;
         let (ids, total) = match &search.words {
             None => self.list_all(search, page).await?,
             Some(words) => self.list_matches(search, words, page).await?,

@@ -4,7 +4,9 @@
 
 mod allocation;
 mod contention;
+mod limits;
 mod listing;
 mod products;
 mod stock;
 mod support;
+mod versions;

@@ -30,7 +30,10 @@ pub(crate) struct Shop {
 
 impl Shop {
     pub(crate) async fn open() -> Self {
-        let database = Database::create().await;
+        Self::open_on(Database::create().await).await
+    }
+
+    pub(crate) async fn open_on(database: Database) -> Self {
         let config = Config {
             service: ServiceArgs::loopback(),
             tls: TlsArgs::default(),

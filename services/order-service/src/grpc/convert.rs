@@ -1,8 +1,11 @@
 //! Between the contract's messages and the rules' types.
 
-use chassis::grpc::{
-    status::{invalid_field, parse_uuid},
-    timestamp,
+use chassis::{
+    grpc::{
+        status::{invalid_field, parse_uuid},
+        timestamp,
+    },
+    open_enum::Open,
 };
 use proto::{
     money::Money,
@@ -23,7 +26,8 @@ pub(super) fn order(order: &Order) -> contract::Order {
     contract::Order {
         id: order.id.to_string(),
         user_id: order.user_id.to_string(),
-        status: status_code(order.status).into(),
+        status: status_code(&order.status),
+        status_name: order.status.as_str().to_owned(),
         total: money(order.total),
         lines: order
             .lines
@@ -37,16 +41,25 @@ pub(super) fn order(order: &Order) -> contract::Order {
                 line_total: money(line.unit_price.saturating_mul(line.quantity)),
             })
             .collect(),
-        rejection: order.rejection.map(|rejection| contract::Rejection {
-            reason: reason_code(rejection.reason).into(),
+        rejection: order.rejection.as_ref().map(|rejection| contract::Rejection {
+            reason: reason_code(&rejection.reason),
             product_id: rejection.product_id.to_string(),
+            reason_name: rejection.reason.as_str().to_owned(),
         }),
         created_at: Some(timestamp(order.created_at)),
         updated_at: Some(timestamp(order.updated_at)),
     }
 }
 
-pub(super) fn status_code(status: OrderStatus) -> contract::OrderStatus {
+/// The number of a status; the unspecified one for that of a later version, which goes by its name.
+pub(super) fn status_code(status: &Open<OrderStatus>) -> i32 {
+    status
+        .known()
+        .map_or(contract::OrderStatus::Unspecified, code)
+        .into()
+}
+
+fn code(status: OrderStatus) -> contract::OrderStatus {
     match status {
         OrderStatus::Pending => contract::OrderStatus::Pending,
         OrderStatus::Confirmed => contract::OrderStatus::Confirmed,
@@ -57,18 +70,18 @@ pub(super) fn status_code(status: OrderStatus) -> contract::OrderStatus {
 }
 
 /// None for a number that is no status, or the unspecified one.
-pub(super) fn status(code: i32) -> Option<OrderStatus> {
+pub(super) fn status(number: i32) -> Option<OrderStatus> {
     OrderStatus::ALL
         .into_iter()
-        .find(|status| i32::from(status_code(*status)) == code)
+        .find(|status| i32::from(code(*status)) == number)
 }
 
 /// Unspecified: any status.
-pub(super) fn status_filter(code: i32) -> Result<Option<OrderStatus>, Status> {
-    if code == i32::from(contract::OrderStatus::Unspecified) {
+pub(super) fn status_filter(number: i32) -> Result<Option<OrderStatus>, Status> {
+    if number == i32::from(contract::OrderStatus::Unspecified) {
         return Ok(None);
     }
-    status(code)
+    status(number)
         .map(Some)
         .ok_or_else(|| invalid_field("status", "must be a status"))
 }
@@ -87,11 +100,13 @@ pub(super) fn outcome(outcome: &contract::OrderOutcome) -> Result<(Uuid, Outcome
     Ok((id, outcome))
 }
 
-fn reason_code(reason: RejectionReason) -> contract::RejectionReason {
-    match reason {
-        RejectionReason::InsufficientStock => contract::RejectionReason::InsufficientStock,
-        RejectionReason::ProductNotFound => contract::RejectionReason::ProductNotFound,
-    }
+fn reason_code(reason: &Open<RejectionReason>) -> i32 {
+    let code = match reason.known() {
+        Some(RejectionReason::InsufficientStock) => contract::RejectionReason::InsufficientStock,
+        Some(RejectionReason::ProductNotFound) => contract::RejectionReason::ProductNotFound,
+        None => contract::RejectionReason::Unspecified,
+    };
+    code.into()
 }
 
 fn reason(code: contract::RejectionReason) -> Option<RejectionReason> {

@@ -11,6 +11,7 @@ use chassis::{
         ClientChannel,
         status::{self, parse_uuid, with_reason},
     },
+    open_enum::Open,
     page::Page,
     postgres,
     telemetry::{meter, trace},
@@ -181,7 +182,7 @@ impl OrderService for Orders {
             .set_status(id, user_id, to, trace::current(), now())
             .await;
         changed.map_err(status_error)?;
-        self.watchers.publish([(id, to)]);
+        self.watchers.publish([(id, to.into())]);
         let order = self
             .store
             .order(id, user_id)
@@ -225,9 +226,9 @@ impl OrderService for Orders {
                 1,
                 &[KeyValue::new("shop.order.status", outcome.status().as_str())],
             );
-            self.watchers.publish([(order.order_id, outcome.status())]);
+            self.watchers.publish([(order.order_id, outcome.status().into())]);
         }
-        let statuses: HashMap<Uuid, Option<OrderStatus>> = recorded
+        let statuses: HashMap<Uuid, Option<Open<OrderStatus>>> = recorded
             .into_iter()
             .map(|order| (order.order_id, order.status))
             .collect();
@@ -266,11 +267,11 @@ fn own_span(trace: TraceContext, span: impl FnOnce(&TraceContext) -> Span) -> Tr
 fn result(
     outcome: OrderOutcome,
     parsed: Result<(Uuid, Outcome), Status>,
-    statuses: &HashMap<Uuid, Option<OrderStatus>>,
+    statuses: &HashMap<Uuid, Option<Open<OrderStatus>>>,
 ) -> RecordOutcomeResult {
-    let status = parsed.and_then(|(id, _)| statuses.get(&id).copied().flatten().ok_or_else(not_found));
+    let status = parsed.and_then(|(id, _)| statuses.get(&id).and_then(Option::as_ref).ok_or_else(not_found));
     let result = match status {
-        Ok(status) => record_outcome_result::Result::Status(convert::status_code(status).into()),
+        Ok(status) => record_outcome_result::Result::Status(convert::status_code(status)),
         Err(error) => record_outcome_result::Result::Invalid(status::to_pb(&error)),
     };
     RecordOutcomeResult {
@@ -288,6 +289,7 @@ fn not_found() -> Status {
     with_reason(Code::NotFound, "ORDER_NOT_FOUND", "there is no such order")
 }
 
+#[allow(clippy::needless_pass_by_value, reason = "made for map_err")]
 fn transition(error: TransitionError) -> Status {
     match error {
         TransitionError::Forbidden(_) => with_reason(Code::PermissionDenied, "FORBIDDEN", error.to_string()),

@@ -9,7 +9,11 @@ use tokio::time::{Instant, timeout_at};
 use tonic::Status;
 
 use super::{convert, not_found};
-use crate::{order::Order, store::Store, watch::Subscription};
+use crate::{
+    order::{Order, OrderStatus},
+    store::Store,
+    watch::Subscription,
+};
 
 /// A stream ends after this long; who still waits asks again.
 const LONGEST_WATCH: Duration = Duration::from_mins(5);
@@ -43,7 +47,8 @@ pub(super) fn stream(store: Store, order: Order, subscription: Subscription) -> 
             let shown = WatchOrderResponse {
                 order: Some(convert::order(&order)),
             };
-            let next = if order.status.is_final() {
+            // What follows a status of a later version is not known here: perhaps something does.
+            let next = if order.status.known().is_some_and(OrderStatus::is_final) {
                 Next::End
             } else {
                 Next::AwaitChange(order)
@@ -59,7 +64,7 @@ async fn changed_order(
     known: &Order,
 ) -> Result<Order, Status> {
     loop {
-        subscription.changed_from(known.status).await;
+        subscription.changed_from(&known.status).await;
         let order = store
             .order(known.id, None)
             .await

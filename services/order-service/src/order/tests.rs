@@ -35,11 +35,19 @@ fn the_state_machine_is_the_designs() {
     for from in OrderStatus::ALL {
         for to in OrderStatus::ALL {
             assert_eq!(
-                check_transition(from, to).is_ok(),
+                check_transition(from.into(), to).is_ok(),
                 allowed.contains(&(from, to)),
                 "{from:?} → {to:?}"
             );
         }
+    }
+    for to in OrderStatus::ALL {
+        let newer = Open::parse("packed");
+        let refused = check_transition(newer, to).unwrap_err().to_string();
+        assert_eq!(
+            refused,
+            format!("an order that is packed can't become {}", to.as_str())
+        );
     }
     assert_eq!(
         OrderStatus::ALL.map(OrderStatus::is_final),

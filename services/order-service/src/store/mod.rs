@@ -25,11 +25,3 @@ impl Store {
         Self { database, outbox }
     }
 }
-
-/// A value that the schema's checks rule out; met only where the schema is newer than this program.
-fn unknown(column: &str, value: &str) -> sqlx::Error {
-    sqlx::Error::ColumnDecode {
-        index: column.to_owned(),
-        source: format!("{value} is not known").into(),
-    }
-}

@@ -2,16 +2,28 @@
 
 use std::collections::HashMap;
 
-use chassis::page::{MAX_WINDOW, Page};
+use chassis::{
+    open_enum::Open,
+    page::{MAX_WINDOW, Page},
+};
 use sqlx::FromRow;
 use time::OffsetDateTime;
 use uuid::Uuid;
 
-use super::{Store, unknown};
-use crate::order::{Line, Order, OrderStatus, Rejection, RejectionReason};
+use super::Store;
+use crate::order::{Line, Order, OrderStatus, Rejection};
+
+/// The columns of an [`OrderRow`]. A statement names what it wants: `*` would give it whatever column a later version
+/// adds, and its prepared form would fail from then on.
+macro_rules! columns {
+    () => {
+        "id, user_id, status, currency_code, total_minor_units, rejection_reason, rejected_product, created_at, \
+         updated_at"
+    };
+}
 
 #[derive(FromRow)]
-pub(super) struct OrderRow {
+struct OrderRow {
     id: Uuid,
     user_id: Uuid,
     status: String,
@@ -35,12 +47,15 @@ struct LineRow {
 impl Store {
     /// One order; with `user_id`, only if it is that user's.
     pub async fn order(&self, id: Uuid, user_id: Option<Uuid>) -> sqlx::Result<Option<Order>> {
-        let row: Option<OrderRow> =
-            sqlx::query_as("SELECT * FROM orders WHERE id = $1 AND ($2::uuid IS NULL OR user_id = $2)")
-                .bind(id)
-                .bind(user_id)
-                .fetch_optional(&self.database)
-                .await?;
+        let row: Option<OrderRow> = sqlx::query_as(concat!(
+            "SELECT ",
+            columns!(),
+            " FROM orders WHERE id = $1 AND ($2::uuid IS NULL OR user_id = $2)",
+        ))
+        .bind(id)
+        .bind(user_id)
+        .fetch_optional(&self.database)
+        .await?;
         Ok(self.with_lines(row.into_iter().collect()).await?.pop())
     }
 
@@ -59,7 +74,8 @@ impl Store {
             (Some(_), Some(_)) => "user_id = $1 AND status = $2",
         };
         let status = status.map(OrderStatus::as_str);
-        let list = format!("SELECT * FROM orders WHERE {filter} ORDER BY id DESC LIMIT $3 OFFSET $4");
+        let columns = columns!();
+        let list = format!("SELECT {columns} FROM orders WHERE {filter} ORDER BY id DESC LIMIT $3 OFFSET $4");
         let rows: Vec<OrderRow> = sqlx::query_as(sqlx::AssertSqlSafe(list))
             .bind(user_id)
             .bind(status)
@@ -78,14 +94,15 @@ impl Store {
     }
 
     /// The status of each order that there is.
-    pub async fn statuses(&self, ids: &[Uuid]) -> sqlx::Result<Vec<(Uuid, OrderStatus)>> {
+    pub async fn statuses(&self, ids: &[Uuid]) -> sqlx::Result<Vec<(Uuid, Open<OrderStatus>)>> {
         let rows: Vec<(Uuid, String)> = sqlx::query_as("SELECT id, status FROM orders WHERE id = ANY($1)")
             .bind(ids)
             .fetch_all(&self.database)
             .await?;
-        rows.into_iter()
-            .map(|(id, status)| Ok((id, order_status(&status)?)))
-            .collect()
+        Ok(rows
+            .into_iter()
+            .map(|(id, status)| (id, Open::parse(&status)))
+            .collect())
     }
 
     async fn with_lines(&self, rows: Vec<OrderRow>) -> sqlx::Result<Vec<Order>> {
@@ -93,11 +110,13 @@ impl Store {
             return Ok(Vec::new());
         }
         let ids: Vec<Uuid> = rows.iter().map(|row| row.id).collect();
-        let lines: Vec<LineRow> =
-            sqlx::query_as("SELECT * FROM order_lines WHERE order_id = ANY($1) ORDER BY order_id, line_no")
-                .bind(ids)
-                .fetch_all(&self.database)
-                .await?;
+        let lines: Vec<LineRow> = sqlx::query_as(
+            "SELECT order_id, product_id, product_name, quantity, unit_price_minor_units
+             FROM order_lines WHERE order_id = ANY($1) ORDER BY order_id, line_no",
+        )
+        .bind(ids)
+        .fetch_all(&self.database)
+        .await?;
         let mut by_order: HashMap<Uuid, Vec<Line>> = HashMap::new();
         for line in lines {
             by_order.entry(line.order_id).or_default().push(Line {
@@ -107,38 +126,35 @@ impl Store {
                 unit_price: line.unit_price_minor_units,
             });
         }
-        rows.into_iter()
+        Ok(rows
+            .into_iter()
             .map(|row| {
                 let lines = by_order.remove(&row.id).unwrap_or_default();
                 row.into_order(lines)
             })
-            .collect()
+            .collect())
     }
 }
 
 impl OrderRow {
-    fn into_order(self, lines: Vec<Line>) -> sqlx::Result<Order> {
-        let rejection = match (&self.rejection_reason, self.rejected_product) {
+    fn into_order(self, lines: Vec<Line>) -> Order {
+        let rejection = match (self.rejection_reason, self.rejected_product) {
             (Some(reason), Some(product_id)) => Some(Rejection {
-                reason: RejectionReason::parse(reason).ok_or_else(|| unknown("rejection_reason", reason))?,
+                reason: Open::parse(&reason),
                 product_id,
             }),
             _ => None,
         };
-        Ok(Order {
+        Order {
             id: self.id,
             user_id: self.user_id,
-            status: order_status(&self.status)?,
+            status: Open::parse(&self.status),
             lines,
             currency: self.currency_code,
             total: self.total_minor_units,
             rejection,
             created_at: self.created_at,
             updated_at: self.updated_at,
-        })
+        }
     }
-}
-
-pub(super) fn order_status(text: &str) -> sqlx::Result<OrderStatus> {
-    OrderStatus::parse(text).ok_or_else(|| unknown("status", text))
 }

@@ -2,11 +2,12 @@
 
 use std::collections::HashMap;
 
+use chassis::open_enum::Open;
 use proto::trace::TraceContext;
 use time::OffsetDateTime;
 use uuid::Uuid;
 
-use super::{Store, read::order_status};
+use super::Store;
 use crate::{
     events,
     order::{OrderStatus, Outcome, TransitionError, check_transition},
@@ -30,12 +31,12 @@ pub enum StatusError {
 }
 
 /// What an order's status is after its outcome was recorded; none where there is no such order.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Recorded {
     /// The order.
     pub order_id: Uuid,
     /// Its status now.
-    pub status: Option<OrderStatus>,
+    pub status: Option<Open<OrderStatus>>,
     /// Whether it is new.
     pub changed: bool,
 }
@@ -59,7 +60,7 @@ impl Store {
         .fetch_optional(&mut transaction)
         .await?;
         let (owner, from) = row.ok_or(StatusError::NotFound)?;
-        check_transition(order_status(&from)?, to)?;
+        check_transition(Open::parse(&from), to)?;
         sqlx::query("UPDATE orders SET status = $2, updated_at = $3 WHERE id = $1")
             .bind(id)
             .bind(to.as_str())
@@ -123,7 +124,7 @@ impl Store {
             .map(|(id, ..)| *id)
             .filter(|id| !owners.contains_key(id))
             .collect();
-        let known: HashMap<Uuid, OrderStatus> = if others.is_empty() {
+        let known: HashMap<Uuid, Open<OrderStatus>> = if others.is_empty() {
             HashMap::new()
         } else {
             self.statuses(&others).await?.into_iter().collect()
@@ -131,9 +132,9 @@ impl Store {
         let recorded = |(id, outcome, _): &(Uuid, Outcome, TraceContext)| {
             let changed = owners.contains_key(id);
             let status = if changed {
-                Some(outcome.status())
+                Some(outcome.status().into())
             } else {
-                known.get(id).copied()
+                known.get(id).cloned()
             };
             Recorded {
                 order_id: *id,

@@ -3,7 +3,10 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, missing_docs)]
 
 mod creation;
+mod limits;
 mod outbox;
 mod reading;
 mod statuses;
+mod stopping;
 mod support;
+mod versions;

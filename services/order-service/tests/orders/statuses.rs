@@ -76,6 +76,7 @@ async fn outcomes_are_recorded_once_and_a_cancelled_order_stays_cancelled() {
         outcome: Some(order_outcome::Outcome::Rejected(Rejection {
             reason: RejectionReason::InsufficientStock.into(),
             product_id: cup.clone(),
+            ..Rejection::default()
         })),
         trace: None,
     };

@@ -8,7 +8,7 @@ use std::{
 };
 
 use chassis::{
-    DefaultAddrs, Running, Service,
+    DefaultAddrs, Running, Service, StartError,
     config::{PostgresArgs, ServiceArgs},
     grpc::{ClientChannel, status},
     tls::TlsArgs,
@@ -174,6 +174,22 @@ impl World {
         let client = OrderServiceClient::new(channel(&replica));
         self.running.push(replica);
         client
+    }
+
+    /// Stops every replica, and says how that went.
+    pub(crate) async fn stop_orders(&mut self) -> Result<(), StartError> {
+        for running in self.running.drain(..) {
+            running.stop().await?;
+        }
+        Ok(())
+    }
+
+    /// For what no version of today writes.
+    pub(crate) async fn execute(&self, statement: &'static str) {
+        sqlx::raw_sql(statement)
+            .execute(self.database.pool())
+            .await
+            .unwrap();
     }
 
     pub(crate) async fn stop_inventory(&mut self) {

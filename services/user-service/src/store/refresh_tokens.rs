@@ -6,7 +6,7 @@ use chassis::postgres::Transaction;
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
-use super::{Store, StoreError};
+use super::{Store, StoreError, users::columns};
 use crate::{password::PasswordHash, session::TokenHash, user::User};
 
 const CLEANING_INTERVAL: Duration = Duration::from_mins(10);
@@ -36,15 +36,19 @@ impl Store {
         checked: &PasswordHash,
         token: TokenHash,
     ) -> Result<Option<User>, StoreError> {
-        let user = sqlx::query_as(
+        let user = sqlx::query_as(concat!(
             "WITH account AS (
-                 SELECT * FROM users WHERE id = $1 AND password_hash = $2 AND NOT disabled FOR NO KEY UPDATE
+                 SELECT ",
+            columns!("users"),
+            " FROM users WHERE id = $1 AND password_hash = $2 AND NOT disabled FOR NO KEY UPDATE
              ), token AS (
                  INSERT INTO refresh_tokens (token_hash, user_id, family_id, expires_at)
                  SELECT $3, id, $4, now() + make_interval(secs => $5) FROM account
              )
-             SELECT * FROM account",
-        )
+             SELECT ",
+            columns!("account"),
+            " FROM account",
+        ))
         .bind(user)
         .bind(checked.as_str())
         .bind(token)
@@ -140,10 +144,12 @@ impl Store {
 /// Locks the enabled user whose token this is. What the token's row says must be read after, by another statement: this
 /// one may have waited for a transaction that changed it.
 async fn lock_owner(transaction: &mut Transaction, presented: TokenHash) -> Result<Option<User>, StoreError> {
-    let user = sqlx::query_as(
-        "SELECT u.* FROM users u JOIN refresh_tokens t ON t.user_id = u.id
+    let user = sqlx::query_as(concat!(
+        "SELECT ",
+        columns!("u"),
+        " FROM users u JOIN refresh_tokens t ON t.user_id = u.id
          WHERE t.token_hash = $1 AND NOT u.disabled FOR NO KEY UPDATE OF u",
-    )
+    ))
     .bind(presented)
     .fetch_optional(transaction)
     .await?;

@@ -31,6 +31,32 @@ pub(crate) struct Account {
     pub(crate) password_hash: PasswordHash,
 }
 
+/// The columns of an [`Account`], and so of a [`User`], of the table or subquery of that name. A statement names what it
+/// wants: `*` would give it whatever column a later version adds, and its prepared form would fail from then on.
+macro_rules! columns {
+    ($of:literal) => {
+        concat!(
+            $of,
+            ".id, ",
+            $of,
+            ".email, ",
+            $of,
+            ".name, ",
+            $of,
+            ".role, ",
+            $of,
+            ".password_hash, ",
+            $of,
+            ".disabled, ",
+            $of,
+            ".created_at, ",
+            $of,
+            ".updated_at"
+        )
+    };
+}
+pub(super) use columns;
+
 impl FromRow<'_, PgRow> for User {
     fn from_row(row: &PgRow) -> sqlx::Result<Self> {
         let role: &str = row.try_get("role")?;
@@ -68,15 +94,18 @@ impl StoreError {
 impl Store {
     /// Creates an account that buys, and its first session.
     pub(crate) async fn register(&self, new: &NewUser<'_>, token: TokenHash) -> Result<User, StoreError> {
-        sqlx::query_as(
+        sqlx::query_as(concat!(
             "WITH account AS (
-                 INSERT INTO users (id, email, name, role, password_hash) VALUES ($1, $2, $3, $4, $5) RETURNING *
-             ), token AS (
+                 INSERT INTO users (id, email, name, role, password_hash) VALUES ($1, $2, $3, $4, $5) RETURNING ",
+            columns!("users"),
+            "), token AS (
                  INSERT INTO refresh_tokens (token_hash, user_id, family_id, expires_at)
                  SELECT $6, id, $7, now() + make_interval(secs => $8) FROM account
              )
-             SELECT * FROM account",
-        )
+             SELECT ",
+            columns!("account"),
+            " FROM account",
+        ))
         .bind(new.id)
         .bind(new.email.as_str())
         .bind(new.name.as_str())
@@ -92,9 +121,10 @@ impl Store {
 
     /// Creates an admin.
     pub(crate) async fn create_admin(&self, new: &NewUser<'_>) -> Result<User, StoreError> {
-        sqlx::query_as(
-            "INSERT INTO users (id, email, name, role, password_hash) VALUES ($1, $2, $3, $4, $5) RETURNING *",
-        )
+        sqlx::query_as(concat!(
+            "INSERT INTO users (id, email, name, role, password_hash) VALUES ($1, $2, $3, $4, $5) RETURNING ",
+            columns!("users"),
+        ))
         .bind(new.id)
         .bind(new.email.as_str())
         .bind(new.name.as_str())
@@ -107,17 +137,20 @@ impl Store {
 
     /// The account with that email, however it is written.
     pub(crate) async fn account(&self, email: &Email) -> Result<Option<Account>, StoreError> {
-        let account =
-            sqlx::query_as(r#"SELECT * FROM users WHERE lower(email COLLATE "C") = lower($1 COLLATE "C")"#)
-                .bind(email.as_str())
-                .fetch_optional(&self.database)
-                .await?;
+        let account = sqlx::query_as(concat!(
+            "SELECT ",
+            columns!("users"),
+            r#" FROM users WHERE lower(email COLLATE "C") = lower($1 COLLATE "C")"#,
+        ))
+        .bind(email.as_str())
+        .fetch_optional(&self.database)
+        .await?;
         Ok(account)
     }
 
     /// The account with that id, and its password.
     pub(crate) async fn account_by_id(&self, id: Uuid) -> Result<Account, StoreError> {
-        let account = sqlx::query_as("SELECT * FROM users WHERE id = $1")
+        let account = sqlx::query_as(concat!("SELECT ", columns!("users"), " FROM users WHERE id = $1"))
             .bind(id)
             .fetch_optional(&self.database)
             .await?;
@@ -131,11 +164,15 @@ impl Store {
 
     /// One page of all accounts, newest first, and how many there are.
     pub(crate) async fn users(&self, page: Page) -> Result<(Vec<User>, u64), StoreError> {
-        let users = sqlx::query_as("SELECT * FROM users ORDER BY id DESC LIMIT $1 OFFSET $2")
-            .bind(page.limit())
-            .bind(page.offset())
-            .fetch_all(&self.database)
-            .await?;
+        let users = sqlx::query_as(concat!(
+            "SELECT ",
+            columns!("users"),
+            " FROM users ORDER BY id DESC LIMIT $1 OFFSET $2",
+        ))
+        .bind(page.limit())
+        .bind(page.offset())
+        .fetch_all(&self.database)
+        .await?;
         let total: i64 = sqlx::query_scalar("SELECT count(*) FROM (SELECT FROM users LIMIT $1) AS counted")
             .bind(i64::from(MAX_WINDOW))
             .fetch_one(&self.database)
@@ -145,11 +182,14 @@ impl Store {
 
     /// Renames an account.
     pub(crate) async fn rename(&self, id: Uuid, name: &Name) -> Result<User, StoreError> {
-        let user = sqlx::query_as("UPDATE users SET name = $2, updated_at = now() WHERE id = $1 RETURNING *")
-            .bind(id)
-            .bind(name.as_str())
-            .fetch_optional(&self.database)
-            .await?;
+        let user = sqlx::query_as(concat!(
+            "UPDATE users SET name = $2, updated_at = now() WHERE id = $1 RETURNING ",
+            columns!("users"),
+        ))
+        .bind(id)
+        .bind(name.as_str())
+        .fetch_optional(&self.database)
+        .await?;
         user.ok_or(StoreError::NotFound)
     }
 
@@ -162,10 +202,11 @@ impl Store {
         name: Option<&Name>,
     ) -> Result<User, StoreError> {
         let mut transaction = self.database.begin().await?;
-        let user = sqlx::query_as(
+        let user = sqlx::query_as(concat!(
             "UPDATE users SET password_hash = $3, name = COALESCE($4, name), updated_at = now()
-             WHERE id = $1 AND password_hash = $2 RETURNING *",
-        )
+             WHERE id = $1 AND password_hash = $2 RETURNING ",
+            columns!("users"),
+        ))
         .bind(id)
         .bind(checked.as_str())
         .bind(new.as_str())
@@ -192,10 +233,11 @@ impl Store {
                 return Err(StoreError::LastAdmin);
             }
         }
-        let user: Option<User> = sqlx::query_as(
+        let user: Option<User> = sqlx::query_as(concat!(
             "UPDATE users SET role = COALESCE($2, role), disabled = COALESCE($3, disabled), updated_at = now()
-             WHERE id = $1 RETURNING *",
-        )
+             WHERE id = $1 RETURNING ",
+            columns!("users"),
+        ))
         .bind(id)
         .bind(access.role.map(Role::as_str))
         .bind(access.disabled)

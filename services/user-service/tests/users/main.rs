@@ -11,3 +11,4 @@ mod profile;
 mod refresh;
 mod registration;
 mod support;
+mod versions;

@@ -1,0 +1,262 @@
+//! What the gateway makes of what the services behind it say: real ones, on databases of their own.
+
+use std::time::{Duration, Instant};
+
+use chassis::{
+    Running,
+    config::{PostgresArgs, ServiceArgs},
+};
+use clap::Parser as _;
+use fixtures::Database;
+use reqwest::Response;
+use serde_json::{Value, json};
+use uuid::Uuid;
+
+use crate::support::Gateway;
+
+/// The gateway with three services behind it, and an admin's token.
+struct Shop {
+    gateway: Gateway,
+    users: Running,
+    inventory: Running,
+    orders: Option<Running>,
+    orders_config: order_service::Config,
+    databases: [Database; 3],
+    token: String,
+    admin: Uuid,
+}
+
+impl Shop {
+    async fn open() -> Self {
+        let databases = [
+            Database::create().await,
+            Database::create().await,
+            Database::create().await,
+        ];
+        let mut config = user_service::Config::try_parse_from(["user-service"]).unwrap();
+        config.service = ServiceArgs::loopback();
+        config.postgres = PostgresArgs::from_url(databases[0].url());
+        let users = user_service::start(config).await.unwrap();
+        let mut config = inventory_service::Config::try_parse_from(["inventory-service"]).unwrap();
+        config.service = ServiceArgs::loopback();
+        config.postgres = PostgresArgs::from_url(databases[1].url());
+        let inventory = inventory_service::start(config).await.unwrap();
+        let mut orders_config = order_service::Config::try_parse_from(["order-service"]).unwrap();
+        orders_config.service = ServiceArgs::loopback();
+        orders_config.postgres = PostgresArgs::from_url(databases[2].url());
+        let orders = order_service::start(orders_config.clone()).await.unwrap();
+        // Where it is started again.
+        orders_config.service.listen_addr = Some(orders.addr());
+        let gateway = Gateway::start(&[
+            &format!("--user-service-url=http://{}", users.addr()),
+            &format!("--inventory-service-url=http://{}", inventory.addr()),
+            &format!("--order-service-url=http://{}", orders.addr()),
+            "--rate-limit=off",
+        ])
+        .await;
+        while gateway.get("/readyz").send().await.unwrap().status() != 200 {
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+        let account = json!({ "email": "ada@example.com", "password": "correct horse" });
+        let registered = gateway
+            .post("/auth/register")
+            .json(&account)
+            .send()
+            .await
+            .unwrap();
+        assert_eq!(registered.status(), 201);
+        execute(&databases[0], "UPDATE users SET role = 'admin'").await;
+        let login = gateway.post("/auth/login").json(&account).send().await.unwrap();
+        let login: Value = login.json().await.unwrap();
+        let admin = sqlx::query_scalar("SELECT id FROM users")
+            .fetch_one(databases[0].pool())
+            .await
+            .unwrap();
+        Self {
+            token: login["token"].as_str().unwrap().to_owned(),
+            gateway,
+            users,
+            inventory,
+            orders: Some(orders),
+            orders_config,
+            databases,
+            admin,
+        }
+    }
+
+    async fn get(&self, path: &str) -> Value {
+        let answer = self
+            .gateway
+            .get(path)
+            .bearer_auth(&self.token)
+            .send()
+            .await
+            .unwrap();
+        let status = answer.status();
+        let answer: Value = answer.json().await.unwrap();
+        assert_eq!(status, 200, "{path}: {answer}");
+        answer
+    }
+
+    /// A pending order of the admin's.
+    async fn order(&self) -> Uuid {
+        sqlx::query_scalar(
+            "INSERT INTO orders (id, user_id, status, currency_code, total_minor_units, created_at, updated_at)
+             VALUES (gen_random_uuid(), $1, 'pending', 'EUR', 1, now(), now()) RETURNING id",
+        )
+        .bind(self.admin)
+        .fetch_one(self.databases[2].pool())
+        .await
+        .unwrap()
+    }
+
+    async fn in_orders(&self, statement: &'static str) {
+        execute(&self.databases[2], statement).await;
+    }
+
+    async fn close(self) {
+        self.gateway.stop().await;
+        for running in [self.users, self.inventory].into_iter().chain(self.orders) {
+            running.stop().await.unwrap();
+        }
+        for database in self.databases {
+            database.drop().await;
+        }
+    }
+}
+
+async fn execute(database: &Database, statement: &'static str) {
+    sqlx::raw_sql(statement).execute(database.pool()).await.unwrap();
+}
+
+/// Server-sent events as they come.
+struct Events {
+    answer: Response,
+    read: String,
+}
+
+impl Events {
+    /// The status in the next event; none at the end of the stream.
+    async fn next(&mut self) -> Option<String> {
+        loop {
+            if let Some((event, rest)) = self.read.split_once("\n\n") {
+                let data = event.lines().find_map(|line| line.strip_prefix("data: "));
+                let order: Option<Value> = data.map(|data| serde_json::from_str(data).unwrap());
+                self.read = rest.to_owned();
+                match order {
+                    Some(order) => return Some(order["status"].as_str().unwrap().to_owned()),
+                    None => continue,
+                }
+            }
+            let more = tokio::time::timeout(Duration::from_secs(20), self.answer.chunk());
+            let more = more.await.expect("something comes in time").unwrap()?;
+            self.read += std::str::from_utf8(&more).unwrap();
+        }
+    }
+}
+
+#[tokio::test]
+async fn an_event_stream_outlives_the_replica_that_it_is_read_from() {
+    let mut shop = Shop::open().await;
+    let order = shop.order().await;
+    let answer = shop.gateway.get(&format!("/orders/{order}/events"));
+    let answer = answer.bearer_auth(&shop.token).send().await.unwrap();
+    let mut events = Events {
+        answer,
+        read: String::new(),
+    };
+    assert_eq!(events.next().await.as_deref(), Some("pending"));
+
+    for restarted in ["confirmed", "packed"] {
+        let began = Instant::now();
+        shop.orders.take().unwrap().stop().await.unwrap();
+        assert!(began.elapsed() < Duration::from_secs(2), "{:?}", began.elapsed());
+        tokio::time::sleep(Duration::from_millis(300)).await;
+        shop.orders = Some(order_service::start(shop.orders_config.clone()).await.unwrap());
+        // Time to ask again, and to be told what is known already.
+        tokio::time::sleep(Duration::from_secs(3)).await;
+        if restarted == "confirmed" {
+            shop.in_orders("UPDATE orders SET status = 'confirmed'").await;
+        } else {
+            shop.in_orders("ALTER TABLE orders DROP CONSTRAINT orders_status_check")
+                .await;
+            shop.in_orders("UPDATE orders SET status = 'packed'").await;
+        }
+        assert_eq!(
+            events.next().await.as_deref(),
+            Some(restarted),
+            "and nothing again"
+        );
+    }
+    shop.in_orders("UPDATE orders SET status = 'completed'").await;
+    assert_eq!(events.next().await.as_deref(), Some("completed"));
+    assert_eq!(events.next().await, None);
+    shop.close().await;
+}
+
+#[tokio::test]
+async fn what_only_a_later_version_knows_is_shown_as_it_came() {
+    let shop = Shop::open().await;
+    let order = shop.order().await;
+    shop.in_orders(
+        "ALTER TABLE orders DROP CONSTRAINT orders_status_check, DROP CONSTRAINT orders_rejection_check,
+             DROP CONSTRAINT orders_rejection_reason_check;
+         UPDATE orders SET status = 'declined', rejection_reason = 'address_unknown', rejected_product = id",
+    )
+    .await;
+    let shown = shop.get(&format!("/orders/{order}")).await;
+    assert_eq!(shown["status"], "declined");
+    assert_eq!(shown["rejection"]["reason"], "address_unknown");
+    let listed = shop.get("/orders").await;
+    assert_eq!(listed["items"], json!([shown]));
+    let change = shop.gateway.call("PATCH", &format!("/orders/{order}"));
+    let change = change
+        .bearer_auth(&shop.token)
+        .json(&json!({ "status": "cancelled" }));
+    let refused = change.send().await.unwrap();
+    assert_eq!(refused.status(), 409);
+    assert_eq!(shop.get(&format!("/orders/{order}")).await, shown);
+
+    let product = shop.gateway.post("/products").bearer_auth(&shop.token);
+    let product = product.json(&json!({ "name": "Cup", "price": 1, "currency": "EUR", "stock": 3 }));
+    let product: Value = product.send().await.unwrap().json().await.unwrap();
+    execute(
+        &shop.databases[1],
+        "ALTER TABLE stock_movements DROP CONSTRAINT stock_movements_kind_check;
+         UPDATE stock_movements SET kind = 'returned'",
+    )
+    .await;
+    let path = format!("/products/{}/stock/movements", product["id"].as_str().unwrap());
+    let movements = shop.get(&path).await;
+    assert_eq!(
+        (&movements["items"][0]["kind"], &movements["items"][0]["delta"]),
+        (&json!("returned"), &json!(3))
+    );
+    shop.close().await;
+}
+
+#[tokio::test]
+async fn the_largest_pages_are_answered() {
+    let shop = Shop::open().await;
+    shop.in_orders(
+        "INSERT INTO orders (id, user_id, status, currency_code, total_minor_units, created_at, updated_at)
+         SELECT gen_random_uuid(), gen_random_uuid(), 'pending', 'EUR', 1, now(), now() FROM generate_series(1, 100);
+         INSERT INTO order_lines (order_id, line_no, product_id, product_name, quantity, unit_price_minor_units)
+         SELECT id, line_no, gen_random_uuid(), repeat('😀', 200), 1, 1 FROM orders, generate_series(1, 100) AS line_no",
+    )
+    .await;
+    execute(
+        &shop.databases[1],
+        "INSERT INTO products (id, sku, name, description, price_minor_units, currency_code, category, image_url)
+         SELECT gen_random_uuid(), n::text, repeat('😀', 200), repeat('😀', 10000), 1, 'EUR', repeat('😀', 100),
+                'https://example.com/' || repeat('😀', 1980)
+         FROM generate_series(1, 100) AS n;
+         INSERT INTO stock (product_id, available) SELECT id, 1 FROM products",
+    )
+    .await;
+    for path in ["/orders?page_size=100", "/products?page_size=100"] {
+        let page = shop.get(path).await;
+        assert_eq!(page["items"].as_array().unwrap().len(), 100, "{path}");
+    }
+    shop.close().await;
+}

@@ -1,0 +1,103 @@
+//! A neighbour of a later version works on the same database.
+
+use proto::inventory::{
+    AdjustStockRequest, GetPricesRequest, ListProductsRequest, ListStockMovementsRequest, StockMovement,
+    UpdateProductRequest,
+};
+
+use crate::support::{Answer, Shop, an_order};
+
+/// Every call of the service.
+async fn everything(shop: &Shop) {
+    let product = shop.add_with_stock(10).await;
+    assert_eq!(shop.get(&product.id).await.as_ref(), Some(&product));
+    let mut client = shop.client.clone();
+    let product_ids = vec![product.id.clone()];
+    let prices = client.get_prices(GetPricesRequest { product_ids }).await.unwrap();
+    assert_eq!(prices.into_inner().prices.len(), 1);
+    for query in ["", "shirt"] {
+        let request = ListProductsRequest {
+            page: 1,
+            page_size: 1,
+            query: query.to_owned(),
+            ..ListProductsRequest::default()
+        };
+        let list = client.list_products(request).await.unwrap().into_inner();
+        assert_eq!(list.products, std::slice::from_ref(&product));
+    }
+    for name in [None, Some("Blouse".to_owned())] {
+        let request = UpdateProductRequest {
+            product_id: product.id.clone(),
+            name,
+            ..UpdateProductRequest::default()
+        };
+        client.update_product(request).await.unwrap();
+    }
+    let request = AdjustStockRequest {
+        product_id: product.id.clone(),
+        delta: 1,
+        reason: "counted".to_owned(),
+    };
+    client.adjust_stock(request).await.unwrap();
+    let order = an_order(&[(&product, 3)]);
+    // The second is answered with the first one's answer.
+    for _ in 0..2 {
+        assert_eq!(
+            shop.allocate(std::slice::from_ref(&order)).await,
+            [Answer::Allocated]
+        );
+    }
+    assert_eq!(shop.release(&[&order.order_id]).await, [true]);
+    let deltas: Vec<i64> = movements(shop, &product.id)
+        .await
+        .iter()
+        .map(|row| row.delta)
+        .collect();
+    assert_eq!(deltas, [3, -3, 1, 10]);
+    shop.delete(&product).await;
+}
+
+async fn movements(shop: &Shop, product_id: &str) -> Vec<StockMovement> {
+    let request = ListStockMovementsRequest {
+        product_id: product_id.to_owned(),
+        page: 1,
+        page_size: 10,
+    };
+    let answer = shop.client.clone().list_stock_movements(request).await.unwrap();
+    answer.into_inner().movements
+}
+
+#[tokio::test]
+async fn a_column_that_a_later_version_adds_disturbs_no_call() {
+    let shop = Shop::open().await;
+    // So often that whatever connection is used has prepared its statements.
+    for _ in 0..3 {
+        everything(&shop).await;
+    }
+    shop.database.add_a_column_to_every_table().await;
+    for _ in 0..3 {
+        everything(&shop).await;
+    }
+    shop.assert_stock_is_what_the_ledger_says().await;
+    shop.close().await;
+}
+
+#[tokio::test]
+async fn a_kind_of_movement_of_a_later_version_is_shown_as_it_is() {
+    let shop = Shop::open().await;
+    let product = shop.add_with_stock(1).await;
+    sqlx::raw_sql(
+        "ALTER TABLE stock_movements DROP CONSTRAINT stock_movements_kind_check;
+         UPDATE stock_movements SET kind = 'returned'",
+    )
+    .execute(shop.database.pool())
+    .await
+    .unwrap();
+    let ledger = movements(&shop, &product.id).await;
+    let rows: Vec<_> = ledger
+        .iter()
+        .map(|row| (row.kind, row.kind_name.as_str(), row.delta))
+        .collect();
+    assert_eq!(rows, [(0, "returned", 1)]);
+    shop.close().await;
+}

@@ -1,0 +1,90 @@
+//! How long the texts and lists of the contracts may be, and what an answer can weigh at most because of that.
+//!
+//! The services check what they take by these numbers, and a caller lets an answer be as large as they allow: an answer
+//! that its server can give is one that its caller can read. Sizes are in bytes, as protobuf encodes them, and generous:
+//! a later version may add fields.
+
+/// The most entries on a page of a list.
+pub const PAGE_SIZE: u32 = 100;
+/// The most lines of an order.
+pub const ORDER_LINES: usize = 100;
+/// The most orders whose stock is asked for in one call.
+pub const ALLOCATIONS: usize = 1_000;
+/// The longest stock keeping unit of a product, in characters.
+pub const PRODUCT_SKU: usize = 100;
+/// The longest name of a product, in characters.
+pub const PRODUCT_NAME: usize = 200;
+/// The longest description of a product, in characters.
+pub const PRODUCT_DESCRIPTION: usize = 10_000;
+/// The longest category of a product, in characters.
+pub const PRODUCT_CATEGORY: usize = 100;
+/// The longest address of a product's image, in characters.
+pub const PRODUCT_IMAGE_URL: usize = 2_000;
+/// The longest reason of a movement of stock, in characters.
+pub const MOVEMENT_REASON: usize = 200;
+
+/// The largest message that every gRPC client takes by itself.
+const DEFAULT_MESSAGE: usize = 4 * 1024 * 1024;
+/// A tag and a length.
+const FIELD: usize = 2 + 5;
+const NUMBER: usize = FIELD + 10;
+const UUID: usize = FIELD + 36;
+const MONEY: usize = FIELD + NUMBER + text(3);
+const TIMESTAMP: usize = FIELD + 2 * NUMBER;
+/// The name of a value of an enum.
+const NAME: usize = text(64);
+/// For what a later version may add to a message.
+const ROOM: usize = 256;
+/// W3C trace context: `traceparent`, and a `tracestate` of its longest.
+const TRACE: usize = FIELD + text(64) + text(512);
+
+/// A character of UTF-8 has four bytes at most.
+const fn text(characters: usize) -> usize {
+    FIELD + 4 * characters
+}
+
+const ORDER_LINE: usize = FIELD + UUID + text(PRODUCT_NAME) + NUMBER + 2 * MONEY + ROOM;
+/// The largest order: all its lines, each with the longest name.
+pub const ORDER: usize = FIELD
+    + 2 * UUID
+    + 2 * NUMBER
+    + NAME
+    + MONEY
+    + (FIELD + NUMBER + NAME + UUID)
+    + 2 * TIMESTAMP
+    + ROOM
+    + ORDER_LINES * ORDER_LINE;
+/// The largest page of orders.
+pub const ORDERS_PAGE: usize = page(ORDER);
+
+/// The largest product: all its texts at their longest.
+pub const PRODUCT: usize = FIELD
+    + UUID
+    + text(PRODUCT_SKU)
+    + text(PRODUCT_NAME)
+    + text(PRODUCT_DESCRIPTION)
+    + text(PRODUCT_CATEGORY)
+    + text(PRODUCT_IMAGE_URL)
+    + MONEY
+    + 2 * NUMBER
+    + 2 * TIMESTAMP
+    + ROOM;
+/// The largest page of products.
+pub const PRODUCTS_PAGE: usize = page(PRODUCT);
+
+/// The largest movement of stock.
+pub const MOVEMENT: usize = FIELD + 2 * UUID + 3 * NUMBER + NAME + text(MOVEMENT_REASON) + TIMESTAMP + ROOM;
+/// The largest page of movements.
+pub const MOVEMENTS_PAGE: usize = page(MOVEMENT);
+
+/// The largest request for the stock of orders.
+pub const ALLOCATE_REQUEST: usize =
+    ALLOCATIONS * (FIELD + UUID + TRACE + ROOM + ORDER_LINES * (FIELD + UUID + NUMBER));
+
+const fn page(entry: usize) -> usize {
+    PAGE_SIZE as usize * entry + NUMBER + ROOM
+}
+
+// One of anything is read by every client, whatever it was told to expect.
+const _: () =
+    assert!(ORDER < DEFAULT_MESSAGE && PRODUCT < DEFAULT_MESSAGE && MOVEMENTS_PAGE < DEFAULT_MESSAGE);

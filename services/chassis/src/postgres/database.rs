@@ -171,7 +171,9 @@ impl Transaction {
         }
         open(&mut self.lease)?.simple("COMMIT", CONTROL_BOUND).await?;
         self.lease = None;
-        mem::take(&mut self.on_commit).into_iter().for_each(|done| done());
+        for done in mem::take(&mut self.on_commit) {
+            done();
+        }
         Ok(())
     }
 

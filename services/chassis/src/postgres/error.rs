@@ -64,6 +64,11 @@ pub(super) fn is_read_only(error: &sqlx::Error) -> bool {
     code_is(error, "25006")
 }
 
+/// `too_many_connections`
+pub(super) fn has_no_room(error: &sqlx::Error) -> bool {
+    code_is(error, "53300")
+}
+
 /// Whether the session is of no use after this error.
 pub(super) fn ends_session(error: &sqlx::Error) -> bool {
     match error {
@@ -91,6 +96,6 @@ fn has_stale_plan(error: &sqlx::Error) -> bool {
 fn code_is(error: &sqlx::Error, expected: &str) -> bool {
     error
         .as_database_error()
-        .and_then(|error| error.code())
+        .and_then(sqlx::error::DatabaseError::code)
         .is_some_and(|code| code == expected)
 }

@@ -111,7 +111,7 @@ impl Lease {
         })
     }
 
-    pub(super) fn describe<'e>(&'e mut self, sql: SqlStr) -> BoxFuture<'e, sqlx::Result<Describe<Postgres>>> {
+    pub(super) fn describe(&mut self, sql: SqlStr) -> BoxFuture<'_, sqlx::Result<Describe<Postgres>>> {
         Box::pin(async move {
             let (connection, usage) = self.parts()?;
             usage.until(ANSWER_BOUND, connection.describe(sql)).await

@@ -22,7 +22,11 @@ mod watch;
 
 use std::time::Duration;
 
-use sqlx::{Connection as _, PgConnection, migrate::Migrator, postgres::PgConnectOptions};
+use sqlx::{
+    Connection as _, PgConnection,
+    migrate::Migrator,
+    postgres::{PgConnectOptions, PgPoolOptions},
+};
 use tokio_util::sync::CancellationToken;
 
 pub use database::{Database, Transaction};
@@ -51,9 +55,6 @@ pub enum PostgresError {
     /// The schema can't be brought up to date.
     #[error("cannot bring the database schema up to date: {0}")]
     Migrate(#[from] sqlx::migrate::MigrateError),
-    /// No session to bring the schema up to date by.
-    #[error("cannot connect to the database to bring its schema up to date: {0}")]
-    Connect(#[source] sqlx::Error),
     /// The pool can't be made.
     #[error("cannot make a pool of database sessions: {0}")]
     Pool(#[source] deadpool::managed::BuildError),
@@ -109,15 +110,15 @@ async fn migrate(
 ) -> Result<(), PostgresError> {
     // Takes an advisory lock: of many replicas that start together one migrates and the others wait. No limits of time
     // here: to build an index may take long.
-    let mut connection = bounded(CONNECT_BOUND, PgConnection::connect_with(options))
-        .await
-        .map_err(PostgresError::Connect)?;
+    let migrating = PgPoolOptions::new()
+        .max_connections(1)
+        .connect_lazy_with(options.clone());
     for mut migrator in migrators {
         // A neighbour of a later version may have been here already: what it added is no business of ours.
         migrator.set_ignore_missing(true);
-        migrator.run(&mut connection).await?;
+        migrator.run(&migrating).await?;
     }
-    close(connection).await;
+    migrating.close().await;
     Ok(())
 }
 

@@ -83,18 +83,14 @@ impl managed::Manager for Sessions {
         if session.used.elapsed() < PING_IDLE {
             return Ok(());
         }
-        match timeout(PING_BOUND, session.connection.ping()).await {
-            Ok(answer) => {
-                session.used = Instant::now();
-                answer.map_err(RecycleError::Backend)
-            }
-            Err(_) => {
-                // The others that are idle are no better; to ask each of them in turn would take too long.
-                self.watch.retire();
-                self.watch.doubt();
-                Err(RecycleError::message("no answer in time"))
-            }
+        if let Ok(answer) = timeout(PING_BOUND, session.connection.ping()).await {
+            session.used = Instant::now();
+            return answer.map_err(RecycleError::Backend);
         }
+        // The others that are idle are no better; to ask each of them in turn would take too long.
+        self.watch.retire();
+        self.watch.doubt();
+        Err(RecycleError::message("no answer in time"))
     }
 }
 

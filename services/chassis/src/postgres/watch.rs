@@ -11,7 +11,10 @@ use std::{
     time::Duration,
 };
 
-use super::session::{Incarnation, bounded, is_read_only, is_writable, open};
+use super::{
+    error::has_no_room,
+    session::{Incarnation, bounded, is_read_only, is_writable, open},
+};
 use sqlx::{PgConnection, postgres::PgConnectOptions};
 use tokio::{
     select,
@@ -173,9 +176,10 @@ impl Watch {
     fn tell(&self, asked: Instant, problem: Option<&'static str>) {
         self.0.state.send_modify(|state| {
             if state.problem != problem {
-                match problem {
-                    Some(problem) => tracing::warn!(problem, "the database can't do its work"),
-                    None => tracing::info!("the database does its work again"),
+                if let Some(problem) = problem {
+                    tracing::warn!(problem, "the database can't do its work");
+                } else {
+                    tracing::info!("the database does its work again");
                 }
             }
             state.problem = problem;
@@ -233,11 +237,12 @@ impl Watcher {
         };
         let answer = {
             let mut answer = pin!(is_writable(&mut session));
-            match timeout(PATIENCE, answer.as_mut()).await {
-                Ok(answer) => Some(answer),
+            if let Ok(answer) = timeout(PATIENCE, answer.as_mut()).await {
+                Some(answer)
+            } else {
                 // A server that is only slow answers this before it has let somebody new in. One whose answers can't
                 // reach us any more does not, and then nothing comes on the other sessions of before either.
-                Err(_) => select! {
+                select! {
                     answer = answer => Some(answer),
                     found = insist(&self.options) => {
                         self.watch.lose_before(asked);
@@ -245,7 +250,7 @@ impl Watcher {
                         return;
                     }
                     () = sleep(GIVE_UP) => None,
-                },
+                }
             }
         };
         match answer {
@@ -307,12 +312,4 @@ async fn insist(options: &watch::Receiver<PgConnectOptions>) -> sqlx::Result<(Pg
         }
         sleep(PAUSES.0).await;
     }
-}
-
-/// `too_many_connections`
-fn has_no_room(error: &sqlx::Error) -> bool {
-    error
-        .as_database_error()
-        .and_then(|error| error.code())
-        .is_some_and(|code| code == "53300")
 }

@@ -4,9 +4,9 @@ use std::{
     fs,
     net::{Ipv4Addr, SocketAddr, TcpListener},
     os::unix::process::CommandExt as _,
-    path::{Path, PathBuf},
+    path::PathBuf,
     process::{Child, Command, Stdio},
-    sync::OnceLock,
+    sync::{Arc, Mutex, Weak},
     time::Duration,
 };
 
@@ -19,6 +19,7 @@ pub(crate) struct Server {
     addr: SocketAddr,
     postmaster: Child,
     _dir: TempDir,
+    _template: Arc<TempDir>,
 }
 
 impl Server {
@@ -26,7 +27,11 @@ impl Server {
     pub(crate) async fn start() -> Self {
         let dir = tempfile::tempdir().unwrap();
         let files = dir.path().join("files");
-        run(Command::new("cp").arg("-a").arg(template()).arg(&files));
+        let template = template();
+        run(Command::new("cp")
+            .arg("-a")
+            .arg(template.path().join("files"))
+            .arg(&files));
         let (uid, gid) = account();
         std::os::unix::fs::chown(dir.path(), Some(uid), Some(gid)).unwrap();
         let addr = free_addr();
@@ -56,6 +61,7 @@ impl Server {
             addr,
             postmaster,
             _dir: dir,
+            _template: template,
         };
         while PgConnection::connect(&server.url_of("postgres")).await.is_err() {
             tokio::time::sleep(Duration::from_millis(50)).await;
@@ -121,30 +127,31 @@ fn children(parent: u32) -> Vec<u32> {
         .collect()
 }
 
-/// The files of an empty PostgreSQL, made once.
-fn template() -> &'static Path {
-    static TEMPLATE: OnceLock<TempDir> = OnceLock::new();
-    let dir = TEMPLATE.get_or_init(|| {
-        let dir = tempfile::tempdir().unwrap();
-        let (uid, gid) = account();
-        std::os::unix::fs::chown(dir.path(), Some(uid), Some(gid)).unwrap();
-        let mut initdb = Command::new(bin().join("initdb"));
-        initdb
-            .arg("-D")
-            .arg(dir.path().join("files"))
-            .args([
-                "--username=postgres",
-                "--auth=trust",
-                "--encoding=UTF8",
-                "--locale=C.UTF-8",
-                "--no-sync",
-            ])
-            .current_dir("/");
-        run(become_owner(&mut initdb));
-        dir
-    });
-    static FILES: OnceLock<PathBuf> = OnceLock::new();
-    FILES.get_or_init(|| dir.path().join("files"))
+/// The files of an empty PostgreSQL, made once for the tests that run at a time.
+fn template() -> Arc<TempDir> {
+    static TEMPLATE: Mutex<Weak<TempDir>> = Mutex::new(Weak::new());
+    let mut template = TEMPLATE.lock().unwrap();
+    if let Some(dir) = template.upgrade() {
+        return dir;
+    }
+    let dir = Arc::new(tempfile::tempdir().unwrap());
+    let (uid, gid) = account();
+    std::os::unix::fs::chown(dir.path(), Some(uid), Some(gid)).unwrap();
+    let mut initdb = Command::new(bin().join("initdb"));
+    initdb
+        .arg("-D")
+        .arg(dir.path().join("files"))
+        .args([
+            "--username=postgres",
+            "--auth=trust",
+            "--encoding=UTF8",
+            "--locale=C.UTF-8",
+            "--no-sync",
+        ])
+        .current_dir("/");
+    run(become_owner(&mut initdb));
+    *template = Arc::downgrade(&dir);
+    dir
 }
 
 fn bin() -> PathBuf {

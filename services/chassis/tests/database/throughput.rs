@@ -48,14 +48,20 @@ async fn a_statement_costs_no_more_than_one_round_trip() {
             let database = shop.database.clone();
             move || {
                 let database = database.clone();
-                async move { drop(sqlx::query("SELECT 1").execute(&database).await.unwrap()) }
+                async move {
+                    sqlx::query("SELECT 1")
+                        .execute(&database)
+                        .await
+                        .map(drop)
+                        .unwrap()
+                }
             }
         };
         let theirs = || {
             let pool = pool.clone();
             move || {
                 let pool = pool.clone();
-                async move { drop(sqlx::query("SELECT 1").execute(&pool).await.unwrap()) }
+                async move { sqlx::query("SELECT 1").execute(&pool).await.map(drop).unwrap() }
             }
         };
         // Each once to warm up, and then the better of two, in turns.

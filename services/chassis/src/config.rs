@@ -105,7 +105,7 @@ pub struct PostgresArgs {
     /// DATABASE_URL itself works too, and has no flag because it holds a password.
     #[arg(long, env = "DATABASE_URL_FILE")]
     database_url_file: Option<PathBuf>,
-    /// The most connections this process opens.
+    /// The most connections that this process opens for its work. One more watches whether the database is well.
     #[arg(long, env = "DATABASE_MAX_CONNECTIONS", default_value_t = 8, value_parser = clap::value_parser!(u32).range(1..=1000))]
     pub database_max_connections: u32,
 }

@@ -147,16 +147,14 @@ impl Service {
         migrators: impl IntoIterator<Item = Migrator>,
     ) -> Result<Database, StartError> {
         let flag = self.health.flag("postgres");
-        let pool = postgres::connect(self.name, args, migrators, &flag).await?;
-        let pinged = pool.clone();
-        self.health
-            .check("postgres", move || Box::pin(postgres::ping(pinged.clone())));
-        let (followed, args) = (pool.clone(), args.clone());
-        let name = self.name;
-        self.spawn("database-url", move |shutdown| async move {
-            postgres::follow_url(name, &followed, &args, shutdown).await;
+        let (database, keeper) = postgres::connect(self.name, args, migrators, &flag).await?;
+        let asked = database.clone();
+        self.health.check("postgres", move || {
+            let asked = asked.clone();
+            Box::pin(async move { asked.ask().await })
         });
-        Ok(Database::new(pool))
+        self.spawn("database", |shutdown| keeper.run(shutdown));
+        Ok(database)
     }
 
     /// A channel to another service; it connects at the first call. `peer` is the name for log lines and spans. An

@@ -31,9 +31,9 @@ use tokio_util::sync::CancellationToken;
 
 /// Within this time the broker has confirmed, or it is as good as gone. Shorter than a call's own deadline, so that
 /// the caller gets the better answer.
-const CONFIRM_TIMEOUT: Duration = Duration::from_secs(4);
+const CONFIRM_TIMEOUT: Duration = Duration::from_secs(3);
 /// For the declarations at the start of a connection.
-const DECLARE_TIMEOUT: Duration = Duration::from_secs(5);
+const DECLARE_TIMEOUT: Duration = Duration::from_secs(3);
 
 /// A message ready to be sent.
 #[derive(Debug)]

@@ -1,21 +1,30 @@
 //! One connection after the other.
 
-use std::time::{Duration, Instant};
+use std::{
+    future::Future,
+    time::{Duration, Instant},
+};
 
 use backon::{BackoffBuilder as _, ExponentialBackoff, ExponentialBuilder};
 use futures::StreamExt as _;
-use lapin::{Connection, ErrorKind, Event};
+use lapin::{Channel, Connection, ErrorKind, Event, options::BasicQosOptions};
+use tokio::runtime::Handle;
 use tokio_util::sync::CancellationToken;
 
 use super::{AmqpError, connect};
 use crate::{config::AmqpArgs, health::ReadinessFlag};
 
 const SHORTEST_PAUSE: Duration = Duration::from_millis(100);
-const LONGEST_PAUSE: Duration = Duration::from_secs(5);
+/// Spread at random, this may become twice as long.
+const LONGEST_PAUSE: Duration = Duration::from_secs(1);
 /// A connection that lasted this long was a good one: the next attempt waits the shortest time again.
 const LASTING: Duration = Duration::from_secs(10);
-const CLOSE_TIMEOUT: Duration = Duration::from_secs(2);
+const CLOSE_TIMEOUT: Duration = Duration::from_secs(1);
 const STATUS_INTERVAL: Duration = Duration::from_secs(1);
+/// Between two questions whether the broker is still there.
+const ASK_INTERVAL: Duration = Duration::from_secs(1);
+/// Within this time it answers, or it is as good as gone.
+const ANSWER_TIMEOUT: Duration = Duration::from_millis(2500);
 
 /// Connects whenever there is no connection, with pauses that grow and are spread at random, and keeps readiness in
 /// step. The user takes a connection, works with it until it is lost, and asks for the next:
@@ -99,12 +108,15 @@ impl Connections {
     }
 }
 
-/// Waits until the connection or one of its channels has failed, and says why. For one caller per connection.
+/// Waits until the connection or one of its channels has failed, or the broker doesn't answer any more, and says why.
+/// For one caller per connection.
 pub async fn lost(connection: &Connection) -> AmqpError {
     let mut events = std::pin::pin!(connection.events_listener());
     let mut looks = tokio::time::interval(STATUS_INTERVAL);
+    let mut silence = std::pin::pin!(silence(connection));
     loop {
         tokio::select! {
+            error = silence.as_mut() => return error,
             Some(event) = events.next() => match event {
                 Event::Error(error) => return error.into(),
                 Event::ConnectionBlocked(reason) => tracing::warn!(reason, "RabbitMQ blocks publishers"),
@@ -115,6 +127,53 @@ pub async fn lost(connection: &Connection) -> AmqpError {
             _ = looks.tick(), if !connection.status().connected() => {
                 return lapin::Error::from(ErrorKind::InvalidConnectionState(lapin::ConnectionState::Closed)).into();
             }
+        }
+    }
+}
+
+/// Asks the broker again and again for a sign of life, on a channel of its own, until it gives none.
+async fn silence(connection: &Connection) -> AmqpError {
+    let channel = match sign_of_life(connection, connection.create_channel()).await {
+        Ok(channel) => channel,
+        Err(error) => return error,
+    };
+    let _lasting = Lasting(Some(channel.clone()));
+    loop {
+        tokio::time::sleep(ASK_INTERVAL).await;
+        // Means nothing without a consumer, needs no permission, and is answered.
+        let asked = channel.basic_qos(1, BasicQosOptions::default());
+        if let Err(error) = sign_of_life(connection, asked).await {
+            return error;
+        }
+    }
+}
+
+/// A channel that is let go only when its connection is closed: lapin breaks off a connection that is to be closed while
+/// one of its channels is being closed.
+struct Lasting(Option<Channel>);
+
+impl Drop for Lasting {
+    fn drop(&mut self) {
+        if let (Some(channel), Ok(runtime)) = (self.0.take(), Handle::try_current()) {
+            runtime.spawn(async move {
+                tokio::time::sleep(2 * CLOSE_TIMEOUT).await;
+                drop(channel);
+            });
+        }
+    }
+}
+
+async fn sign_of_life<T>(
+    connection: &Connection,
+    answer: impl Future<Output = lapin::Result<T>>,
+) -> Result<T, AmqpError> {
+    let mut answer = std::pin::pin!(answer);
+    loop {
+        match tokio::time::timeout(ANSWER_TIMEOUT, answer.as_mut()).await {
+            Ok(answer) => return answer.map_err(AmqpError::Broker),
+            // It says so itself, so it is not gone: it answers when it takes messages again.
+            Err(_) if connection.status().blocked() => {}
+            Err(_) => return Err(AmqpError::Timeout(ANSWER_TIMEOUT)),
         }
     }
 }

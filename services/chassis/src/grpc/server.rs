@@ -1,8 +1,8 @@
 //! The answering side of gRPC.
 //!
-//! Each call is answered in a task of its own, which goes on when the caller hangs up or its deadline passes: a
-//! transaction is then committed or rolled back in order and never left half way (see [`crate::postgres`]). Its time
-//! is bounded all the same, by the deadlines of its calls and the statement timeout.
+//! Each call is answered in a task of its own, which goes on when the caller hangs up or its deadline passes: what was
+//! begun is finished, and no database session is thrown away for it (see [`crate::postgres`]). Its time is bounded all
+//! the same, by the deadlines of its calls and of its statements.
 
 use std::{
     convert::Infallible,

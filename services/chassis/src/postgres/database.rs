@@ -1,26 +1,62 @@
 //! A database as a service's store uses it: statements of their own, and transactions.
 //!
 //! [`Database`] and [`Transaction`] are sqlx executors: `query.fetch_all(&database)`, `query.execute(&mut transaction)`.
+//! Whatever is asked has an end, and whoever asks may give up at any time: a statement that has no answer in time, or
+//! whose future is dropped, takes its session with it, and nobody waits for that.
 
-use std::fmt;
+use std::{fmt, mem, time::Duration};
 
-use futures::{future::BoxFuture, stream::BoxStream};
+use async_stream::try_stream;
+use deadpool::{
+    Runtime,
+    managed::{BuildError, Pool, PoolConfig, PoolError, QueueMode, TimeoutType, Timeouts},
+};
+use futures::{StreamExt as _, future::BoxFuture};
 use sqlx::{
-    Describe, Either, Execute, Executor, PgPool, Postgres, SqlStr,
-    postgres::{PgQueryResult, PgRow, PgStatement, PgTypeInfo},
+    Describe, Execute, Executor, Postgres, SqlStr,
+    postgres::{PgConnectOptions, PgRow, PgStatement, PgTypeInfo},
+};
+use tokio::{
+    runtime::Handle,
+    sync::watch,
+    time::{Instant, sleep},
 };
 
-type Steps<'e> = BoxStream<'e, sqlx::Result<Either<PgQueryResult, PgRow>>>;
+use super::{
+    error::is_transient,
+    lease::{Lease, Steps},
+    session::{PING_BOUND, Session, Sessions, silent},
+    watch::Watch,
+};
+
+/// The longest wait for a session. Past it the caller is told to come back.
+const ACQUIRE_BOUND: Duration = Duration::from_secs(3);
+/// Before another attempt to get a session, where the last one failed; it doubles each time.
+const PAUSE: Duration = Duration::from_millis(50);
+/// The longest wait for BEGIN and COMMIT.
+const CONTROL_BOUND: Duration = Duration::from_secs(5);
+/// The longest wait for a rollback. It only saves opening another session.
+const ROLLBACK_BOUND: Duration = Duration::from_secs(1);
 
 /// A database. Cheap to clone.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct Database {
-    pool: PgPool,
+    pool: Pool<Sessions>,
+    watch: Watch,
 }
 
-/// A transaction. Dropped without [`Transaction::commit`], it is rolled back.
+impl fmt::Debug for Database {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Database")
+            .field("pool", &self.pool.status())
+            .finish_non_exhaustive()
+    }
+}
+
+/// A transaction. Dropped without [`Transaction::commit`], it is rolled back, which the one who drops it doesn't wait
+/// for.
 pub struct Transaction {
-    transaction: sqlx::Transaction<'static, Postgres>,
+    lease: Option<Lease>,
     on_commit: Vec<Box<dyn FnOnce() + Send>>,
 }
 
@@ -31,16 +67,90 @@ impl fmt::Debug for Transaction {
 }
 
 impl Database {
-    pub(crate) fn new(pool: PgPool) -> Self {
-        Self { pool }
+    pub(super) fn new(
+        options: watch::Receiver<PgConnectOptions>,
+        watch: Watch,
+        max_sessions: u32,
+    ) -> Result<Self, BuildError> {
+        let sessions = Sessions {
+            options,
+            watch: watch.clone(),
+        };
+        let mut config = PoolConfig::new(usize::try_from(max_sessions).unwrap_or(usize::MAX));
+        // The last one used is the warmest, and those that nobody needs grow old.
+        config.queue_mode = QueueMode::Lifo;
+        let pool = Pool::builder(sessions)
+            .config(config)
+            .runtime(Runtime::Tokio1)
+            .build()?;
+        Ok(Self { pool, watch })
     }
 
     /// Begins a transaction.
     pub async fn begin(&self) -> sqlx::Result<Transaction> {
-        Ok(Transaction {
-            transaction: self.pool.begin().await?,
-            on_commit: Vec::new(),
-        })
+        let deadline = Instant::now() + ACQUIRE_BOUND;
+        loop {
+            let mut lease = self.lease(deadline).await?;
+            match lease.simple("BEGIN", CONTROL_BOUND).await {
+                Ok(()) => {
+                    return Ok(Transaction {
+                        lease: Some(lease),
+                        on_commit: Vec::new(),
+                    });
+                }
+                // The session had ended unnoticed, and nothing was done on it: another will do.
+                Err(error) if is_transient(&error) && Instant::now() < deadline => {}
+                Err(error) => return Err(error),
+            }
+        }
+    }
+
+    /// Whether the database can do its work, as of now. An error says in words what is amiss.
+    pub(crate) async fn ask(&self) -> Result<(), String> {
+        self.watch.ask().await
+    }
+
+    /// Closes idle sessions that must not be used again.
+    pub(super) fn trim(&self) {
+        let of_use = |session: &Session| !session.is_old() && !self.watch.is_retired(&session.origin);
+        for session in self.pool.retain(|session, _| of_use(session)).removed {
+            // To the others there is nobody to say farewell.
+            if !self.watch.is_retired(&session.origin) {
+                tokio::spawn(session.close());
+            }
+        }
+    }
+
+    async fn lease(&self, deadline: Instant) -> sqlx::Result<Lease> {
+        let mut pause = PAUSE;
+        loop {
+            self.watch.available(deadline).await?;
+            let left = deadline.saturating_duration_since(Instant::now());
+            let timeouts = Timeouts {
+                wait: Some(left),
+                create: Some(left),
+                recycle: Some(PING_BOUND * 2),
+            };
+            let error = match self.pool.timeout_get(&timeouts).await {
+                Ok(session) => return Ok(Lease::new(session, self.watch.clone())),
+                Err(PoolError::Timeout(TimeoutType::Wait)) if self.watch.problem().is_some() => {
+                    return Err(self.watch.unavailable());
+                }
+                Err(PoolError::Timeout(TimeoutType::Wait)) => return Err(sqlx::Error::PoolTimedOut),
+                Err(PoolError::Timeout(_)) => silent(left),
+                Err(PoolError::Backend(error)) => error,
+                Err(PoolError::Closed | PoolError::NoRuntimeSpecified | PoolError::PostCreateHook(_)) => {
+                    return Err(sqlx::Error::PoolClosed);
+                }
+            };
+            // The session that watches may be an old one, which can't tell what a new one meets.
+            self.watch.doubt_writable();
+            if !is_transient(&error) || Instant::now() + pause >= deadline {
+                return Err(error);
+            }
+            sleep(pause).await;
+            pause *= 2;
+        }
     }
 }
 
@@ -50,17 +160,51 @@ impl Transaction {
         self.on_commit.push(Box::new(done));
     }
 
-    /// Commits. An error leaves open whether it is committed.
-    pub async fn commit(self) -> sqlx::Result<()> {
-        self.transaction.commit().await?;
-        self.on_commit.into_iter().for_each(|done| done());
+    /// Commits. An error leaves open whether it is committed, unless a statement had failed before: then it is not.
+    pub async fn commit(mut self) -> sqlx::Result<()> {
+        if open(&mut self.lease)?.has_failed() {
+            // The server would answer COMMIT by rolling back, and call that a success.
+            self.rollback().await?;
+            return Err(sqlx::Error::Protocol(
+                "a statement of the transaction failed before it was to be committed".to_owned(),
+            ));
+        }
+        open(&mut self.lease)?.simple("COMMIT", CONTROL_BOUND).await?;
+        self.lease = None;
+        for done in mem::take(&mut self.on_commit) {
+            done();
+        }
         Ok(())
     }
 
     /// Undoes all of it.
-    pub async fn rollback(self) -> sqlx::Result<()> {
-        self.transaction.rollback().await
+    pub async fn rollback(mut self) -> sqlx::Result<()> {
+        open(&mut self.lease)?.simple("ROLLBACK", ROLLBACK_BOUND).await?;
+        self.lease = None;
+        Ok(())
     }
+}
+
+impl Drop for Transaction {
+    fn drop(&mut self) {
+        let Some(mut lease) = self.lease.take().filter(Lease::is_whole) else {
+            return;
+        };
+        let Ok(runtime) = Handle::try_current() else {
+            lease.give_up();
+            return;
+        };
+        runtime.spawn(async move {
+            if let Err(error) = lease.simple("ROLLBACK", ROLLBACK_BOUND).await {
+                tracing::debug!(%error, "a transaction was given up with its session");
+                lease.give_up();
+            }
+        });
+    }
+}
+
+fn open(lease: &mut Option<Lease>) -> sqlx::Result<&mut Lease> {
+    lease.as_mut().ok_or(sqlx::Error::PoolClosed)
 }
 
 impl<'c> Executor<'c> for &'_ Database {
@@ -71,7 +215,14 @@ impl<'c> Executor<'c> for &'_ Database {
         'c: 'e,
         E: 'q + Execute<'q, Postgres>,
     {
-        self.pool.fetch_many(query)
+        let database = self.clone();
+        Box::pin(try_stream! {
+            let mut lease = database.lease(Instant::now() + ACQUIRE_BOUND).await?;
+            let mut steps = lease.fetch_many(query);
+            while let Some(step) = steps.next().await {
+                yield step?;
+            }
+        })
     }
 
     fn fetch_optional<'e, 'q: 'e, E>(self, query: E) -> BoxFuture<'e, sqlx::Result<Option<PgRow>>>
@@ -79,7 +230,14 @@ impl<'c> Executor<'c> for &'_ Database {
         'c: 'e,
         E: 'q + Execute<'q, Postgres>,
     {
-        self.pool.fetch_optional(query)
+        let database = self.clone();
+        Box::pin(async move {
+            database
+                .lease(Instant::now() + ACQUIRE_BOUND)
+                .await?
+                .fetch_optional(query)
+                .await
+        })
     }
 
     fn prepare_with<'e>(
@@ -90,14 +248,28 @@ impl<'c> Executor<'c> for &'_ Database {
     where
         'c: 'e,
     {
-        self.pool.prepare_with(sql, parameters)
+        let database = self.clone();
+        Box::pin(async move {
+            database
+                .lease(Instant::now() + ACQUIRE_BOUND)
+                .await?
+                .prepare_with(sql, parameters)
+                .await
+        })
     }
 
     fn describe<'e>(self, sql: SqlStr) -> BoxFuture<'e, sqlx::Result<Describe<Postgres>>>
     where
         'c: 'e,
     {
-        self.pool.describe(sql)
+        let database = self.clone();
+        Box::pin(async move {
+            database
+                .lease(Instant::now() + ACQUIRE_BOUND)
+                .await?
+                .describe(sql)
+                .await
+        })
     }
 }
 
@@ -109,7 +281,10 @@ impl<'c> Executor<'c> for &'c mut Transaction {
         'c: 'e,
         E: 'q + Execute<'q, Postgres>,
     {
-        self.transaction.fetch_many(query)
+        match open(&mut self.lease) {
+            Ok(lease) => lease.fetch_many(query),
+            Err(error) => Box::pin(futures::stream::once(async { Err(error) })),
+        }
     }
 
     fn fetch_optional<'e, 'q: 'e, E>(self, query: E) -> BoxFuture<'e, sqlx::Result<Option<PgRow>>>
@@ -117,7 +292,10 @@ impl<'c> Executor<'c> for &'c mut Transaction {
         'c: 'e,
         E: 'q + Execute<'q, Postgres>,
     {
-        self.transaction.fetch_optional(query)
+        match open(&mut self.lease) {
+            Ok(lease) => lease.fetch_optional(query),
+            Err(error) => Box::pin(async { Err(error) }),
+        }
     }
 
     fn prepare_with<'e>(
@@ -128,13 +306,19 @@ impl<'c> Executor<'c> for &'c mut Transaction {
     where
         'c: 'e,
     {
-        self.transaction.prepare_with(sql, parameters)
+        match open(&mut self.lease) {
+            Ok(lease) => lease.prepare_with(sql, parameters),
+            Err(error) => Box::pin(async { Err(error) }),
+        }
     }
 
     fn describe<'e>(self, sql: SqlStr) -> BoxFuture<'e, sqlx::Result<Describe<Postgres>>>
     where
         'c: 'e,
     {
-        self.transaction.describe(sql)
+        match open(&mut self.lease) {
+            Ok(lease) => lease.describe(sql),
+            Err(error) => Box::pin(async { Err(error) }),
+        }
     }
 }

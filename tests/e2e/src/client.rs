@@ -156,6 +156,14 @@ impl Api {
         Call::new(self.clone(), method, path.into())
     }
 
+    /// The same in the same name, at another gateway's URL.
+    pub fn at(&self, gateway: &str) -> Self {
+        Self {
+            url: gateway.to_owned(),
+            ..self.clone()
+        }
+    }
+
     /// The access token, where there is one.
     pub fn token(&self) -> Option<&str> {
         self.token.as_deref()

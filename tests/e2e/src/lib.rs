@@ -3,7 +3,8 @@
 //!
 //! [`Stack`] starts a shop of the test's own: its databases, its virtual host, its ports. [`Shop`] and [`Api`] talk to
 //! it. [`otlp::Receiver`] collects the spans that it exports, and [`Trace`] asks questions of them. [`Proxy`] stands
-//! between the shop and RabbitMQ and can be cut. Tests that change nothing for each other share one stack:
+//! between the shop and RabbitMQ and can be cut. [`Stack::start_beside`] and [`Stack::retire_older`] put one version of a
+//! service in the place of another. Tests that change nothing for each other share one stack:
 //! [`suite()`].
 //!
 //! [`kubernetes`] is the same for a shop in a cluster that the operator runs.
@@ -23,21 +24,25 @@
 //! Failures are errors that name the line of the test, the request and the answer; a stack that is dropped without
 //! [`Stack::stop`] belonged to a failed test and prints the end of each service's log.
 
+mod agreement;
 mod answer;
 mod binaries;
 mod call;
 mod client;
 pub mod kubernetes;
 mod ledger;
+mod names;
 mod order_trace;
 pub mod otlp;
 mod process;
 mod proxy;
 mod rabbitmq;
+mod replicas;
 mod stack;
 mod suite;
 mod trace;
 
+pub use agreement::stock_ledger_and_orders_agree;
 pub use answer::{Answer, Problem};
 pub use call::{Call, Events};
 pub use client::{Api, Session, Shop, order_of, unique_email, wait_until};

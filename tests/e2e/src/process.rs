@@ -57,13 +57,22 @@ impl Service {
     }
 }
 
+/// Where a process answers.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Addresses {
+    /// Its API.
+    pub(crate) listen: SocketAddr,
+    /// Its health and its metrics.
+    pub(crate) admin: SocketAddr,
+}
+
 /// How to start a service, and the child while it runs. It keeps its ports and its log over restarts.
 #[derive(Debug)]
 pub(crate) struct Process {
     service: Service,
     binary: PathBuf,
     environment: Vec<(String, String)>,
-    admin: SocketAddr,
+    addresses: Addresses,
     log: PathBuf,
     child: Mutex<Option<Child>>,
 }
@@ -72,19 +81,27 @@ impl Process {
     pub(crate) fn new(
         service: Service,
         binaries: &Path,
-        logs: &Path,
-        admin: SocketAddr,
+        log: PathBuf,
+        addresses: Addresses,
         environment: Vec<(String, String)>,
     ) -> Self {
-        let log = logs.join(format!("{}.log", service.name()));
         Self {
             service,
             binary: binaries.join(service.name()),
             environment,
-            admin,
+            addresses,
             log,
             child: Mutex::new(None),
         }
+    }
+
+    /// Another process of the same service with the same configuration, not started yet.
+    pub(crate) fn beside(&self, binaries: &Path, log: PathBuf, addresses: Addresses) -> Self {
+        Self::new(self.service, binaries, log, addresses, self.environment.clone())
+    }
+
+    pub(crate) fn addresses(&self) -> Addresses {
+        self.addresses
     }
 
     /// The service's command with its configuration and nothing else of this process's environment.
@@ -92,7 +109,9 @@ impl Process {
         let mut command = Command::new(&self.binary);
         command
             .env_clear()
-            .envs(self.environment.iter().map(|(name, value)| (name, value)));
+            .envs(self.environment.iter().map(|(name, value)| (name, value)))
+            .env("LISTEN_ADDR", self.addresses.listen.to_string())
+            .env("ADMIN_ADDR", self.addresses.admin.to_string());
         command
     }
 
@@ -115,7 +134,10 @@ impl Process {
 
     /// Waits until it says at its admin address that it is ready.
     pub(crate) async fn ready(&self) -> anyhow::Result<()> {
-        let (name, url) = (self.service.name(), format!("http://{}/readyz", self.admin));
+        let (name, url) = (
+            self.service.name(),
+            format!("http://{}/readyz", self.addresses.admin),
+        );
         let http = fixtures::http().timeout(Duration::from_secs(5)).build()?;
         let began = Instant::now();
         loop {
@@ -180,6 +202,11 @@ impl Process {
 
     pub(crate) fn is_running(&self) -> bool {
         matches!(self.exited(), Ok(None)) && self.child().is_some()
+    }
+
+    /// Where it logs to.
+    pub(crate) fn log(&self) -> &Path {
+        &self.log
     }
 
     /// The last lines that it wrote.

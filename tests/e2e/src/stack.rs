@@ -3,8 +3,9 @@
 use std::{
     collections::BTreeMap,
     net::{Ipv4Addr, SocketAddr},
-    path::Path,
+    path::{Path, PathBuf},
     process::Command,
+    sync::Arc,
     time::{Duration, Instant},
 };
 
@@ -17,8 +18,11 @@ use tokio::sync::{Semaphore, SemaphorePermit};
 use uuid::Uuid;
 
 use crate::{
-    Proxy, RabbitMq, Service, Shop, binaries, otlp,
-    process::{Process, free_port},
+    Proxy, RabbitMq, Service, Shop, binaries,
+    names::Names,
+    otlp,
+    process::{self, Process, free_port},
+    replicas::Replicas,
 };
 
 const ADMIN_EMAIL: &str = "admin@shop.example";
@@ -35,6 +39,8 @@ pub struct Builder {
     environment: Vec<(Option<Service>, String, String)>,
     rate_limits: bool,
     proxied_broker: bool,
+    binaries: Option<PathBuf>,
+    hosts_file: Option<PathBuf>,
 }
 
 impl Builder {
@@ -57,6 +63,19 @@ impl Builder {
         self
     }
 
+    /// Starts the programs of that folder rather than those of the working tree.
+    pub fn with_binaries(mut self, folder: &Path) -> Self {
+        self.binaries = Some(folder.to_owned());
+        self
+    }
+
+    /// The services call each other by names, which this file resolves for them: it stands in the place of /etc/hosts.
+    /// Needed for [`Stack::start_beside`].
+    pub fn with_hosts_file(mut self, file: &Path) -> Self {
+        self.hosts_file = Some(file.to_owned());
+        self
+    }
+
     /// Sets a variable in one service's environment.
     pub fn with_env(mut self, service: Service, name: &str, value: &str) -> Self {
         self.environment
@@ -73,7 +92,11 @@ impl Builder {
     /// Starts the six services and waits until all are ready.
     pub async fn start(&self) -> anyhow::Result<Stack> {
         let permit = ONE_AT_A_TIME.acquire().await?;
-        let binaries = tokio::task::spawn_blocking(binaries::folder).await??;
+        let binaries = match &self.binaries {
+            Some(folder) => folder.clone(),
+            None => Stack::working_tree().await?,
+        };
+        let names = self.hosts_file.as_deref().map(Names::of).transpose()?;
         let folder = tempfile::Builder::new().prefix("shop-e2e-").tempdir()?;
         let broker = Broker::create().await;
         let proxy = if self.proxied_broker {
@@ -96,8 +119,9 @@ impl Builder {
         };
         let admin_password = Uuid::now_v7().to_string();
         std::fs::write(folder.path().join("admin-password"), &admin_password)?;
-        let addresses = Addresses::choose()?;
-        let shop = Shop::new(&addresses.url(Service::Gateway), ADMIN_EMAIL, &admin_password)?;
+        let addresses = Addresses::choose(names.is_some())?;
+        let gateway = addresses.of[&Service::Gateway].listen;
+        let shop = Shop::new(&format!("http://{gateway}"), ADMIN_EMAIL, &admin_password)?;
         let processes = Service::ALL.map(|service| {
             let mut environment = backends.environment(service, &addresses, folder.path());
             environment.push((
@@ -109,23 +133,26 @@ impl Builder {
                 .iter()
                 .filter(|(of, ..)| of.is_none_or(|of| of == service));
             environment.extend(own.map(|(_, name, value)| (name.clone(), value.clone())));
-            let admin = addresses.admin[&service];
-            (
-                service,
-                Process::new(service, binaries, folder.path(), admin, environment),
-            )
+            let log = folder.path().join(format!("{}.log", service.name()));
+            let process = Process::new(service, &binaries, log, addresses.of[&service], environment);
+            (service, Replicas::of(process))
         });
         let stack = Stack {
             shop,
             processes: processes.into(),
             backends: Some((backends, broker)),
             proxy,
+            names,
             folder: Some(folder),
             stopped: false,
             _permit: permit,
         };
-        stack.processes.values().try_for_each(Process::spawn)?;
-        try_join_all(stack.processes.values().map(Process::ready)).await?;
+        for service in Service::ALL {
+            stack.process(service).spawn()?;
+            stack.announce(service, &stack.process(service))?;
+        }
+        let processes = Service::ALL.map(|service| stack.process(service));
+        try_join_all(processes.iter().map(|process| process.ready())).await?;
         Ok(stack)
     }
 }
@@ -134,9 +161,10 @@ impl Builder {
 #[derive(Debug)]
 pub struct Stack {
     shop: Shop,
-    processes: BTreeMap<Service, Process>,
+    processes: BTreeMap<Service, Replicas>,
     backends: Option<(Backends, Broker)>,
     proxy: Option<Proxy>,
+    names: Option<Names>,
     folder: Option<TempDir>,
     stopped: bool,
     _permit: SemaphorePermit<'static>,
@@ -166,38 +194,112 @@ impl Stack {
         RabbitMq::connect(broker.amqp_url()).await
     }
 
+    /// The folder of the working tree's programs, which the first call brings up to date.
+    pub async fn working_tree() -> anyhow::Result<PathBuf> {
+        Ok(tokio::task::spawn_blocking(binaries::folder).await??.to_owned())
+    }
+
+    /// The service's database, of those that have one.
+    pub fn database(&self, service: Service) -> Option<&Database> {
+        let (backends, _) = self.backends.as_ref()?;
+        match service {
+            Service::User => Some(&backends.users),
+            Service::Inventory => Some(&backends.inventory),
+            Service::Order => Some(&backends.orders),
+            Service::Gateway | Service::Producer | Service::Consumer => None,
+        }
+    }
+
+    /// The URLs of the gateways that are there: one, or two beside each other.
+    pub fn gateways(&self) -> Vec<String> {
+        let url = |gateway: &Arc<Process>| format!("http://{}", gateway.addresses().listen);
+        self.processes[&Service::Gateway].all().iter().map(url).collect()
+    }
+
+    /// Starts a second process of a service, from another folder of programs or the same, and has callers find both
+    /// when it is ready. Where it does not become ready all is as before.
+    pub async fn start_beside(&self, service: Service, binaries: &Path) -> anyhow::Result<()> {
+        let replicas = &self.processes[&service];
+        let process = replicas.beside(binaries)?;
+        process.spawn()?;
+        process
+            .ready()
+            .await
+            .with_context(|| format!("the end of its log:\n{}", process.log_tail()))?;
+        self.announce(service, &process)?;
+        replicas.add(process);
+        Ok(())
+    }
+
+    /// Ends the older of two processes of a service as Kubernetes does: its name is taken away and it gets SIGTERM at
+    /// the same moment. An unclean exit is an error.
+    pub async fn retire_older(&self, service: Service) -> anyhow::Result<()> {
+        let older = self.processes[&service].take_older()?;
+        if let Some(names) = &self.names {
+            names.remove(service, older.addresses().listen.ip())?;
+        }
+        let status = older.terminate().await?;
+        ensure!(
+            status.success(),
+            "{} ended with {status}; the end of its log:\n{}",
+            service.name(),
+            older.log_tail()
+        );
+        Ok(())
+    }
+
+    /// What each process of a service counts (Prometheus' text format), the older first.
+    pub async fn metrics(&self, service: Service) -> anyhow::Result<Vec<String>> {
+        let read = |process: Arc<Process>| async move {
+            let metrics = fixtures::get(format!("http://{}/metrics", process.addresses().admin)).await?;
+            Ok(metrics.error_for_status()?.text().await?)
+        };
+        try_join_all(self.processes[&service].all().into_iter().map(read)).await
+    }
+
+    fn process(&self, service: Service) -> Arc<Process> {
+        self.processes[&service].first()
+    }
+
+    fn announce(&self, service: Service, process: &Process) -> anyhow::Result<()> {
+        let address = process.addresses().listen.ip();
+        self.names
+            .as_ref()
+            .map_or(Ok(()), |names| names.add(service, address))
+    }
+
     /// Ends a service with SIGKILL: it can't finish anything.
     pub fn kill_9(&self, service: Service) -> anyhow::Result<()> {
-        self.processes[&service].kill()
+        self.process(service).kill()
     }
 
     /// Ends a service with SIGTERM and waits; an unclean exit is an error.
     pub async fn terminate(&self, service: Service) -> anyhow::Result<()> {
-        let status = self.processes[&service].terminate().await?;
+        let status = self.process(service).terminate().await?;
         ensure!(status.success(), "{}: {status}", service.name());
         Ok(())
     }
 
     /// Starts a service that was ended and waits until it is ready.
     pub async fn start(&self, service: Service) -> anyhow::Result<()> {
-        let process = &self.processes[&service];
+        let process = self.process(service);
         process.spawn()?;
         process.ready().await
     }
 
     /// SIGSTOP: its connections stay, nothing is answered.
     pub fn pause(&self, service: Service) -> anyhow::Result<()> {
-        self.processes[&service].signal(Signal::STOP)
+        self.process(service).signal(Signal::STOP)
     }
 
     /// SIGCONT.
     pub fn resume(&self, service: Service) -> anyhow::Result<()> {
-        self.processes[&service].signal(Signal::CONT)
+        self.process(service).signal(Signal::CONT)
     }
 
     /// The service's binary with the service's configuration, for its subcommands.
     pub fn command(&self, service: Service, arguments: &[&str]) -> Command {
-        let mut command = self.processes[&service].command();
+        let mut command = self.process(service).command();
         command.args(arguments);
         command
     }
@@ -221,17 +323,22 @@ impl Drop for Stack {
         if self.stopped {
             return;
         }
-        for process in self.processes.values() {
+        let processes: Vec<_> = self
+            .processes
+            .iter()
+            .flat_map(|(service, replicas)| replicas.all().into_iter().map(move |process| (service, process)))
+            .collect();
+        for (_, process) in &processes {
             // Ended or not, paused or not: what can't be signalled needs no signal.
             let _gone = process
                 .signal(Signal::TERM)
                 .and_then(|()| process.signal(Signal::CONT));
         }
         let began = Instant::now();
-        while self.processes.values().any(Process::is_running) && began.elapsed() < DRAIN {
+        while processes.iter().any(|(_, process)| process.is_running()) && began.elapsed() < DRAIN {
             std::thread::sleep(Duration::from_millis(50));
         }
-        for (service, process) in &self.processes {
+        for (service, process) in &processes {
             eprintln!(
                 "── the end of {}'s log ──\n{}",
                 service.name(),
@@ -260,9 +367,9 @@ struct Backends {
 impl Backends {
     fn environment(&self, service: Service, addresses: &Addresses, folder: &Path) -> Vec<(String, String)> {
         let mut environment = vec![
-            ("LISTEN_ADDR", addresses.listen[&service].to_string()),
-            ("ADMIN_ADDR", addresses.admin[&service].to_string()),
             ("RUST_BACKTRACE", "1".to_owned()),
+            // host.conf(5): all addresses of a name, not the first alone.
+            ("RESOLV_MULTI", "on".to_owned()),
         ];
         let url = |peer| (url_variable(peer), addresses.url(peer));
         environment.extend(match service {
@@ -309,22 +416,33 @@ fn url_variable(service: Service) -> &'static str {
 }
 
 struct Addresses {
-    listen: BTreeMap<Service, SocketAddr>,
-    admin: BTreeMap<Service, SocketAddr>,
+    of: BTreeMap<Service, process::Addresses>,
+    by_name: bool,
 }
 
 impl Addresses {
-    fn choose() -> anyhow::Result<Self> {
-        let free = |service| Ok((service, SocketAddr::from((Ipv4Addr::LOCALHOST, free_port()?))));
-        let choose = || Service::ALL.into_iter().map(free).collect::<anyhow::Result<_>>();
+    fn choose(by_name: bool) -> anyhow::Result<Self> {
+        let free = || Ok::<_, anyhow::Error>(SocketAddr::from((Ipv4Addr::LOCALHOST, free_port()?)));
+        let choose = |service| {
+            let (listen, admin) = (free()?, free()?);
+            Ok((service, process::Addresses { listen, admin }))
+        };
         Ok(Self {
-            listen: choose()?,
-            admin: choose()?,
+            of: Service::ALL
+                .into_iter()
+                .map(choose)
+                .collect::<anyhow::Result<_>>()?,
+            by_name,
         })
     }
 
     fn url(&self, service: Service) -> String {
-        format!("http://{}", self.listen[&service])
+        let listen = self.of[&service].listen;
+        if self.by_name {
+            format!("http://{}:{}", Names::name(service), listen.port())
+        } else {
+            format!("http://{listen}")
+        }
     }
 }
 

@@ -3,13 +3,12 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, missing_docs)]
 
 use std::{
-    collections::BTreeMap,
     sync::atomic::{AtomicUsize, Ordering},
     time::Duration,
 };
 
 use anyhow::Context as _;
-use e2e::{Api, Ledger, Service, Stack, order_of, wait_until};
+use e2e::{Api, Ledger, Service, Stack, order_of, stock_ledger_and_orders_agree, wait_until};
 use futures::{StreamExt as _, TryStreamExt as _, future::try_join_all, stream};
 use lapin::BasicProperties;
 use serde_json::Value;
@@ -199,46 +198,6 @@ async fn place_whatever_happens(customer: &Api, body: &Value, key: &str) -> anyh
         !matches!(status, 503 | 504 | 409)
     });
     answer.await?.is(201)
-}
-
-async fn stock_ledger_and_orders_agree(
-    admin: &Api,
-    products: &[Value],
-    initial: i64,
-    orders: &[Value],
-) -> anyhow::Result<()> {
-    let mut sold: BTreeMap<(&str, &str), i64> = BTreeMap::new();
-    for order in orders {
-        match order["status"].as_str() {
-            Some("confirmed") => {}
-            Some("rejected") => continue,
-            _ => anyhow::bail!("not decided: {order}"),
-        }
-        for line in order["items"].as_array().context("an order has items")? {
-            let key = (
-                line["product_id"].as_str().unwrap(),
-                order["id"].as_str().unwrap(),
-            );
-            *sold.entry(key).or_default() += line["quantity"].as_i64().unwrap();
-        }
-    }
-    for product in products {
-        let id = product["id"].as_str().unwrap();
-        let wanted: BTreeMap<String, i64> = sold
-            .iter()
-            .filter(|((product, _), _)| *product == id)
-            .map(|((_, order), units)| ((*order).to_owned(), *units))
-            .collect();
-        let (ledger, stock) = (
-            Ledger::read(admin, product).await?,
-            admin.stock_of(product).await?,
-        );
-        assert_eq!(ledger.allocated, wanted, "the ledger has what the orders say");
-        assert_eq!(ledger.sum, stock, "the stock is what the ledger says");
-        assert_eq!(stock, initial - wanted.values().sum::<i64>());
-        assert!(stock >= 0);
-    }
-    Ok(())
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -29,6 +29,9 @@ pub enum Fault {
     },
     /// Packets between the two are dropped, in both directions. Nobody is told: no reset, no refusal.
     Cut(Arrow),
+    /// The same, and connections that were open stay silent for good: what is there afterwards answers new ones only, as
+    /// after a failover.
+    Lose(Arrow),
 }
 
 /// Who calls whom.
@@ -61,6 +64,12 @@ pub const ARROWS: [Arrow; 12] = [
 ];
 
 impl Arrow {
+    /// Whether it can be lost. Not the consumer's to RabbitMQ: to the one broker there is, its messages would be in good
+    /// hands until a heartbeat fails, a minute or two later.
+    pub fn can_be_lost(&self) -> bool {
+        *self != arrow(Service::Consumer, Peer::RabbitMq)
+    }
+
     /// The loopback address at which `from` calls `to`, and nobody else calls anybody.
     pub fn address(from: Service, to: Peer) -> Ipv4Addr {
         let number = |service: Service| {
@@ -107,6 +116,7 @@ impl Fault {
         all.extend(Self::peers().map(Self::Pause));
         all.extend([false, true].map(|sessions_end| Self::ReadOnly { sessions_end }));
         all.extend(ARROWS.map(Self::Cut));
+        all.extend(ARROWS.into_iter().filter(Arrow::can_be_lost).map(Self::Lose));
         all
     }
 
@@ -118,6 +128,7 @@ impl Fault {
             Self::ReadOnly { sessions_end: false } => "read-only".to_owned(),
             Self::ReadOnly { sessions_end: true } => "read-only-sessions-end".to_owned(),
             Self::Cut(arrow) => format!("cut-{}-{}", arrow.from.name(), peer_name(arrow.to)),
+            Self::Lose(arrow) => format!("lose-{}-{}", arrow.from.name(), peer_name(arrow.to)),
         }
     }
 
@@ -126,7 +137,7 @@ impl Fault {
         match *self {
             Self::Kill(peer) | Self::Pause(peer) => Victim::Peer(peer),
             Self::ReadOnly { .. } => Victim::Peer(Peer::Postgres),
-            Self::Cut(arrow) => Victim::Arrow(arrow),
+            Self::Cut(arrow) | Self::Lose(arrow) => Victim::Arrow(arrow),
         }
     }
 }
@@ -180,6 +191,14 @@ impl<'a> World<'a> {
             Fault::Pause(peer) => self.servers.pause(peer),
             Fault::ReadOnly { sessions_end } => self.servers.read_only(sessions_end).await,
             Fault::Cut(arrow) => self.network()?.cut(Arrow::address(arrow.from, arrow.to)),
+            Fault::Lose(arrow) => {
+                self.network()?.cut(Arrow::address(arrow.from, arrow.to))?;
+                match arrow.to {
+                    // What it held, a server that takes over would not hold.
+                    Peer::Postgres => self.servers.end_sessions(Some(arrow.from)).await,
+                    _ => Ok(()),
+                }
+            }
         }
     }
 
@@ -196,6 +215,10 @@ impl<'a> World<'a> {
             Fault::Pause(peer) => self.servers.resume(peer),
             Fault::ReadOnly { .. } => self.servers.writable().await,
             Fault::Cut(arrow) => self.network()?.mend(Arrow::address(arrow.from, arrow.to)),
+            Fault::Lose(arrow) => {
+                let address = Arrow::address(arrow.from, arrow.to);
+                self.network()?.mend_for_new_connections(address)
+            }
         }
     }
 

@@ -8,7 +8,7 @@ use std::{
 };
 
 use anyhow::{Context as _, bail, ensure};
-use e2e::Peer;
+use e2e::{Peer, Service};
 use rustix::process::{Pid, Signal, kill_process};
 use sqlx::{Connection as _, PgConnection};
 use tempfile::TempDir;
@@ -78,14 +78,22 @@ impl Servers {
         self.administer("ALTER SYSTEM SET default_transaction_read_only = on", "on")
             .await?;
         if sessions_end {
-            let mut connection = PgConnection::connect(&self.urls.database_url).await?;
-            sqlx::query(
-                "SELECT pg_terminate_backend(pid) FROM pg_stat_activity
-                 WHERE backend_type = 'client backend' AND pid <> pg_backend_pid()",
-            )
-            .execute(&mut connection)
-            .await?;
+            self.end_sessions(None).await?;
         }
+        Ok(())
+    }
+
+    /// Ends the sessions of PostgreSQL that a service has, or all.
+    pub async fn end_sessions(&self, of: Option<Service>) -> anyhow::Result<()> {
+        let mut connection = PgConnection::connect(&self.urls.database_url).await?;
+        sqlx::query(
+            "SELECT pg_terminate_backend(pid) FROM pg_stat_activity
+             WHERE backend_type = 'client backend' AND pid <> pg_backend_pid()
+               AND ($1 IS NULL OR application_name = $1)",
+        )
+        .bind(of.map(|service| service.name()))
+        .execute(&mut connection)
+        .await?;
         Ok(())
     }
 

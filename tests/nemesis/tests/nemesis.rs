@@ -1,7 +1,8 @@
 //! Each chapter is a test. They run one after the other on one shop, until one fails: the next then gets a new shop.
 //!
 //! `NEMESIS_SEED` (a number; printed) says what happens and when. `NEMESIS_DURATION` (as `20m`) asks for chapters by
-//! chance, for about that long, instead of the fixed list; `NEMESIS_FAULT` for one fault by name.
+//! chance, for about that long, instead of the fixed list; `NEMESIS_FAULT` for one fault
+//! by name, or two with a plus between.
 
 use std::{
     env,
@@ -14,7 +15,7 @@ use e2e::Stack;
 use libtest_mimic::{Arguments, Completion, Failed, Trial};
 use nemesis::{
     chapter,
-    faults::{Arrow, Fault},
+    faults::{ARROWS, Arrow, Fault},
     network::Network,
     report::Report,
     schedule::{self, Chapter},
@@ -87,7 +88,7 @@ fn run() -> anyhow::Result<ExitCode> {
 fn chapters(seed: u64) -> anyhow::Result<Vec<Chapter>> {
     if let Ok(name) = env::var("NEMESIS_FAULT") {
         let names = || Fault::all().iter().map(Fault::name).collect::<Vec<_>>().join(" ");
-        let chapter = schedule::one(seed, &name).with_context(|| format!("the faults are: {}", names()))?;
+        let chapter = schedule::named(seed, &name).with_context(|| format!("the faults are: {}", names()))?;
         return Ok(vec![chapter]);
     }
     match env::var("NEMESIS_DURATION") {
@@ -105,13 +106,13 @@ impl Stage {
             runtime: Runtime::new()?,
             stack: None,
             servers: Servers::start_new()?,
-            network: Network::own()?,
+            network: Network::own(ARROWS.iter().map(|arrow| Arrow::address(arrow.from, arrow.to)))?,
             report: Report::default(),
         })
     }
 
     fn play(&mut self, chapter: &Chapter) -> Result<Completion, Failed> {
-        let cuts = |fault: &Fault| matches!(fault, Fault::Cut(_));
+        let cuts = |fault: &Fault| matches!(fault, Fault::Cut(_) | Fault::Lose(_));
         if self.network.is_none() && chapter.faults.iter().any(|planned| cuts(&planned.fault)) {
             return Ok(Completion::ignored_with(
                 "a network is cut by root, and with tests/nemesis/run",
@@ -123,7 +124,7 @@ impl Stage {
         };
         let playing = chapter::play(chapter, &stack, &self.servers, self.network.as_ref());
         let (row, result) = self.runtime.block_on(playing);
-        println!("{}", Report(vec![row.clone()]));
+        println!("\n{}", Report(vec![row.clone()]));
         self.report.0.push(row);
         match result {
             Ok(()) => {

@@ -11,7 +11,7 @@ use tokio::time::sleep;
 
 use crate::{
     faults::World,
-    load::{Cancellation, Load, Outcome},
+    load::{Load, Outcome},
     network::Network,
     reconcile::{Stored, reconcile},
     report::Row,
@@ -144,27 +144,26 @@ fn fill(row: &mut Row, outcome: &Outcome, stored: &Stored, from: Instant, healed
     row.decided = decided(outcome, stored, healed);
 }
 
-/// How long after the healing the last order was decided that was answered before it; none if one is not.
+/// How long an order waited for its decision at most, counted from the healing or from its answer, whichever came later;
+/// none if one is not decided.
 fn decided(outcome: &Outcome, stored: &Stored, healed: Instant) -> Option<Duration> {
-    let healed_at = OffsetDateTime::now_utc() - healed.elapsed();
-    let mut last = Duration::ZERO;
-    for order in &outcome.acknowledged {
+    let (now, clock) = (Instant::now(), OffsetDateTime::now_utc());
+    let mut longest = Duration::ZERO;
+    for acknowledged in &outcome.acknowledged {
+        let order = stored.get(acknowledged.order["id"].as_str()?)?;
         // When a cancelled one was decided is not told any more.
-        if order.at >= healed
-            || order
-                .cancellation
-                .is_some_and(|told| told != Cancellation::TooLate)
-        {
+        if order["status"] == "cancelled" {
             continue;
         }
-        let order = stored.get(order.order["id"].as_str()?)?;
         if order["status"] == "pending" {
             return None;
         }
-        let took = time_of(&order["updated_at"])? - healed_at;
-        last = last.max(took.try_into().unwrap_or_default());
+        let since = clock - (now - acknowledged.at.max(healed));
+        let took = time_of(&order["updated_at"])? - since;
+        // It may have been decided before.
+        longest = longest.max(took.try_into().unwrap_or_default());
     }
-    Some(last)
+    Some(longest)
 }
 
 fn time_of(text: &Value) -> Option<OffsetDateTime> {

@@ -19,7 +19,8 @@ pub struct Row {
     pub longest_gap: Duration,
     /// From the last healing until an order was answered.
     pub first_answer: Option<Duration>,
-    /// From the last healing until every order that was answered before it was decided.
+    /// How long an order waited for its decision at most, counted from the last healing or from its answer, whichever
+    /// came later.
     pub decided: Option<Duration>,
     /// Orders rejected and cancelled.
     pub rejected_and_cancelled: (usize, usize),

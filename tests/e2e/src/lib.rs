@@ -51,6 +51,6 @@ pub use order_trace::one_order_is_one_trace;
 pub use process::Service;
 pub use proxy::Proxy;
 pub use rabbitmq::RabbitMq;
-pub use stack::{Builder, Stack};
+pub use stack::{Builder, Peer, Stack};
 pub use suite::{Running, Scenario, suite};
 pub use trace::{Kind, Span, Trace};

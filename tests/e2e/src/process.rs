@@ -159,6 +159,13 @@ impl Process {
         }
     }
 
+    /// Whether it says now that it is ready.
+    pub(crate) async fn is_ready(&self) -> anyhow::Result<bool> {
+        let http = fixtures::http().timeout(Duration::from_secs(5)).build()?;
+        let answer = http.get(format!("http://{}/readyz", self.addresses.admin)).send().await;
+        Ok(answer.is_ok_and(|answer| answer.status().is_success()))
+    }
+
     pub(crate) fn signal(&self, signal: Signal) -> anyhow::Result<()> {
         // The child is not reaped while the guard is held: the pid can't be anybody else's.
         let child = self.child();
@@ -198,6 +205,14 @@ impl Process {
             );
             sleep(PAUSE).await;
         }
+    }
+
+    /// Takes note of its end, where it has ended.
+    pub(crate) fn reap(&self) -> anyhow::Result<()> {
+        if self.exited()?.is_some() {
+            self.child().take();
+        }
+        Ok(())
     }
 
     pub(crate) fn is_running(&self) -> bool {

@@ -10,7 +10,7 @@ use std::{
 };
 
 use anyhow::{Context as _, ensure};
-use fixtures::{Broker, Database};
+use fixtures::{Broker, Database, Servers};
 use futures::future::try_join_all;
 use rustix::process::Signal;
 use tempfile::TempDir;
@@ -32,10 +32,23 @@ const DRAIN: Duration = Duration::from_secs(12);
 /// One stack at a time: two shops on two cores would only slow each other down.
 static ONE_AT_A_TIME: Semaphore = Semaphore::const_new(1);
 
+/// What a service calls.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Peer {
+    /// Its database's server.
+    Postgres,
+    /// The broker.
+    RabbitMq,
+    /// Another service.
+    Service(Service),
+}
+
 /// What is special about a stack.
 #[derive(Clone, Debug, Default)]
 #[must_use = "a stack is started by start()"]
 pub struct Builder {
+    servers: Option<Servers>,
+    address_of: Option<fn(Service, Peer) -> Ipv4Addr>,
     environment: Vec<(Option<Service>, String, String)>,
     rate_limits: bool,
     proxied_broker: bool,
@@ -76,6 +89,19 @@ impl Builder {
         self
     }
 
+    /// The databases and the virtual host are made on these servers rather than on those that all tests share.
+    pub fn on(mut self, servers: Servers) -> Self {
+        self.servers = Some(servers);
+        self
+    }
+
+    /// Which address of loopback a service calls a peer at, 127.0.0.1 where nothing is said. All listen on 127.0.0.1
+    /// alone: whoever says something else has the kernel translate it.
+    pub fn with_addresses(mut self, address_of: fn(Service, Peer) -> Ipv4Addr) -> Self {
+        self.address_of = Some(address_of);
+        self
+    }
+
     /// Sets a variable in one service's environment.
     pub fn with_env(mut self, service: Service, name: &str, value: &str) -> Self {
         self.environment
@@ -98,7 +124,8 @@ impl Builder {
         };
         let names = self.hosts_file.as_deref().map(Names::of).transpose()?;
         let folder = tempfile::Builder::new().prefix("shop-e2e-").tempdir()?;
-        let broker = Broker::create().await;
+        let servers = self.servers.clone().unwrap_or_else(Servers::shared);
+        let broker = Broker::create_on(&servers).await;
         let proxy = if self.proxied_broker {
             Some(Proxy::before(authority(broker.amqp_url())?.to_owned()).await?)
         } else {
@@ -113,17 +140,18 @@ impl Builder {
                 }
                 None => broker.amqp_url().to_owned(),
             },
-            users: Database::create().await,
-            inventory: Database::create().await,
-            orders: Database::create().await,
+            users: Database::create_on(&servers).await,
+            inventory: Database::create_on(&servers).await,
+            orders: Database::create_on(&servers).await,
+            address_of: self.address_of.unwrap_or(|_, _| Ipv4Addr::LOCALHOST),
         };
         let admin_password = Uuid::now_v7().to_string();
         std::fs::write(folder.path().join("admin-password"), &admin_password)?;
         let addresses = Addresses::choose(names.is_some())?;
         let gateway = addresses.of[&Service::Gateway].listen;
         let shop = Shop::new(&format!("http://{gateway}"), ADMIN_EMAIL, &admin_password)?;
-        let processes = Service::ALL.map(|service| {
-            let mut environment = backends.environment(service, &addresses, folder.path());
+        let processes = Service::ALL.into_iter().map(|service| {
+            let mut environment = backends.environment(service, &addresses, folder.path())?;
             environment.push((
                 "RATE_LIMIT".into(),
                 if self.rate_limits { "on" } else { "off" }.into(),
@@ -135,11 +163,11 @@ impl Builder {
             environment.extend(own.map(|(_, name, value)| (name.clone(), value.clone())));
             let log = folder.path().join(format!("{}.log", service.name()));
             let process = Process::new(service, &binaries, log, addresses.of[&service], environment);
-            (service, Replicas::of(process))
+            anyhow::Ok((service, Replicas::of(process)))
         });
         let stack = Stack {
             shop,
-            processes: processes.into(),
+            processes: processes.collect::<anyhow::Result<_>>()?,
             backends: Some((backends, broker)),
             proxy,
             names,
@@ -186,6 +214,12 @@ impl Stack {
         self.proxy
             .as_ref()
             .context("the stack was built with_broker_proxy()")
+    }
+
+    /// Where order-service keeps its orders, for a look at it.
+    pub fn orders_database(&self) -> anyhow::Result<&Database> {
+        let (backends, _) = self.backends.as_ref().context("the stack runs")?;
+        Ok(&backends.orders)
     }
 
     /// A connection of the test's own to RabbitMQ, past the proxy.
@@ -280,6 +314,23 @@ impl Stack {
         Ok(())
     }
 
+    /// Starts a service that was ended, or has ended by itself, and waits for nothing.
+    pub fn spawn(&self, service: Service) -> anyhow::Result<()> {
+        let process = self.process(service);
+        process.reap()?;
+        process.spawn()
+    }
+
+    /// Whether it runs, ready or not, paused or not.
+    pub fn is_running(&self, service: Service) -> bool {
+        self.process(service).is_running()
+    }
+
+    /// Whether it runs and says that it can work.
+    pub async fn is_ready(&self, service: Service) -> anyhow::Result<bool> {
+        self.process(service).is_ready().await
+    }
+
     /// Starts a service that was ended and waits until it is ready.
     pub async fn start(&self, service: Service) -> anyhow::Result<()> {
         let process = self.process(service);
@@ -362,45 +413,53 @@ struct Backends {
     users: Database,
     inventory: Database,
     orders: Database,
+    address_of: fn(Service, Peer) -> Ipv4Addr,
 }
 
 impl Backends {
-    fn environment(&self, service: Service, addresses: &Addresses, folder: &Path) -> Vec<(String, String)> {
+    fn environment(
+        &self,
+        service: Service,
+        addresses: &Addresses,
+        folder: &Path,
+    ) -> anyhow::Result<Vec<(String, String)>> {
         let mut environment = vec![
             ("RUST_BACKTRACE", "1".to_owned()),
             // host.conf(5): all addresses of a name, not the first alone.
             ("RESOLV_MULTI", "on".to_owned()),
         ];
-        let url = |peer| (url_variable(peer), addresses.url(peer));
+        let at = |peer, url: &str| moved_to((self.address_of)(service, peer), url);
+        let url = |peer| anyhow::Ok((url_variable(peer), at(Peer::Service(peer), &addresses.url(peer))?));
+        let database =
+            |database: &Database| anyhow::Ok(("DATABASE_URL", at(Peer::Postgres, database.url())?));
+        let broker = || anyhow::Ok(("AMQP_URL", at(Peer::RabbitMq, &self.amqp_url)?));
         environment.extend(match service {
-            Service::Gateway => vec![url(Service::User), url(Service::Inventory), url(Service::Order)],
+            Service::Gateway => vec![
+                url(Service::User)?,
+                url(Service::Inventory)?,
+                url(Service::Order)?,
+            ],
             Service::User => vec![
-                ("DATABASE_URL", self.users.url().to_owned()),
+                database(&self.users)?,
                 ("ADMIN_EMAIL", ADMIN_EMAIL.to_owned()),
                 (
                     "ADMIN_PASSWORD_FILE",
                     folder.join("admin-password").display().to_string(),
                 ),
             ],
-            Service::Inventory => vec![("DATABASE_URL", self.inventory.url().to_owned())],
+            Service::Inventory => vec![database(&self.inventory)?],
             Service::Order => vec![
-                ("DATABASE_URL", self.orders.url().to_owned()),
-                url(Service::Inventory),
-                url(Service::Producer),
+                database(&self.orders)?,
+                url(Service::Inventory)?,
+                url(Service::Producer)?,
             ],
-            Service::Producer => vec![("AMQP_URL", self.amqp_url.clone())],
-            Service::Consumer => {
-                vec![
-                    ("AMQP_URL", self.amqp_url.clone()),
-                    url(Service::Inventory),
-                    url(Service::Order),
-                ]
-            }
+            Service::Producer => vec![broker()?],
+            Service::Consumer => vec![broker()?, url(Service::Inventory)?, url(Service::Order)?],
         });
-        environment
+        Ok(environment
             .into_iter()
             .map(|(name, value)| (name.to_owned(), value))
-            .collect()
+            .collect())
     }
 }
 
@@ -444,6 +503,13 @@ impl Addresses {
             format!("http://{listen}")
         }
     }
+}
+
+/// The URL with that address for its host, where it names the default one.
+fn moved_to(address: Ipv4Addr, url: &str) -> anyhow::Result<String> {
+    let authority = authority(url)?;
+    let moved = authority.replacen("127.0.0.1", &address.to_string(), 1);
+    Ok(url.replacen(authority, &moved, 1))
 }
 
 /// `host:port` of `scheme://user:password@host:port/path`.

@@ -9,6 +9,7 @@
 
 mod call;
 mod client;
+mod outlier;
 mod resolve;
 pub(crate) mod server;
 pub mod status;

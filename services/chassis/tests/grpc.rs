@@ -278,3 +278,21 @@ async fn an_address_in_use_is_named() {
         "{error}"
     );
 }
+
+#[tokio::test]
+async fn a_replica_that_hangs_is_passed_over_after_a_few_calls() {
+    let running = serve(&Waiter::default()).await;
+    let port = running.addr().port();
+    // The kernel completes the handshake; nobody ever accepts, and no packet is answered.
+    let hung = tokio::net::TcpListener::bind(("127.0.0.2", port)).await.unwrap();
+    let addresses = vec![running.addr(), hung.local_addr().unwrap()];
+    let url = format!("http://waiter:{port}").parse().unwrap();
+    let mut client = ProducerServiceClient::new(ClientChannel::fixed("waiter", url, addresses));
+    let mut late = 0;
+    for _ in 0..200 {
+        let call = asking("go", Some(Duration::from_millis(250)));
+        late += usize::from(client.publish_events(call).await.is_err());
+    }
+    assert!((1..=4).contains(&late), "{late} of 200 calls were late");
+    running.stop().await.unwrap();
+}

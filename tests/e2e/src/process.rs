@@ -162,7 +162,10 @@ impl Process {
     /// Whether it says now that it is ready.
     pub(crate) async fn is_ready(&self) -> anyhow::Result<bool> {
         let http = fixtures::http().timeout(Duration::from_secs(5)).build()?;
-        let answer = http.get(format!("http://{}/readyz", self.addresses.admin)).send().await;
+        let answer = http
+            .get(format!("http://{}/readyz", self.addresses.admin))
+            .send()
+            .await;
         Ok(answer.is_ok_and(|answer| answer.status().is_success()))
     }
 

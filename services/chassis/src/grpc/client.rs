@@ -2,6 +2,7 @@
 
 use std::{
     future::Future,
+    net::SocketAddr,
     pin::Pin,
     sync::Arc,
     task::{Context, Poll},
@@ -28,7 +29,7 @@ use crate::{
 /// A channel to all replicas of a service. Cheap to clone; hand it to a generated client.
 ///
 /// Calls go round the addresses that the name resolves to, which is looked up again every few seconds. An address that
-/// refuses is left alone for a moment. A service that can't be reached is UNAVAILABLE at once, not after a wait.
+/// refuses, or is late again and again, is passed over for a growing time while there are others. A service that can't be reached is UNAVAILABLE at once, not after a wait.
 #[derive(Clone, Debug)]
 pub struct ClientChannel {
     peer: &'static str,
@@ -52,9 +53,18 @@ impl ClientChannel {
         };
         Ok(Self {
             peer,
-            peers: Peers::watch(url.clone(), tls),
+            peers: Peers::watch(url.clone(), tls, None),
             url: Arc::new(url),
         })
+    }
+
+    /// As [`Self::new`] without TLS, for a service whose replicas are at `addresses`, sorted; `url` only names it.
+    pub fn fixed(peer: &'static str, url: GrpcUrl, addresses: Vec<SocketAddr>) -> Self {
+        Self {
+            peer,
+            peers: Peers::watch(url.clone(), None, Some(addresses)),
+            url: Arc::new(url),
+        }
     }
 }
 
@@ -95,31 +105,41 @@ async fn send(
     request: Request<Body>,
     timeout: Duration,
 ) -> Result<Response<Body>, Status> {
-    let call = async {
-        let Some(mut address) = peers.pick().await else {
-            return Err(unavailable(peer));
-        };
-        let answer = async {
-            std::future::poll_fn(|context| address.channel.poll_ready(context)).await?;
-            address.channel.call(request).await
-        };
-        answer.await.map_err(|error| {
-            if is_late(&error) {
-                return late(peer);
-            }
-            peers.rest(address.socket);
-            tracing::debug!(peer, address = %address.socket, error = &error as &dyn std::error::Error, "a call failed");
-            unavailable(peer)
-        })
+    let deadline = tokio::time::Instant::now() + timeout;
+    let Ok(address) = tokio::time::timeout_at(deadline, peers.pick()).await else {
+        return Err(late(peer));
     };
-    match tokio::time::timeout(timeout, call).await {
-        Ok(outcome) => outcome,
-        Err(_) => Err(late(peer)),
+    let Some(mut address) = address else {
+        return Err(unavailable(peer));
+    };
+    let answer = async {
+        std::future::poll_fn(|context| address.channel.poll_ready(context)).await?;
+        address.channel.call(request).await
+    };
+    match tokio::time::timeout_at(deadline, answer).await {
+        Ok(Ok(response)) => {
+            // The server's own clock may strike first.
+            if code_of(response.headers()) == Code::DeadlineExceeded {
+                peers.late(address.socket);
+            } else {
+                peers.answered(address.socket);
+            }
+            Ok(response)
+        }
+        Ok(Err(error)) if !is_late(&error) => {
+            peers.broke(address.socket);
+            tracing::debug!(peer, address = %address.socket, error = &error as &dyn std::error::Error, "a call failed");
+            Err(unavailable(peer))
+        }
+        Ok(Err(_)) | Err(_) => {
+            peers.late(address.socket);
+            Err(late(peer))
+        }
     }
 }
 
-/// Whether tonic's own clock, which it sets by the `grpc-timeout` header, has struck before ours. That says nothing of the
-/// address.
+/// Whether tonic's own clock, which it sets by the `grpc-timeout` header, has struck before ours. Once, that says
+/// nothing of the address.
 fn is_late(error: &tonic::transport::Error) -> bool {
     let mut causes = std::iter::successors(Some(error as &dyn std::error::Error), |error| error.source());
     causes.any(<dyn std::error::Error>::is::<tonic::TimeoutExpired>)

@@ -11,6 +11,7 @@
 mod call;
 mod client;
 mod method;
+mod outlier;
 mod resolve;
 pub(crate) mod server;
 pub mod status;

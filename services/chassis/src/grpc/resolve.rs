@@ -1,11 +1,10 @@
 //! All addresses of a service's name, and which is next.
 
 use std::{
-    collections::HashMap,
     io,
     net::SocketAddr,
     sync::{
-        Arc, Mutex, PoisonError, Weak,
+        Arc, Mutex, MutexGuard, PoisonError, Weak,
         atomic::{AtomicUsize, Ordering},
     },
     time::{Duration, Instant},
@@ -14,15 +13,14 @@ use std::{
 use tokio::sync::{Notify, watch};
 use tonic::transport::{Channel, ClientTlsConfig, Endpoint};
 
+use super::outlier::Outliers;
 use crate::config::GrpcUrl;
 
 const LOOK_UP_INTERVAL: Duration = Duration::from_secs(5);
 /// While there is nobody to call: a service that starts together with its peers begins to work when they do.
 const LOOK_UP_SOON: Duration = Duration::from_secs(1);
 const LOOK_UP_TIMEOUT: Duration = Duration::from_secs(2);
-const CONNECT_TIMEOUT: Duration = Duration::from_secs(2);
-/// How long an address that refused a call is passed over while there are others.
-const REST: Duration = Duration::from_secs(1);
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(1);
 
 /// One replica.
 #[derive(Clone, Debug)]
@@ -38,19 +36,26 @@ pub(super) struct Peers {
     tls: Option<ClientTlsConfig>,
     found: watch::Sender<Option<Arc<Vec<Peer>>>>,
     next: AtomicUsize,
-    resting: Mutex<HashMap<SocketAddr, Instant>>,
+    outliers: Mutex<Outliers>,
+    /// Addresses that are known without a look-up.
+    fixed: Option<Vec<SocketAddr>>,
     look_up_now: Notify,
 }
 
 impl Peers {
     /// Looks the name up now and from time to time, until the last channel is dropped.
-    pub(super) fn watch(url: GrpcUrl, tls: Option<ClientTlsConfig>) -> Arc<Self> {
+    pub(super) fn watch(
+        url: GrpcUrl,
+        tls: Option<ClientTlsConfig>,
+        fixed: Option<Vec<SocketAddr>>,
+    ) -> Arc<Self> {
         let peers = Arc::new(Self {
             url,
             tls,
             found: watch::Sender::new(None),
             next: AtomicUsize::new(0),
-            resting: Mutex::default(),
+            outliers: Mutex::default(),
+            fixed,
             look_up_now: Notify::new(),
         });
         tokio::spawn(follow(Arc::downgrade(&peers)));
@@ -67,24 +72,39 @@ impl Peers {
             return peers.first().cloned();
         }
         let now = Instant::now();
-        let resting = self.resting.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut outliers = self.outliers();
         let in_turn = || (0..peers.len()).filter_map(|step| peers.get(turn.wrapping_add(step) % peers.len()));
         in_turn()
-            .find(|peer| resting.get(&peer.socket).is_none_or(|until| *until < now))
+            .find(|peer| outliers.admits(peer.socket, now))
             .or_else(|| in_turn().next())
             .cloned()
     }
 
-    /// Lets a replica that refused rest, and looks the name up again: it may have gone.
-    pub(super) fn rest(&self, socket: SocketAddr) {
-        self.resting
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .insert(socket, Instant::now() + REST);
+    /// A replica answered: it is called in its turn again.
+    pub(super) fn answered(&self, socket: SocketAddr) {
+        self.outliers().answered(socket);
+    }
+
+    /// Lets a replica that can't be reached rest, and looks the name up again: it may have gone.
+    pub(super) fn broke(&self, socket: SocketAddr) {
+        self.outliers().broke(socket, Instant::now());
         self.look_up_now.notify_one();
     }
 
+    /// A replica did not answer before the deadline; if it goes on like that it rests.
+    pub(super) fn late(&self, socket: SocketAddr) {
+        let all = self.found.borrow().as_ref().map_or(0, |found| found.len());
+        self.outliers().late(socket, all, Instant::now());
+    }
+
+    fn outliers(&self) -> MutexGuard<'_, Outliers> {
+        self.outliers.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     async fn look_up(&self) -> io::Result<Vec<SocketAddr>> {
+        if let Some(fixed) = &self.fixed {
+            return Ok(fixed.clone());
+        }
         let addresses = tokio::net::lookup_host((self.url.host(), self.url.port()));
         let mut addresses: Vec<_> = tokio::time::timeout(LOOK_UP_TIMEOUT, addresses).await??.collect();
         // One replica may have an address of each family; it should not get twice its share, nor calls on a family
@@ -110,10 +130,7 @@ impl Peers {
                 kept.or_else(|| self.connect(*socket))
             })
             .collect();
-        self.resting
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .retain(|socket, _| addresses.contains(socket));
+        self.outliers().retain(addresses);
         self.found.send_replace(Some(Arc::new(peers)));
     }
 

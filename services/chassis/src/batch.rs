@@ -94,6 +94,13 @@ where
         if items.recv_many(&mut gathered, options.max_batch.max(1)).await == 0 {
             return;
         }
+        // Whoever is about to submit, and waits only for its turn to run, comes along. On an idle machine that is nobody.
+        tokio::task::yield_now().await;
+        while gathered.len() < options.max_batch
+            && let Ok(item) = items.try_recv()
+        {
+            gathered.push(item);
+        }
         gathered.retain(|item| !item.reply.is_closed());
         if gathered.is_empty() {
             continue;

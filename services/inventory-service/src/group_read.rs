@@ -18,7 +18,7 @@ const READ: BatchOptions = BatchOptions {
     name: "prices to read",
     max_batch: 256,
     max_queued: 4_096,
-    max_in_flight: 2,
+    max_in_flight: 1,
 };
 
 type Prices = Arc<HashMap<Uuid, NamedPrice>>;

@@ -22,13 +22,13 @@ const COMMIT: BatchOptions = BatchOptions {
     name: "orders to commit",
     max_batch: 128,
     max_queued: 4_096,
-    max_in_flight: 2,
+    max_in_flight: 1,
 };
 const LOOK_UP: BatchOptions = BatchOptions {
     name: "idempotency keys to look up",
     max_batch: 256,
     max_queued: 4_096,
-    max_in_flight: 2,
+    max_in_flight: 1,
 };
 
 /// The store, for many at a time. Cheap to clone.

@@ -125,6 +125,8 @@ impl Relay {
         let mut fresh = Fresh::default();
         let most = usize::try_from(self.batch).unwrap_or(usize::MAX);
         loop {
+            // What is about to commit goes along.
+            tokio::task::yield_now().await;
             while let Ok(appended) = committed.try_recv() {
                 appended.into_iter().for_each(|pending| fresh.push(pending));
             }

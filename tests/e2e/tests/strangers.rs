@@ -94,8 +94,15 @@ async fn a_tracestate_of_any_size_holds_up_nobody() -> anyhow::Result<()> {
         are_confirmed(&customer, &others).await?;
         are_confirmed(&stranger, &strange).await?;
     }
+    stack.stop().await
+}
 
-    // A stranger's trace is not joined, only linked to; the order is one trace all the same.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_strangers_trace_is_linked_to_and_the_order_is_one_trace_all_the_same() -> anyhow::Result<()> {
+    let receiver = receiver().await?;
+    let stack = exporting_to(&receiver).start().await?;
+    let (admin, stranger) = (stack.shop().admin().await?, stack.shop().customer().await?);
+    let product = admin.new_product("12", 10).await?;
     let order = place_as_stranger(&stranger, &product, "vendor=1".to_owned()).await?;
     let order = stranger.decided(&order).await?;
     one_order_is_one_trace(&receiver, &order).await?;

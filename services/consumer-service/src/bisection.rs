@@ -4,7 +4,7 @@
 //! and asked for again. Or it fails because of one item, and then asking again changes nothing: it is halved until the
 //! item at fault stands alone, and that one is given up. **A status doesn't tell which it is.** A message may be too
 //! large for a limit on the way, take longer than there is, or trigger a bug, and be told as UNKNOWN,
-//! DEADLINE_EXCEEDED, RESOURCE_EXHAUSTED or a lost connection. So it is found out by a **control**: what was answered
+//! `DEADLINE_EXCEEDED`, `RESOURCE_EXHAUSTED` or a lost connection. So it is found out by a **control**: what was answered
 //! last is asked again, which changes nothing since every call here may be repeated. If it is answered again, the back
 //! end works, and the failure is the items'. Where nothing has been answered since the start, the back end's own health
 //! stands in.
@@ -63,6 +63,7 @@ pub trait Traced: Clone {
     /// Its trace.
     fn trace(&self) -> Option<&TraceContext>;
     /// The same without it, for a call that is no part of that story.
+    #[must_use]
     fn untraced(self) -> Self;
 }
 

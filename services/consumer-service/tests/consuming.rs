@@ -233,11 +233,11 @@ async fn an_order_that_the_whole_call_is_refused_for_is_found_and_put_aside() {
 }
 
 /// Refuses every call that is about one of these orders, each with a status of its own.
-fn refuse(poison: Vec<(String, Status)>) -> Option<Refuse> {
-    Some(Box::new(move |ids| {
+fn refuse(poison: Vec<(String, Status)>) -> Refuse {
+    Box::new(move |ids| {
         let culprit = poison.iter().find(|(id, _)| ids.contains(id));
         culprit.map(|(_, status)| status.clone())
-    }))
+    })
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -256,7 +256,7 @@ async fn whatever_a_call_fails_of_the_order_at_fault_is_found_while_the_others_f
     let poison: Vec<_> = orders.iter().step_by(8).map(ToString::to_string).collect();
     // The seventh is not refused: it takes forever.
     peers.state().never_answered.insert(poison[6].clone());
-    peers.state().inventory_refuses = refuse(poison.iter().cloned().zip(statuses).collect());
+    peers.state().inventory_refuses = Some(refuse(poison.iter().cloned().zip(statuses).collect()));
     let mut ids = Vec::new();
     for order in &orders {
         ids.push(queue.created(*order, 1).await);
@@ -284,7 +284,7 @@ async fn whatever_a_call_fails_of_the_order_at_fault_is_found_while_the_others_f
 async fn poison_that_comes_alone_is_put_aside_in_time_for_who_waits_behind_it() {
     let (queue, peers) = (Queue::new().await, Peers::start(1000).await);
     let [poison, behind] = [Uuid::now_v7(), Uuid::now_v7()];
-    peers.state().inventory_refuses = refuse(vec![(poison.to_string(), Status::unknown("431"))]);
+    peers.state().inventory_refuses = Some(refuse(vec![(poison.to_string(), Status::unknown("431"))]));
     let id = queue.created(poison, 1).await;
     let running = start(&queue, &peers).await;
     until(|| peers.state().allocation_calls.len() >= 2).await;

@@ -12,7 +12,7 @@ use uuid::Uuid;
 use crate::order::{Order, OrderStatus, Rejection};
 
 /// The event of a new order.
-pub fn created(order: &Order, trace: TraceContext) -> Result<Event, Error> {
+pub fn created(order: &Order, trace: &TraceContext) -> Result<Event, Error> {
     let data = OrderCreated {
         order_id: order.id,
         user_id: order.user_id,
@@ -36,7 +36,7 @@ pub fn changed(
     user_id: Uuid,
     status: OrderStatus,
     rejection: Option<Rejection>,
-    trace: TraceContext,
+    trace: &TraceContext,
     now: OffsetDateTime,
 ) -> Result<Option<Event>, Error> {
     let kind = match status {

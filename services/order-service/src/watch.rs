@@ -25,7 +25,10 @@ pub struct TooMany;
 
 /// Who waits for which order. Cheap to clone.
 #[derive(Clone, Debug, Default)]
-pub struct Watchers(Arc<Mutex<HashMap<Uuid, watch::Sender<Option<Open<OrderStatus>>>>>>);
+pub struct Watchers(Arc<Mutex<Watched>>);
+
+/// By each order that is watched, the latest news of it.
+type Watched = HashMap<Uuid, watch::Sender<Option<Open<OrderStatus>>>>;
 
 /// One watcher's end.
 #[derive(Debug)]
@@ -59,9 +62,9 @@ impl Watchers {
         for (order_id, status) in changes {
             if let Some(sender) = watched.get(&order_id) {
                 sender.send_if_modified(|known| {
-                    let changed = known.as_ref() != Some(&status);
+                    let is_news = known.as_ref() != Some(&status);
                     *known = Some(status);
-                    changed
+                    is_news
                 });
             }
         }
@@ -71,7 +74,7 @@ impl Watchers {
         self.lock().keys().copied().collect()
     }
 
-    fn lock(&self) -> MutexGuard<'_, HashMap<Uuid, watch::Sender<Option<Open<OrderStatus>>>>> {
+    fn lock(&self) -> MutexGuard<'_, Watched> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

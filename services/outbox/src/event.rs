@@ -32,7 +32,7 @@ impl Event {
         kind: EventType,
         subject: Uuid,
         data: &impl Serialize,
-        trace: TraceContext,
+        trace: &TraceContext,
         occurred_at: OffsetDateTime,
     ) -> serde_json::Result<Self> {
         Ok(Self {
@@ -40,7 +40,7 @@ impl Event {
             kind: kind.as_str().to_owned(),
             subject,
             data: serde_json::to_string(data)?,
-            trace: trace::bounded(&trace),
+            trace: trace::bounded(trace),
             occurred_at,
             is_first: false,
         })

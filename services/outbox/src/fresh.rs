@@ -49,7 +49,7 @@ struct Behind {
 impl Fresh {
     /// Takes an event in, unless it is for the sweep: where something must be published before it that is not here, or
     /// where there is no room.
-    pub(crate) fn push(&mut self, pending: Pending) {
+    fn push(&mut self, pending: Pending) {
         let has_room = self.ready.len() + self.waiting < MAX_EVENTS;
         if let Some(behind) = self.behind.get_mut(&pending.event.subject) {
             if has_room && !behind.closed {
@@ -61,6 +61,13 @@ impl Fresh {
         } else if has_room && pending.follows.is_none_or(|earlier| self.done.contains(earlier)) {
             self.behind.insert(pending.event.subject, Behind::default());
             self.ready.push_back(pending);
+        }
+    }
+
+    /// Takes in all that one transaction has committed, in its order.
+    pub(crate) fn extend(&mut self, committed: Vec<Pending>) {
+        for pending in committed {
+            self.push(pending);
         }
     }
 
@@ -142,7 +149,7 @@ mod tests {
             EventType::OrderCreated,
             subject,
             &(),
-            TraceContext::default(),
+            &TraceContext::default(),
             OffsetDateTime::UNIX_EPOCH,
         );
         Pending {

@@ -184,7 +184,7 @@ mod tests {
             EventType::OrderCreated,
             Uuid::now_v7(),
             &(),
-            TraceContext::default(),
+            &TraceContext::default(),
             OffsetDateTime::UNIX_EPOCH,
         )
         .unwrap();

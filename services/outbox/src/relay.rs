@@ -128,12 +128,12 @@ impl Relay {
             // What is about to commit goes along.
             tokio::task::yield_now().await;
             while let Ok(appended) = committed.try_recv() {
-                appended.into_iter().for_each(|pending| fresh.push(pending));
+                fresh.extend(appended);
             }
             let batch = fresh.take(most, Instant::now());
             if batch.is_empty() {
                 match shutdown.run_until_cancelled(committed.recv()).await {
-                    Some(Some(appended)) => appended.into_iter().for_each(|pending| fresh.push(pending)),
+                    Some(Some(appended)) => fresh.extend(appended),
                     // Told to stop, or nobody is left who could append.
                     Some(None) | None => return,
                 }

@@ -51,6 +51,10 @@ impl Producer {
         change(&mut self.0.lock().unwrap());
     }
 
+    fn events(&self) -> Vec<proto::producer::Event> {
+        self.0.lock().unwrap().events.clone()
+    }
+
     fn subjects(&self) -> Vec<Uuid> {
         let state = self.0.lock().unwrap();
         state
@@ -177,7 +181,7 @@ fn event(subject: Uuid) -> Event {
         EventType::OrderCreated,
         subject,
         &data,
-        TraceContext::default(),
+        &TraceContext::default(),
         OffsetDateTime::now_utc(),
     )
     .unwrap()
@@ -237,12 +241,11 @@ async fn a_subjects_events_keep_their_order_whatever_way_they_go() {
         world.count("SELECT count(*) FROM outbox_events").await == 0
     })
     .await;
-    let state = world.producer.0.lock().unwrap();
+    let published = world.producer.events();
     for subject in subjects {
         // Ids are UUIDv7 in the order of their making. A repetition has an id that was there already.
         let mut seen: Vec<Uuid> = Vec::new();
-        for event in state
-            .events
+        for event in published
             .iter()
             .filter(|event| event.subject == subject.to_string())
         {
@@ -254,7 +257,6 @@ async fn a_subjects_events_keep_their_order_whatever_way_they_go() {
         assert_eq!(seen.len(), 6);
         assert!(seen.is_sorted(), "{seen:?}");
     }
-    drop(state);
     world.end().await;
 }
 

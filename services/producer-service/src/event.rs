@@ -230,7 +230,7 @@ mod tests {
             ("id", |event| event.id = "x".repeat(256)),
             ("type", |event| event.r#type = "order lost".to_owned()),
             ("type", |event| {
-                event.r#type = format!("order.{}", "x".repeat(250))
+                event.r#type = format!("order.{}", "x".repeat(250));
             }),
             ("type", |event| event.r#type.clear()),
             ("source", |event| event.source.clear()),

@@ -13,6 +13,9 @@ use tracing::{Span, field::Empty};
 
 use crate::event::ValidEvent;
 
+/// What a message counts as: its type, where it is known, and its `error.type`, where it was not published.
+type Kind = (Option<EventType>, Option<&'static str>);
+
 /// The metrics of publishing.
 #[derive(Clone, Debug)]
 pub struct Metrics {
@@ -41,12 +44,8 @@ impl Default for Metrics {
 
 impl Metrics {
     /// Notes the messages of a batch, each with its type, where it is known, and its `error.type` where it was not published.
-    pub fn batch(
-        &self,
-        messages: impl Iterator<Item = (Option<EventType>, Option<&'static str>)>,
-        elapsed: Duration,
-    ) {
-        let mut counts: Vec<((Option<EventType>, Option<&'static str>), u64)> = Vec::new();
+    pub fn batch(&self, messages: impl Iterator<Item = Kind>, elapsed: Duration) {
+        let mut counts: Vec<(Kind, u64)> = Vec::new();
         for message in messages {
             match counts.iter_mut().find(|(known, _)| *known == message) {
                 Some((_, count)) => *count += 1,

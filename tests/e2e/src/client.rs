@@ -157,6 +157,7 @@ impl Api {
     }
 
     /// The same in the same name, at another gateway's URL.
+    #[must_use]
     pub fn at(&self, gateway: &str) -> Self {
         Self {
             url: gateway.to_owned(),

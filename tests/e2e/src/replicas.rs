@@ -12,7 +12,7 @@ use crate::process::{Addresses, Process, free_port};
 
 /// Callers find replicas by one name and one port: each has an address of its own.
 const ADDRESSES: [IpAddr; 2] = [
-    IpAddr::V4(Ipv4Addr::new(127, 0, 0, 1)),
+    IpAddr::V4(Ipv4Addr::LOCALHOST),
     IpAddr::V4(Ipv4Addr::new(127, 0, 0, 2)),
 ];
 
@@ -50,8 +50,8 @@ impl Replicas {
         let mut admin = first.admin;
         admin.set_port(free_port()?);
         // order-service.log, order-service.1.log, …
-        let log = (1..)
-            .map(|n: u32| {
+        let log = (1..1_000)
+            .map(|n| {
                 self.first()
                     .log()
                     .with_extension("")

@@ -106,7 +106,7 @@ mod tests {
         let row = Row {
             chapter: "kill-postgres".to_owned(),
             acknowledged: 120,
-            longest_gap: Duration::from_millis(2_345),
+            longest_gap: Duration::from_millis(2_340),
             first_answer: None,
             decided: Some(Duration::from_secs(1)),
             ..Row::default()
@@ -128,7 +128,7 @@ mod tests {
                 "0",
                 "0",
                 "0",
-                "2.35 s",
+                "2.34 s",
                 "never",
                 "1.00 s",
                 "0/0",

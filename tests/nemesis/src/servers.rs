@@ -91,7 +91,7 @@ impl Servers {
              WHERE backend_type = 'client backend' AND pid <> pg_backend_pid()
                AND ($1 IS NULL OR application_name = $1)",
         )
-        .bind(of.map(|service| service.name()))
+        .bind(of.map(e2e::Service::name))
         .execute(&mut connection)
         .await?;
         Ok(())

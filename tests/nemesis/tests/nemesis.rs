@@ -148,6 +148,7 @@ impl Stage {
     }
 }
 
+#[allow(clippy::needless_pass_by_value, reason = "made for map_err")]
 fn failed(error: anyhow::Error) -> Failed {
     format!("{error:#}").into()
 }

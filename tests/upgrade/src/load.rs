@@ -208,7 +208,7 @@ impl<'a> Load<'a> {
     async fn one_round(&self, customer: &Customer, number: usize, n: usize) -> Option<()> {
         let mut lines = vec![(
             &self.plenty[(number + n) % self.plenty.len()],
-            1 + i64::from(n % 3 == 0),
+            1 + i64::from(n.is_multiple_of(3)),
         )];
         if n % 3 == 1 {
             lines.push((&self.plenty[(number + n + 2) % self.plenty.len()], 1));
@@ -331,18 +331,16 @@ impl<'a> Load<'a> {
             let request = call.to_string();
             let (why, last) = match call.await {
                 Ok(answer) if wanted.contains(&answer.status().as_u16()) => {
-                    let mut tally = locked(&self.tally);
-                    tally.answers += 1;
-                    tally.longest = tally.longest.max(began.elapsed());
+                    self.note_answer(began.elapsed());
                     return Some(answer);
                 }
-                Ok(answer) => match self.is_worth_another_try(&answer) {
-                    Some(why) => (why, answer.to_string()),
-                    None => {
+                Ok(answer) => {
+                    let Some(why) = self.is_worth_another_try(&answer) else {
                         self.fail(&format!("try {tries}: {answer}"));
                         return None;
-                    }
-                },
+                    };
+                    (why, answer.to_string())
+                }
                 Err(error) => ("no answer".to_owned(), format!("{request}: {error:#}")),
             };
             if began.elapsed() > PATIENCE {
@@ -350,16 +348,25 @@ impl<'a> Load<'a> {
                 self.fail(&format!("lost: {tries} tries in {seconds} s; the last: {last}"));
                 return None;
             }
-            let mut tally = locked(&self.tally);
-            *tally.tries_again.entry(why).or_default() += 1;
-            if tally.first_again.len() < FAILURES_SHOWN {
-                let step = locked(&self.step).clone();
-                tally.first_again.push(format!("while “{step}”: {last}"));
-            }
-            drop(tally);
+            self.note_another_try(why, &last);
             sleep(PAUSE_BEFORE_RETRY).await;
         }
         None
+    }
+
+    fn note_another_try(&self, why: String, last: &str) {
+        let mut tally = locked(&self.tally);
+        *tally.tries_again.entry(why).or_default() += 1;
+        if tally.first_again.len() < FAILURES_SHOWN {
+            let step = locked(&self.step).clone();
+            tally.first_again.push(format!("while “{step}”: {last}"));
+        }
+    }
+
+    fn note_answer(&self, took: Duration) {
+        let mut tally = locked(&self.tally);
+        tally.answers += 1;
+        tally.longest = tally.longest.max(took);
     }
 
     /// At the gateways in turn.

@@ -1,6 +1,6 @@
 //! The version before and today's run side by side on the same databases, broker and peers, and take each other's place in
 //! any order, while customers order. No request is lost, and no order.
-#![allow(clippy::unwrap_used, clippy::expect_used, missing_docs)]
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::large_futures, missing_docs)]
 
 use upgrade::{CALLED_FIRST, CALLERS_FIRST, Load, Rollout, Version};
 

@@ -142,7 +142,8 @@ impl Events {
             if let Some((event, rest)) = self.read.split_once("\n\n") {
                 let data = event.lines().find_map(|line| line.strip_prefix("data: "));
                 let order: Option<Value> = data.map(|data| serde_json::from_str(data).unwrap());
-                self.read = rest.to_owned();
+                let rest = rest.to_owned();
+                self.read = rest;
                 match order {
                     Some(order) => return Some(order["status"].as_str().unwrap().to_owned()),
                     None => continue,

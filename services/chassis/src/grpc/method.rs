@@ -30,7 +30,10 @@ static METHODS: LazyLock<HashSet<String>> = LazyLock::new(|| {
 fn methods(file: &prost_types::FileDescriptorProto) -> Vec<String> {
     let of_service = |service: &prost_types::ServiceDescriptorProto| {
         let service_name = format!("{}.{}", file.package(), service.name());
-        let names = service.method.iter().map(|method| method.name());
+        let names = service
+            .method
+            .iter()
+            .map(prost_types::MethodDescriptorProto::name);
         names
             .map(|method| format!("{service_name}/{method}"))
             .collect::<Vec<_>>()

@@ -53,7 +53,7 @@ async fn a_statement_costs_no_more_than_one_round_trip() {
                         .execute(&database)
                         .await
                         .map(drop)
-                        .unwrap()
+                        .unwrap();
                 }
             }
         };

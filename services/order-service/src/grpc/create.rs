@@ -152,7 +152,7 @@ impl Draft {
             self.trace,
             |_| tracing::info_span!("create order", otel.kind = "internal", shop.order.id = %id),
         );
-        let event = events::created(&order, trace).map_err(|error| internal(&error))?;
+        let event = events::created(&order, &trace).map_err(|error| internal(&error))?;
         let key = self.key.map(|key| (key, convert::order(&order).encode_to_vec()));
         Ok(NewOrder { order, event, key })
     }

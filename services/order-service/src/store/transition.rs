@@ -67,7 +67,7 @@ impl Store {
             .bind(now)
             .execute(&mut transaction)
             .await?;
-        let event = events::changed(id, owner, to, None, trace, now)?;
+        let event = events::changed(id, owner, to, None, &trace, now)?;
         self.outbox
             .append(&mut transaction, event.into_iter().collect())
             .await?;
@@ -111,7 +111,7 @@ impl Store {
                     *owner,
                     outcome.status(),
                     outcome.rejection(),
-                    trace.clone(),
+                    trace,
                     now,
                 )?);
             }

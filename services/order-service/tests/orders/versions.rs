@@ -136,8 +136,8 @@ async fn a_status_of_a_later_version_is_shown_as_it_is_and_nothing_is_decided_by
     assert_eq!(get(&world, &order.id).await.status_name, "packed");
 
     world.execute("UPDATE orders SET status = 'completed'").await;
-    let last = watched.message().await.unwrap().unwrap().order.unwrap();
-    assert_eq!(last.status(), OrderStatus::Completed);
+    let ended = watched.message().await.unwrap().unwrap().order.unwrap();
+    assert_eq!(ended.status(), OrderStatus::Completed);
     assert!(watched.message().await.unwrap().is_none());
     world.end().await;
 }

@@ -175,9 +175,12 @@ impl Builder {
             stopped: false,
             _permit: permit,
         };
+        // The names first: whoever looks for one that is not there looks again only a second later.
+        for service in Service::ALL {
+            stack.announce(service, &stack.process(service))?;
+        }
         for service in Service::ALL {
             stack.process(service).spawn()?;
-            stack.announce(service, &stack.process(service))?;
         }
         let processes = Service::ALL.map(|service| stack.process(service));
         try_join_all(processes.iter().map(|process| process.ready())).await?;

@@ -175,8 +175,16 @@ impl<'a> Load<'a> {
         )
     }
 
-    /// An error if more than one request in fifty had to be made again so far: some are refused where the machine is
-    /// busy, and a fault of the version's own meets each of its connections.
+    /// Begins to count anew what [`Self::nearly_all_answered_at_once`] looks at.
+    pub fn count_anew(&self) {
+        let mut tally = locked(&self.tally);
+        tally.answers = 0;
+        tally.tries_again.clear();
+        tally.first_again.clear();
+    }
+
+    /// An error if more than one request in fifty had to be made again since it was counted anew: some are refused where
+    /// the machine is busy, and a fault of the version's own meets each of its connections.
     pub fn nearly_all_answered_at_once(&self) -> anyhow::Result<()> {
         let tally = locked(&self.tally).clone();
         let again: usize = tally.tries_again.values().sum();

@@ -10,8 +10,8 @@ const INTERVAL: Duration = Duration::from_secs(2);
 /// So many keys a time that the transaction stays short.
 const KEYS_AT_ONCE: u32 = 1_000;
 
-/// Removes old keys, batch after batch until none is left, and looks again a little later, until shutdown. However fast
-/// keys come, the table shrinks: a batch takes a few hundredths of a second.
+/// Removes old keys, batch after batch until none is left, and looks again a little later, until shutdown: the table
+/// shrinks however fast keys came.
 pub async fn run(store: Store, retention: Duration, shutdown: CancellationToken) {
     while !shutdown.is_cancelled() {
         match store.remove_old_keys(retention, KEYS_AT_ONCE).await {

@@ -219,12 +219,6 @@ impl Stack {
             .context("the stack was built with_broker_proxy()")
     }
 
-    /// Where order-service keeps its orders, for a look at it.
-    pub fn orders_database(&self) -> anyhow::Result<&Database> {
-        let (backends, _) = self.backends.as_ref().context("the stack runs")?;
-        Ok(&backends.orders)
-    }
-
     /// A connection of the test's own to RabbitMQ, past the proxy.
     pub async fn rabbitmq(&self) -> anyhow::Result<RabbitMq> {
         let (_, broker) = self.backends.as_ref().context("the stack runs")?;

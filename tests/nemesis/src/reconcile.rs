@@ -196,8 +196,11 @@ async fn unbalanced(admin: &Api, product: &Product, stored: &Stored) -> anyhow::
 
 async fn left_on_the_way(stack: &Stack) -> anyhow::Result<Vec<String>> {
     let mut left = Vec::new();
-    let outbox: i64 = sqlx::query_scalar("SELECT count(*) FROM outbox")
-        .fetch_one(stack.orders_database()?.pool())
+    let orders = stack
+        .database(Service::Order)
+        .context("order-service has a database")?;
+    let outbox: i64 = sqlx::query_scalar("SELECT count(*) FROM outbox_events")
+        .fetch_one(orders.pool())
         .await?;
     if outbox > 0 {
         left.push(format!("{outbox} events are still in the outbox"));

@@ -20,10 +20,7 @@ pub mod store;
 pub mod watch;
 
 use chassis::{DefaultAddrs, Running, Service, StartError};
-use proto::{
-    event::ORDER_SOURCE, inventory::inventory_service_client::InventoryServiceClient,
-    order::order_service_server::OrderServiceServer,
-};
+use proto::{event::ORDER_SOURCE, order::order_service_server::OrderServiceServer};
 
 pub use config::Config;
 
@@ -55,6 +52,6 @@ pub async fn start(config: Config) -> Result<Running, StartError> {
         let store = store.clone();
         move |shutdown| housekeeping::run(store, config.idempotency_retention, shutdown)
     });
-    let orders = grpc::Orders::new(store, InventoryServiceClient::new(inventory), watchers);
+    let orders = grpc::Orders::new(store, inventory, watchers);
     Ok(service.serve_grpc(tonic::service::Routes::new(OrderServiceServer::new(orders))))
 }

@@ -228,9 +228,19 @@ pub(crate) async fn backlog(database: &Database) -> sqlx::Result<Backlog> {
     .await
 }
 
-/// Empties the partition that has been left for longest, if all of its events are published. False where there was nothing
-/// to do, or where somebody else is at it.
-pub(crate) async fn rotate(database: &Database) -> sqlx::Result<bool> {
+/// What became of the partition that has been left for longest.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Rotation {
+    /// It was empty of events, and holds no dead rows any more.
+    Emptied,
+    /// There was nothing to do: it has no rows at all, or events that are still to be published.
+    Nothing,
+    /// Somebody else had it locked: a vacuum, say.
+    Locked,
+}
+
+/// Empties the partition that has been left for longest, if all of its events are published.
+pub(crate) async fn rotate(database: &Database) -> sqlx::Result<Rotation> {
     let (slot, bytes): (i16, i64) = sqlx::query_as(
         "SELECT slot, pg_relation_size(format('outbox_events_%s', slot)::regclass)
          FROM (SELECT ((extract(epoch FROM now())::bigint / 120 + 1) % 3)::smallint AS slot) AS oldest",
@@ -238,10 +248,10 @@ pub(crate) async fn rotate(database: &Database) -> sqlx::Result<bool> {
     .fetch_one(database)
     .await?;
     let Some(statements) = ROTATIONS.get(usize::try_from(slot).unwrap_or(usize::MAX)) else {
-        return Ok(false);
+        return Ok(Rotation::Nothing);
     };
     if bytes == 0 {
-        return Ok(false);
+        return Ok(Rotation::Nothing);
     }
     let mut transaction = database.begin().await?;
     // Whoever comes meanwhile waits behind us: not for long, and for none of our own statements.
@@ -256,18 +266,18 @@ pub(crate) async fn rotate(database: &Database) -> sqlx::Result<bool> {
             .as_database_error()
             .and_then(sqlx::error::DatabaseError::code)
         {
-            Some(code) if code == "55P03" => Ok(false),
+            Some(code) if code == "55P03" => Ok(Rotation::Locked),
             _ => Err(error),
         };
     }
     let (is_empty,): (bool,) = sqlx::query_as(is_empty).fetch_one(&mut transaction).await?;
     if !is_empty {
         transaction.rollback().await?;
-        return Ok(false);
+        return Ok(Rotation::Nothing);
     }
     sqlx::query(truncate).execute(&mut transaction).await?;
     transaction.commit().await?;
-    Ok(true)
+    Ok(Rotation::Emptied)
 }
 
 /// For each partition: lock it, look whether it is empty, truncate it.

@@ -6,7 +6,7 @@ use chassis::{postgres::Database, telemetry::meter};
 use opentelemetry::metrics::Gauge;
 use tokio_util::sync::CancellationToken;
 
-use crate::store::{self, Backlog};
+use crate::store::{self, Backlog, Rotation};
 
 const INTERVAL: Duration = Duration::from_secs(2);
 /// A partition is the oldest for two minutes: with a measurement every two seconds, every fifteenth looks after it.
@@ -15,7 +15,7 @@ const ROUNDS_PER_ROTATION: u32 = 15;
 /// Runs until shutdown.
 pub(crate) async fn run(database: Database, shutdown: CancellationToken) {
     let gauges = Gauges::new();
-    let mut rounds = (0..ROUNDS_PER_ROTATION).cycle();
+    let mut rounds_left = 0;
     while shutdown
         .run_until_cancelled(tokio::time::sleep(INTERVAL))
         .await
@@ -25,11 +25,15 @@ pub(crate) async fn run(database: Database, shutdown: CancellationToken) {
             Ok(backlog) => gauges.record(backlog),
             Err(error) => tracing::warn!(%error, "the outbox can't be measured now"),
         }
-        if rounds.next() == Some(0) {
-            match store::rotate(&database).await {
-                Ok(rotated) => tracing::debug!(rotated, "the outbox's oldest partition was looked after"),
-                Err(error) => tracing::warn!(%error, "the outbox's oldest partition can't be emptied now"),
-            }
+        if rounds_left > 0 {
+            rounds_left -= 1;
+            continue;
+        }
+        match store::rotate(&database).await {
+            // Soon again: a vacuum that can't remove a row comes back every minute and holds its lock for a moment.
+            Ok(Rotation::Locked) => {}
+            Ok(Rotation::Emptied | Rotation::Nothing) => rounds_left = ROUNDS_PER_ROTATION - 1,
+            Err(error) => tracing::warn!(%error, "the outbox's oldest partition can't be emptied now"),
         }
     }
 }

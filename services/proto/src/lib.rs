@@ -8,6 +8,7 @@
 pub mod access_token;
 pub mod event;
 pub mod limits;
+pub mod multiplex;
 
 #[allow(missing_docs, unreachable_pub, clippy::all, clippy::pedantic)]
 mod generated {
@@ -20,6 +21,11 @@ mod generated {
         pub mod trace {
             pub mod v1 {
                 tonic::include_proto!("shop.trace.v1");
+            }
+        }
+        pub mod multiplex {
+            pub mod v1 {
+                tonic::include_proto!("shop.multiplex.v1");
             }
         }
         pub mod user {

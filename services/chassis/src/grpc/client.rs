@@ -58,6 +58,20 @@ impl ClientChannel {
         })
     }
 
+    /// Names whom a call's span is to.
+    pub(super) fn describe(&self, span: &tracing::Span) {
+        span.record("server.address", self.url.host());
+        span.record("server.port", self.url.port());
+    }
+
+    pub(super) fn peer(&self) -> &'static str {
+        self.peer
+    }
+
+    pub(super) fn peers(&self) -> &Arc<Peers> {
+        &self.peers
+    }
+
     /// As [`Self::new`] without TLS, for a service whose replicas are at `addresses`, sorted; `url` only names it.
     pub fn fixed(peer: &'static str, url: GrpcUrl, addresses: Vec<SocketAddr>) -> Self {
         Self {
@@ -79,8 +93,7 @@ impl Service<Request<Body>> for ClientChannel {
 
     fn call(&mut self, mut request: Request<Body>) -> Self::Future {
         let record = CallRecord::begin(Side::Client, request.uri().path());
-        record.span.record("server.address", self.url.host());
-        record.span.record("server.port", self.url.port());
+        self.describe(&record.span);
         let wanted = read_timeout(request.headers()).unwrap_or(DEFAULT_DEADLINE);
         let timeout = time_left(wanted);
         write_timeout(request.headers_mut(), timeout);
@@ -145,11 +158,11 @@ fn is_late(error: &tonic::transport::Error) -> bool {
     causes.any(<dyn std::error::Error>::is::<tonic::TimeoutExpired>)
 }
 
-fn late(peer: &str) -> Status {
+pub(super) fn late(peer: &str) -> Status {
     Status::new(Code::DeadlineExceeded, format!("{peer} did not answer in time"))
 }
 
-fn unavailable(peer: &str) -> Status {
+pub(super) fn unavailable(peer: &str) -> Status {
     with_reason(
         Code::Unavailable,
         "PEER_UNAVAILABLE",

@@ -6,11 +6,13 @@
 //! - **Errors** are statuses with `google.rpc` details ([`status`]).
 //! - **Balancing.** A client goes round all addresses of a name ([`ClientChannel`]).
 //! - **Streams** end with UNAVAILABLE when their server stops; who follows one asks again.
+//! - **Many calls at a time** share a stream to each replica where that matters ([`multiplex`]).
 //! - **Retries** are for the caller to ask for, on calls that may be repeated ([`retry()`]).
 
 mod call;
 mod client;
 mod method;
+pub mod multiplex;
 mod outlier;
 mod resolve;
 pub(crate) mod server;

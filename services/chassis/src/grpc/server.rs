@@ -33,7 +33,7 @@ use super::{
 use crate::{health::Health, telemetry::trace, tls::Tls};
 
 /// No caller may ask for longer than this.
-const LONGEST_DEADLINE: Duration = Duration::from_secs(30);
+pub(super) const LONGEST_DEADLINE: Duration = Duration::from_secs(30);
 const MAX_CONCURRENT_STREAMS: u32 = 1024;
 const HEALTH_INTERVAL: Duration = Duration::from_secs(2);
 
@@ -61,7 +61,12 @@ pub(crate) async fn serve(
         .http2_keepalive_timeout(Some(Duration::from_secs(10)))
         .max_concurrent_streams(MAX_CONCURRENT_STREAMS)
         .layer(EndStreams::at(shutdown.clone()))
-        .layer(AnswerLayer { tasks })
+        .layer(AnswerLayer {
+            serving: Serving {
+                tasks,
+                shutdown: shutdown.clone(),
+            },
+        })
         .add_routes(routes)
         .add_service(health_service)
         .add_service(reflection)
@@ -94,9 +99,31 @@ async fn report_health(
     }
 }
 
+/// The server that a call is answered by.
+#[derive(Clone, Debug)]
+pub(super) struct Serving {
+    /// What it waits for before it ends.
+    pub(super) tasks: TaskTracker,
+    pub(super) shutdown: CancellationToken,
+}
+
+tokio::task_local! {
+    static SERVING: Serving;
+}
+
+impl Serving {
+    /// Of the call that is being answered. Outside of any, one that nobody stops or waits for.
+    pub(super) fn current() -> Self {
+        SERVING.try_with(Clone::clone).unwrap_or_else(|_| Self {
+            tasks: TaskTracker::new(),
+            shutdown: CancellationToken::new(),
+        })
+    }
+}
+
 #[derive(Clone)]
 struct AnswerLayer {
-    tasks: TaskTracker,
+    serving: Serving,
 }
 
 impl<S> Layer<S> for AnswerLayer {
@@ -105,7 +132,7 @@ impl<S> Layer<S> for AnswerLayer {
     fn layer(&self, inner: S) -> Answer<S> {
         Answer {
             inner,
-            tasks: self.tasks.clone(),
+            serving: self.serving.clone(),
         }
     }
 }
@@ -114,7 +141,7 @@ impl<S> Layer<S> for AnswerLayer {
 #[derive(Clone)]
 struct Answer<S> {
     inner: S,
-    tasks: TaskTracker,
+    serving: Serving,
 }
 
 impl<S> Service<Request<Body>> for Answer<S>
@@ -141,10 +168,11 @@ where
             .unwrap_or(DEFAULT_DEADLINE)
             .min(LONGEST_DEADLINE);
         let deadline = Instant::now() + timeout;
-        let answer = DEADLINE
-            .scope(deadline, self.inner.call(request))
+        let answer = DEADLINE.scope(deadline, self.inner.call(request));
+        let answer = SERVING
+            .scope(self.serving.clone(), answer)
             .instrument(record.span.clone());
-        let answer = self.tasks.spawn(answer);
+        let answer = self.serving.tasks.spawn(answer);
         Box::pin(async move {
             let response = match timeout_at(deadline.into(), answer).await {
                 Ok(Ok(response)) => response.unwrap_or_else(|never| match never {}),

@@ -18,6 +18,10 @@ use tower::{Layer, Service};
 
 use super::status::with_reason;
 
+/// In an answer's extensions: its stream ends by itself when the server stops.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct EndsItself;
+
 /// Ends the streams of the services that it is put around.
 #[derive(Clone, Debug)]
 pub(super) struct EndStreams {
@@ -65,13 +69,17 @@ where
     fn call(&mut self, request: Request<Body>) -> Self::Future {
         let (answer, shutdown) = (self.inner.call(request), self.shutdown.clone());
         Box::pin(async move {
+            let answer = answer.await?;
+            if answer.extensions().get::<EndsItself>().is_some() {
+                return Ok(answer);
+            }
             let until_shutdown = |inner| {
                 Body::new(UntilShutdown {
                     inner,
                     stopping: Stopping::Unasked(shutdown),
                 })
             };
-            Ok(answer.await?.map(until_shutdown))
+            Ok(answer.map(until_shutdown))
         })
     }
 }

@@ -145,6 +145,14 @@ impl InventoryService for Peers {
     async fn get_products(&self, _: Request<GetProductsRequest>) -> Answer<GetProductsResponse> {
         Err(Status::unimplemented("not asked for"))
     }
+    type QuotePricesStream = tokio_stream::Empty<Result<QuotePricesResponse, Status>>;
+
+    async fn quote_prices(
+        &self,
+        _: Request<Streaming<QuotePricesRequest>>,
+    ) -> Answer<Self::QuotePricesStream> {
+        Err(Status::unimplemented("not asked for"))
+    }
     async fn get_prices(&self, _: Request<GetPricesRequest>) -> Answer<GetPricesResponse> {
         Err(Status::unimplemented("not asked for"))
     }
@@ -249,6 +257,14 @@ impl OrderService for Peers {
 
     type WatchOrderStream = tokio_stream::Empty<Result<WatchOrderResponse, Status>>;
 
+    type PlaceOrdersStream = tokio_stream::Empty<Result<PlaceOrdersResponse, Status>>;
+
+    async fn place_orders(
+        &self,
+        _: Request<Streaming<PlaceOrdersRequest>>,
+    ) -> Answer<Self::PlaceOrdersStream> {
+        Err(Status::unimplemented("not asked for"))
+    }
     async fn create_orders(&self, _: Request<CreateOrdersRequest>) -> Answer<CreateOrdersResponse> {
         Err(Status::unimplemented("not asked for"))
     }

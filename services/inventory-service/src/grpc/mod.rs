@@ -6,18 +6,24 @@ mod products;
 mod stock;
 
 use chassis::{
-    grpc::status::{FieldViolations, with_reason, with_reason_and},
+    grpc::{
+        multiplex,
+        status::{FieldViolations, with_reason, with_reason_and},
+    },
     postgres,
 };
-use proto::inventory::{
-    AdjustStockRequest, AdjustStockResponse, AllocateStockRequest, AllocateStockResponse,
-    CreateProductRequest, CreateProductResponse, DeleteProductRequest, DeleteProductResponse,
-    GetPricesRequest, GetPricesResponse, GetProductsRequest, GetProductsResponse, ListProductsRequest,
-    ListProductsResponse, ListStockMovementsRequest, ListStockMovementsResponse, ReleaseStockRequest,
-    ReleaseStockResponse, UpdateProductRequest, UpdateProductResponse,
-    inventory_service_server::InventoryService,
+use proto::{
+    inventory::{
+        AdjustStockRequest, AdjustStockResponse, AllocateStockRequest, AllocateStockResponse,
+        CreateProductRequest, CreateProductResponse, DeleteProductRequest, DeleteProductResponse,
+        GetPricesRequest, GetPricesResponse, GetProductsRequest, GetProductsResponse, ListProductsRequest,
+        ListProductsResponse, ListStockMovementsRequest, ListStockMovementsResponse, QuotePricesRequest,
+        ReleaseStockRequest, ReleaseStockResponse, UpdateProductRequest, UpdateProductResponse,
+        inventory_service_server::InventoryService,
+    },
+    multiplex::QuotePrices,
 };
-use tonic::{Code, Request, Response, Status};
+use tonic::{Code, Request, Response, Status, Streaming};
 
 use crate::{
     group_read::GroupRead,
@@ -65,6 +71,19 @@ impl InventoryService for Inventory {
         request: Request<GetPricesRequest>,
     ) -> Result<Response<GetPricesResponse>, Status> {
         self.prices(request.into_inner()).await.map(Response::new)
+    }
+
+    type QuotePricesStream = multiplex::Answers<QuotePrices>;
+
+    async fn quote_prices(
+        &self,
+        requests: Request<Streaming<QuotePricesRequest>>,
+    ) -> Result<Response<Self::QuotePricesStream>, Status> {
+        let inventory = self.clone();
+        Ok(multiplex::serve(requests.into_inner(), move |wanted| {
+            let inventory = inventory.clone();
+            async move { inventory.prices(wanted).await }
+        }))
     }
 
     async fn list_products(

@@ -37,7 +37,7 @@ struct Draft {
 }
 
 /// What is left of the bytes that an answer may have.
-struct Room(AtomicUsize);
+pub(super) struct Room(AtomicUsize);
 
 impl Orders {
     /// One result per request, in order.
@@ -55,7 +55,12 @@ impl Orders {
             .collect()
     }
 
-    async fn create(&self, request: contract::NewOrder, room: &Room) -> Result<CreatedOrder, Status> {
+    /// Creates one order; its answer takes of that room.
+    pub(super) async fn create(
+        &self,
+        request: contract::NewOrder,
+        room: &Room,
+    ) -> Result<CreatedOrder, Status> {
         let draft = Draft::parse(request)?;
         // Before anything else is asked of anybody: a product that is gone by now, or an inventory-service that is down,
         // does not change what was answered.
@@ -95,14 +100,14 @@ impl Orders {
                 .map(|line| line.product_id.to_string())
                 .collect(),
         };
-        let prices = self
-            .inventory
-            .clone()
-            .get_prices(request)
-            .await?
-            .into_inner()
-            .prices;
-        let offers = prices.into_iter().map(|offered| {
+        let answer = match self.prices.call(request.clone()).await {
+            // A replica of the version before.
+            Err(status) if status.code() == Code::Unimplemented => {
+                self.inventory.clone().get_prices(request).await?.into_inner()
+            }
+            answer => answer?,
+        };
+        let offers = answer.prices.into_iter().map(|offered| {
             let price = offered.price.unwrap_or_default();
             let offer = Offer {
                 name: offered.name,
@@ -160,7 +165,7 @@ impl Draft {
 
 impl Room {
     /// With some to spare for what stands around the orders.
-    fn of_an_answer() -> Self {
+    pub(super) fn of_an_answer() -> Self {
         Self(AtomicUsize::new(MAX_MESSAGE_SIZE / 8 * 7))
     }
 

@@ -9,6 +9,7 @@ use std::collections::{HashMap, HashSet};
 use chassis::{
     grpc::{
         ClientChannel,
+        multiplex::{self, Multiplexer},
         status::{self, parse_uuid, with_reason},
     },
     open_enum::Open,
@@ -19,18 +20,20 @@ use chassis::{
 use opentelemetry::{KeyValue, metrics::Counter};
 use proto::{
     inventory::inventory_service_client::InventoryServiceClient,
+    multiplex::{PlaceOrders, QuotePrices},
     order::{
         ActorRole, CreateOrdersRequest, CreateOrdersResponse, GetOrderRequest, GetOrderResponse,
-        ListOrdersRequest, ListOrdersResponse, OrderOutcome, RecordOutcomeResult, RecordOutcomesRequest,
-        RecordOutcomesResponse, UpdateOrderStatusRequest, UpdateOrderStatusResponse, WatchOrderRequest,
-        order_service_server::OrderService, record_outcome_result,
+        ListOrdersRequest, ListOrdersResponse, OrderOutcome, PlaceOrdersRequest, RecordOutcomeResult,
+        RecordOutcomesRequest, RecordOutcomesResponse, UpdateOrderStatusRequest, UpdateOrderStatusResponse,
+        WatchOrderRequest, order_service_server::OrderService, record_outcome_result,
     },
     trace::TraceContext,
 };
-use tonic::{Code, Request, Response, Status};
+use tonic::{Code, Request, Response, Status, Streaming};
 use tracing::Span;
 use uuid::Uuid;
 
+use self::create::Room;
 use crate::{
     group_commit::GroupCommit,
     order::{Actor, Order, OrderStatus, Outcome, TransitionError, check_actor},
@@ -48,6 +51,7 @@ pub const MAX_OUTCOMES: usize = 1_000;
 pub struct Orders {
     store: Store,
     group_commit: GroupCommit,
+    prices: Multiplexer<QuotePrices>,
     inventory: InventoryServiceClient<ClientChannel>,
     watchers: Watchers,
     created: Counter<u64>,
@@ -56,11 +60,12 @@ pub struct Orders {
 
 impl Orders {
     /// Reads prices from `inventory`, and tells `watchers` of every change.
-    pub fn new(store: Store, inventory: InventoryServiceClient<ClientChannel>, watchers: Watchers) -> Self {
+    pub fn new(store: Store, inventory: ClientChannel, watchers: Watchers) -> Self {
         Self {
             group_commit: GroupCommit::new(store.clone()),
             store,
-            inventory,
+            prices: Multiplexer::new(inventory.clone()),
+            inventory: InventoryServiceClient::new(inventory),
             watchers,
             created: meter()
                 .u64_counter("shop.orders.created")
@@ -99,6 +104,19 @@ impl OrderService for Orders {
         }
         let results = self.create_each(orders).await;
         Ok(Response::new(CreateOrdersResponse { results }))
+    }
+
+    type PlaceOrdersStream = multiplex::Answers<PlaceOrders>;
+
+    async fn place_orders(
+        &self,
+        requests: Request<Streaming<PlaceOrdersRequest>>,
+    ) -> Result<Response<Self::PlaceOrdersStream>, Status> {
+        let orders = self.clone();
+        Ok(multiplex::serve(requests.into_inner(), move |order| {
+            let orders = orders.clone();
+            async move { orders.create(order, &Room::of_an_answer()).await }
+        }))
     }
 
     async fn get_order(

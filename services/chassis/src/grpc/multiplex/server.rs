@@ -1,0 +1,154 @@
+//! The answering side.
+
+use std::{
+    future::Future,
+    panic::AssertUnwindSafe,
+    pin::Pin,
+    sync::Arc,
+    task::{Context, Poll},
+    time::{Duration, Instant},
+};
+
+use futures::{FutureExt as _, Stream};
+use prost::Message as _;
+use proto::multiplex::{Call, Method, Reply};
+use tokio::sync::{Semaphore, mpsc};
+use tonic::{Code, Response, Status, Streaming};
+use tracing::Instrument as _;
+
+use super::{
+    super::{
+        MAX_MESSAGE_SIZE,
+        call::{CallRecord, DEADLINE, Side},
+        server::{LONGEST_DEADLINE, Serving},
+        status,
+        streams::EndsItself,
+    },
+    MOST_CALLS,
+};
+use crate::telemetry::trace;
+
+/// How long a server that stops waits for a caller to close its side. Callers do that at once.
+const CLOSING: Duration = Duration::from_secs(2);
+
+/// The stream of answers.
+#[derive(Debug)]
+pub struct Answers<M: Method>(mpsc::Receiver<M::Response>);
+
+impl<M: Method> Stream for Answers<M> {
+    type Item = Result<M::Response, Status>;
+
+    fn poll_next(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Self::Item>> {
+        self.0.poll_recv(context).map(|response| response.map(Ok))
+    }
+}
+
+/// Answers each of the calls by `answer`, in a task of its own. Must be called by a handler of a gRPC server of
+/// [`Service`](crate::Service).
+pub fn serve<M, F, Fut>(requests: Streaming<M::Request>, answer: F) -> Response<Answers<M>>
+where
+    M: Method,
+    F: Fn(M::Question) -> Fut + Send + Sync + 'static,
+    Fut: Future<Output = Result<M::Answer, Status>> + Send + 'static,
+{
+    let serving = Serving::current();
+    // Each call that is under way has room for its answer, and one is left to say that the server stops.
+    let (responses, answers) = mpsc::channel(MOST_CALLS + 1);
+    let tasks = serving.tasks.clone();
+    tasks.spawn(read::<M, F, Fut>(requests, answer, responses, serving).instrument(tracing::Span::none()));
+    let mut response = Response::new(Answers(answers));
+    response.extensions_mut().insert(EndsItself);
+    response
+}
+
+async fn read<M, F, Fut>(
+    mut requests: Streaming<M::Request>,
+    answer: F,
+    responses: mpsc::Sender<M::Response>,
+    serving: Serving,
+) where
+    M: Method,
+    F: Fn(M::Question) -> Fut + Send + Sync + 'static,
+    Fut: Future<Output = Result<M::Answer, Status>> + Send + 'static,
+{
+    let (room, answer) = (Arc::new(Semaphore::new(MOST_CALLS)), Arc::new(answer));
+    let mut closed_by = None;
+    loop {
+        let request = tokio::select! {
+            request = requests.message() => request,
+            () = serving.shutdown.cancelled(), if closed_by.is_none() => {
+                closed_by = Some(tokio::time::Instant::now() + CLOSING);
+                // A caller that is gone needs no word of it.
+                drop(responses.send(M::Response::from((Reply::default(), None))).await);
+                continue;
+            }
+            () = tokio::time::sleep_until(closed_by.unwrap_or_else(tokio::time::Instant::now)), if closed_by.is_some() => return,
+        };
+        let (call, question) = match request {
+            Ok(Some(request)) => request.into(),
+            // The caller closed its side, or is gone: what it had begun goes on.
+            Ok(None) => return,
+            Err(status) => {
+                tracing::debug!(method = M::PATH, %status, "a stream of calls broke");
+                return;
+            }
+        };
+        let Ok(place) = Arc::clone(&room).try_acquire_owned() else {
+            let refused =
+                status::with_reason(Code::ResourceExhausted, "BUSY", "too many calls are under way");
+            drop(responses.send(reply::<M>(call.id, Err(refused))).await);
+            continue;
+        };
+        let (responses, answer) = (responses.clone(), Arc::clone(&answer));
+        serving.tasks.spawn(async move {
+            let outcome = answer_one::<M, F, Fut>(&call, question, &*answer).await;
+            drop(responses.send(reply::<M>(call.id, outcome)).await);
+            drop(place);
+        });
+    }
+}
+
+/// Answers in the call's span and within its time, and with an error where that panics.
+async fn answer_one<M, F, Fut>(call: &Call, question: M::Question, answer: &F) -> Result<M::Answer, Status>
+where
+    M: Method,
+    F: Fn(M::Question) -> Fut,
+    Fut: Future<Output = Result<M::Answer, Status>>,
+{
+    let record = CallRecord::begin(Side::Server, M::PATH);
+    if let Some(parent) = &call.trace {
+        trace::set_parent(&record.span, parent);
+    }
+    let time = Duration::from_millis(call.timeout_millis.into()).min(LONGEST_DEADLINE);
+    // The caller has a clock of its own: what comes too late is answered all the same, and was bounded by this deadline.
+    let answered = DEADLINE.scope(Instant::now() + time, async { answer(question).await });
+    let outcome = AssertUnwindSafe(answered)
+        .catch_unwind()
+        .instrument(record.span.clone())
+        .await
+        .unwrap_or_else(|_| Err(Status::internal("internal error")));
+    record.end(outcome.as_ref().map_or_else(Status::code, |_| Code::Ok));
+    outcome
+}
+
+/// An answer that is too large would end the stream with everybody else's.
+fn reply<M: Method>(id: u64, outcome: Result<M::Answer, Status>) -> M::Response {
+    let response = match outcome {
+        Ok(answer) => M::Response::from((Reply { id, refused: None }, Some(answer))),
+        Err(refused) => refusal::<M>(id, &refused),
+    };
+    if response.encoded_len() > MAX_MESSAGE_SIZE {
+        tracing::error!(
+            method = M::PATH,
+            bytes = response.encoded_len(),
+            "an answer is too large"
+        );
+        return refusal::<M>(id, &Status::internal("the answer is too large"));
+    }
+    response
+}
+
+fn refusal<M: Method>(id: u64, status: &Status) -> M::Response {
+    let refused = Some(status::to_pb(status));
+    M::Response::from((Reply { id, refused }, None))
+}

@@ -36,7 +36,7 @@ use crate::{
     config::{ConfigError, PostgresArgs},
     health::ReadinessFlag,
 };
-use options::{base_options, follow_url, with_time_limits};
+use options::{base_options, follow_url, for_sessions};
 use session::{bounded, open};
 use watch::{Watch, Watcher};
 
@@ -90,7 +90,7 @@ pub(crate) async fn connect(
     let answering = wait_for_database(service, args, flag).await?;
     migrate(&answering, migrators).await?;
     flag.ready();
-    let options = tokio::sync::watch::Sender::new(with_time_limits(answering));
+    let options = tokio::sync::watch::Sender::new(for_sessions(answering));
     let watch = Watch::new();
     let database = Database::new(options.subscribe(), watch.clone(), args.database_max_connections)
         .map_err(PostgresError::Pool)?;

@@ -20,11 +20,21 @@ pub(super) fn base_options(service: &str, url: &SecretString) -> Result<PgConnec
     Ok(options.application_name(service))
 }
 
-/// What the server bounds by itself, for the time when we can't tell it any more: it must not keep the locks of a
-/// transaction whose client was cut off.
-pub(super) fn with_time_limits(options: PgConnectOptions) -> PgConnectOptions {
+/// What holds for every session.
+///
+/// Time is bounded by the server too, for when we can't tell it any more: it must not keep the locks of a transaction
+/// whose client was cut off.
+///
+/// A session keeps the plan of a statement. One that it made while a table was empty would read all of it from then on,
+/// however large it grows, until somebody vacuums or analyzes it; of a table that is filled and emptied all the time
+/// that is most of the time. Every statement of ours that grows has its index: so a table is read as a whole only where
+/// there is no other way.
+pub(super) fn for_sessions(options: PgConnectOptions) -> PgConnectOptions {
     let milliseconds = STATEMENT_TIMEOUT.as_millis().to_string();
     options.options([
+        ("enable_seqscan", "off"),
+        // Forbidden plans look costly to it, and no statement of ours is worth compiling.
+        ("jit", "off"),
         ("statement_timeout", milliseconds.as_str()),
         ("idle_in_transaction_session_timeout", "5000"),
         ("tcp_keepalives_idle", "5"),
@@ -63,7 +73,7 @@ pub(super) async fn follow_url(
         }
         match base_options(service, &now) {
             Ok(changed) => {
-                options.send_replace(with_time_limits(changed));
+                options.send_replace(for_sessions(changed));
                 tracing::info!("new database sessions use the changed URL");
             }
             Err(error) => {

@@ -4,6 +4,7 @@
 
 mod failover;
 mod giving_up;
+mod plans;
 #[path = "../relay/mod.rs"]
 mod relay;
 mod server;

@@ -214,7 +214,7 @@ fn outcome(answer: StockAllocationResult) -> Result<Option<order_outcome::Outcom
     }
 }
 
-/// A reason that this version doesn't know is passed on as its number, which is the same in both contracts.
+/// A reason that this version doesn't know is passed on as it came: numbers and names are the same in both contracts.
 fn rejected(rejection: StockRejection) -> Rejection {
     let reason = match StockRejectionReason::try_from(rejection.reason) {
         Ok(StockRejectionReason::InsufficientStock) => RejectionReason::InsufficientStock.into(),
@@ -225,7 +225,7 @@ fn rejected(rejection: StockRejection) -> Rejection {
     Rejection {
         reason,
         product_id: rejection.product_id,
-        ..Rejection::default()
+        reason_name: rejection.reason_name,
     }
 }
 
@@ -308,12 +308,18 @@ mod tests {
 
     #[test]
     fn a_newer_versions_reason_is_passed_on_as_it_came() {
-        for reason in [0, 1, 2, 3, 77] {
-            let rejection = StockRejection {
+        for (reason, name) in [
+            (0, "address_unknown"),
+            (1, "insufficient_stock"),
+            (2, ""),
+            (77, ""),
+        ] {
+            let rejection = rejected(StockRejection {
                 reason,
                 product_id: "p".to_owned(),
-            };
-            assert_eq!(rejected(rejection).reason, reason);
+                reason_name: name.to_owned(),
+            });
+            assert_eq!((rejection.reason, rejection.reason_name.as_str()), (reason, name));
         }
     }
 
@@ -331,6 +337,7 @@ mod tests {
         let rejection = StockRejection {
             reason: StockRejectionReason::InsufficientStock.into(),
             product_id: product_id.clone(),
+            ..StockRejection::default()
         };
         plan.allocated(vec![
             answer(stock_allocation_result::Outcome::Allocated(Allocated {})),

@@ -6,6 +6,7 @@
 
 use std::collections::{BTreeMap, HashMap};
 
+use chassis::open_enum::{Open, Spelled};
 use uuid::Uuid;
 
 /// The most units of a product in one line.
@@ -71,7 +72,7 @@ impl Order {
 }
 
 /// What was decided about an order.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Decision {
     /// All of its lines are taken.
     Allocated,
@@ -79,13 +80,16 @@ pub enum Decision {
     Rejected(Rejection),
     /// What it had taken is given back, or it was released before it came.
     Released,
+    /// What only a later version knows, by the status that it wrote. What follows is for that version to say: nothing is
+    /// taken or given back.
+    Newer(Box<str>),
 }
 
 /// Why an order got nothing: the first product at fault, in the order of the lines.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Rejection {
-    /// What is wrong with it.
-    pub reason: RejectionReason,
+    /// What is wrong with it. It may be a later version's reason: nothing is decided by it.
+    pub reason: Open<RejectionReason>,
     /// The product at fault.
     pub product_id: Uuid,
 }
@@ -97,6 +101,21 @@ pub enum RejectionReason {
     InsufficientStock,
     /// It is unknown or deleted.
     ProductNotFound,
+}
+
+impl Spelled for RejectionReason {
+    fn parse(text: &str) -> Option<Self> {
+        [Self::InsufficientStock, Self::ProductNotFound]
+            .into_iter()
+            .find(|reason| reason.as_str() == text)
+    }
+
+    fn as_str(self) -> &'static str {
+        match self {
+            Self::InsufficientStock => "insufficient_stock",
+            Self::ProductNotFound => "product_not_found",
+        }
+    }
 }
 
 /// One line of the ledger: an order takes units of a product or gives them back.
@@ -150,7 +169,7 @@ pub(crate) fn plan_allocation(
     let mut plan = Plan::default();
     for order in orders {
         let earlier = known.get(&order.id).or_else(|| plan.decided.get(&order.id));
-        let decision = earlier.copied().unwrap_or_else(|| {
+        let decision = earlier.cloned().unwrap_or_else(|| {
             let decision = decide(order, &available);
             if decision == Decision::Allocated {
                 for line in &order.lines {
@@ -164,7 +183,7 @@ pub(crate) fn plan_allocation(
                     });
                 }
             }
-            plan.decided.insert(order.id, decision);
+            plan.decided.insert(order.id, decision.clone());
             decision
         });
         plan.answers.push(decision);
@@ -178,11 +197,11 @@ fn decide(order: &Order, available: &HashMap<Uuid, i64>) -> Decision {
         .iter()
         .find_map(|line| match available.get(&line.product_id) {
             None => Some(Rejection {
-                reason: RejectionReason::ProductNotFound,
+                reason: RejectionReason::ProductNotFound.into(),
                 product_id: line.product_id,
             }),
             Some(units) if *units < line.quantity => Some(Rejection {
-                reason: RejectionReason::InsufficientStock,
+                reason: RejectionReason::InsufficientStock.into(),
                 product_id: line.product_id,
             }),
             Some(_) => None,
@@ -191,7 +210,8 @@ fn decide(order: &Order, available: &HashMap<Uuid, i64>) -> Decision {
 }
 
 /// Gives back what orders had taken. `taken` holds the lines of each order that is allocated, as the ledger has them.
-/// An order that nothing is known of is remembered as released; a rejected one has nothing to give back.
+/// An order that nothing is known of is remembered as released; a rejected one has nothing to give back; one that a later
+/// version has decided about is answered with that.
 ///
 /// `None` if an order is allocated but its lines are not in `taken`: it was allocated while they were read, so they
 /// must be read again.
@@ -200,8 +220,12 @@ pub(crate) fn plan_release(
     known: &HashMap<Uuid, Decision>,
     taken: &HashMap<Uuid, Vec<Line>>,
 ) -> Option<Plan> {
+    let answer = |order| match known.get(order) {
+        Some(Decision::Newer(status)) => Decision::Newer(status.clone()),
+        _ => Decision::Released,
+    };
     let mut plan = Plan {
-        answers: vec![Decision::Released; orders.len()],
+        answers: orders.iter().map(answer).collect(),
         ..Plan::default()
     };
     let mut distinct = orders.to_vec();
@@ -210,7 +234,7 @@ pub(crate) fn plan_release(
     for order_id in distinct {
         match known.get(&order_id) {
             None => drop(plan.decided.insert(order_id, Decision::Released)),
-            Some(Decision::Released | Decision::Rejected(_)) => {}
+            Some(Decision::Released | Decision::Rejected(_) | Decision::Newer(_)) => {}
             Some(Decision::Allocated) => {
                 let returns = taken.get(&order_id)?.iter().map(|line| Movement {
                     order_id,

@@ -35,7 +35,7 @@ pub fn changed(
     order_id: Uuid,
     user_id: Uuid,
     status: OrderStatus,
-    rejection: Option<Rejection>,
+    rejection: Option<&Rejection>,
     trace: &TraceContext,
     now: OffsetDateTime,
 ) -> Result<Option<Event>, Error> {

@@ -130,6 +130,9 @@ pub enum RejectionReason {
 }
 
 impl RejectionReason {
+    /// Every reason.
+    pub const ALL: [Self; 2] = [Self::InsufficientStock, Self::ProductNotFound];
+
     /// As the database and the HTTP API spell it.
     pub const fn as_str(self) -> &'static str {
         match self {
@@ -140,9 +143,7 @@ impl RejectionReason {
 
     /// The reason of that spelling.
     pub fn parse(text: &str) -> Option<Self> {
-        [Self::InsufficientStock, Self::ProductNotFound]
-            .into_iter()
-            .find(|reason| reason.as_str() == text)
+        Self::ALL.into_iter().find(|reason| reason.as_str() == text)
     }
 }
 
@@ -156,17 +157,17 @@ impl Spelled for RejectionReason {
     }
 }
 
-/// A rejection and the product at fault. Of one that is read, the reason may be a later version's.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Rejection<R = RejectionReason> {
-    /// Why.
-    pub reason: R,
+/// A rejection and the product at fault.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Rejection {
+    /// Why. It may be a later version's reason: nothing is decided by it.
+    pub reason: Open<RejectionReason>,
     /// Because of which product.
     pub product_id: Uuid,
 }
 
 /// What became of an order's stock.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Outcome {
     /// All of it is taken.
     Confirmed,
@@ -176,7 +177,7 @@ pub enum Outcome {
 
 impl Outcome {
     /// The status that follows from it.
-    pub const fn status(self) -> OrderStatus {
+    pub const fn status(&self) -> OrderStatus {
         match self {
             Self::Confirmed => OrderStatus::Confirmed,
             Self::Rejected(_) => OrderStatus::Rejected,
@@ -184,7 +185,7 @@ impl Outcome {
     }
 
     /// The rejection, if it is one.
-    pub const fn rejection(self) -> Option<Rejection> {
+    pub const fn rejection(&self) -> Option<&Rejection> {
         match self {
             Self::Confirmed => None,
             Self::Rejected(rejection) => Some(rejection),
@@ -208,7 +209,7 @@ pub struct Order {
     /// Sum of the lines in minor units.
     pub total: i64,
     /// Set where it was rejected.
-    pub rejection: Option<Rejection<Open<RejectionReason>>>,
+    pub rejection: Option<Rejection>,
     /// When it was placed.
     pub created_at: OffsetDateTime,
     /// When it last changed.

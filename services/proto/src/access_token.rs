@@ -11,12 +11,21 @@ pub const AUDIENCE: &str = "shop";
 
 /// What its holder may do.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
+#[serde(rename_all = "lowercase", from = "String")]
 pub enum Role {
-    /// Buys.
+    /// Buys. Also what a role of a later version is read as: the least rights there are.
     User,
     /// Also keeps products, stock, orders and accounts.
     Admin,
+}
+
+impl From<String> for Role {
+    fn from(name: String) -> Self {
+        match name.as_str() {
+            "admin" => Self::Admin,
+            _ => Self::User,
+        }
+    }
 }
 
 /// The payload.
@@ -36,4 +45,23 @@ pub struct Claims {
     pub exp: i64,
     /// Its own name.
     pub jti: Uuid,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_later_versions_role_has_the_least_rights() {
+        for (name, role) in [
+            (r#""admin""#, Role::Admin),
+            (r#""user""#, Role::User),
+            (r#""auditor""#, Role::User),
+        ] {
+            assert!(
+                serde_json::from_str::<Role>(name).is_ok_and(|read| read == role),
+                "{name}"
+            );
+        }
+    }
 }

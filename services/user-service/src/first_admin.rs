@@ -70,7 +70,7 @@ impl FirstAdmin {
         let Self { email, password } = self;
         if let Some(account) = store.account(&email).await? {
             let user = account.user;
-            if user.role != Role::Admin || user.disabled {
+            if user.role.known() != Some(Role::Admin) || user.disabled {
                 tracing::warn!(user.id = %user.id, "ADMIN_EMAIL is the email of an account that is no enabled admin; it stays so");
             }
             return Ok(());

@@ -2,6 +2,7 @@
 
 use std::sync::LazyLock;
 
+use chassis::open_enum::{Open, Spelled};
 use time::OffsetDateTime;
 use uuid::Uuid;
 
@@ -30,6 +31,16 @@ impl Role {
         [Self::User, Self::Admin]
             .into_iter()
             .find(|role| role.as_str() == name)
+    }
+}
+
+impl Spelled for Role {
+    fn parse(text: &str) -> Option<Self> {
+        Self::parse(text)
+    }
+
+    fn as_str(self) -> &'static str {
+        self.as_str()
     }
 }
 
@@ -64,8 +75,8 @@ pub(crate) struct User {
     pub(crate) email: String,
     /// For display; may be empty.
     pub(crate) name: String,
-    /// What it may do.
-    pub(crate) role: Role,
+    /// What it may do. A role of a later version is shown, and has the rights of [`Role::User`].
+    pub(crate) role: Open<Role>,
     /// Whether it is kept from logging in and from refreshing.
     pub(crate) disabled: bool,
     /// When it was created.

@@ -16,6 +16,7 @@ use super::{
     caller::{Admin, Caller},
     input::{Id, Json, Query},
     list::{List, Paging},
+    open_enum,
 };
 use crate::{backends::read, problem::Problem};
 
@@ -28,7 +29,9 @@ pub(super) struct User {
     email: String,
     /// For display; empty where none was given.
     name: String,
-    role: Role,
+    /// Later versions may add others.
+    #[schema(examples("user", "admin"))]
+    role: String,
     /// Whether it is kept from logging in.
     disabled: bool,
     #[serde(with = "time::serde::rfc3339::option")]
@@ -37,10 +40,10 @@ pub(super) struct User {
     updated_at: Option<OffsetDateTime>,
 }
 
-/// What an account may do.
-#[derive(Clone, Copy, Debug, Serialize, Deserialize, ToSchema)]
+/// What an account may be made.
+#[derive(Clone, Copy, Deserialize, ToSchema)]
 #[serde(rename_all = "lowercase")]
-pub(super) enum Role {
+enum Role {
     /// Buys.
     User,
     /// Also keeps products, stock, orders and accounts.
@@ -84,10 +87,11 @@ struct UsersQuery {
 
 impl From<UserMessage> for User {
     fn from(user: UserMessage) -> Self {
-        let role = match user.role() {
-            RoleMessage::Admin => Role::Admin,
-            RoleMessage::User | RoleMessage::Unspecified => Role::User,
-        };
+        let role = open_enum::text(
+            &user.role_name,
+            RoleMessage::try_from(user.role).map(|role| role.as_str_name()),
+            "ROLE_",
+        );
         Self {
             id: user.id,
             email: user.email,

@@ -233,6 +233,25 @@ async fn what_only_a_later_version_knows_is_shown_as_it_came() {
         (&movements["items"][0]["kind"], &movements["items"][0]["delta"]),
         (&json!("returned"), &json!(3))
     );
+
+    execute(
+        &shop.databases[0],
+        "ALTER TABLE users DROP CONSTRAINT users_role_check;
+         INSERT INTO users (id, email, role, password_hash)
+         SELECT gen_random_uuid(), 'grace@example.com', 'auditor', password_hash FROM users",
+    )
+    .await;
+    let users = shop.get("/users").await;
+    let roles: Vec<_> = users["items"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|user| (user["email"].as_str().unwrap(), user["role"].as_str().unwrap()))
+        .collect();
+    assert!(
+        roles.contains(&("grace@example.com", "auditor")) && roles.contains(&("ada@example.com", "admin")),
+        "{roles:?}"
+    );
     shop.close().await;
 }
 

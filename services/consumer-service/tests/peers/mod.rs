@@ -220,6 +220,7 @@ impl State {
             Outcome::Rejected(StockRejection {
                 reason,
                 product_id: allocation.lines[0].product_id.clone(),
+                ..StockRejection::default()
             })
         } else {
             self.stock -= wanted;

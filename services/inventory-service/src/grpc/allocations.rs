@@ -1,7 +1,7 @@
 //! The batches of the hot path: allocation and release. An item that is not well formed is answered so, alone.
 
 use chassis::{
-    grpc::status::{invalid_field, parse_uuid, to_pb},
+    grpc::status::{invalid_field, parse_uuid, to_pb, with_reason},
     telemetry::{self, trace},
 };
 use opentelemetry::{
@@ -17,7 +17,7 @@ use proto::{
     },
     trace::TraceContext,
 };
-use tonic::Status;
+use tonic::{Code, Status};
 use tracing::{Span, field::Empty};
 use uuid::Uuid;
 
@@ -123,18 +123,23 @@ impl Inventory {
             .iter()
             .filter_map(|id| id.as_ref().ok().copied())
             .collect();
-        self.store.release(&well_formed).await.map_err(status)?;
+        let mut decisions = self
+            .store
+            .release(&well_formed)
+            .await
+            .map_err(status)?
+            .into_iter();
         let results: Vec<StockReleaseResult> = items
             .into_iter()
             .zip(order_ids)
             .map(|(item, order_id)| {
                 let outcome = match order_id {
-                    Ok(_) => ReleaseOutcome::Released(Released {}),
-                    Err(status) => ReleaseOutcome::Invalid(to_pb(&status)),
+                    Ok(_) => decisions.next().map(release_outcome),
+                    Err(status) => Some(ReleaseOutcome::Invalid(to_pb(&status))),
                 };
                 StockReleaseResult {
                     order_id: item.order_id,
-                    outcome: Some(outcome),
+                    outcome,
                 }
             })
             .collect();
@@ -199,14 +204,32 @@ fn allocation_outcome(decision: Decision) -> AllocationOutcome {
         Decision::Allocated => AllocationOutcome::Allocated(Allocated {}),
         Decision::Released => AllocationOutcome::Released(Released {}),
         Decision::Rejected(Rejection { reason, product_id }) => {
-            let reason = match reason {
-                RejectionReason::InsufficientStock => StockRejectionReason::InsufficientStock,
-                RejectionReason::ProductNotFound => StockRejectionReason::ProductNotFound,
-            };
+            let (reason_name, reason) = reason.to_contract(|reason| {
+                match reason {
+                    RejectionReason::InsufficientStock => StockRejectionReason::InsufficientStock,
+                    RejectionReason::ProductNotFound => StockRejectionReason::ProductNotFound,
+                }
+                .into()
+            });
             AllocationOutcome::Rejected(StockRejection {
-                reason: reason.into(),
+                reason,
                 product_id: product_id.to_string(),
+                reason_name,
             })
         }
+        Decision::Newer(status) => AllocationOutcome::Invalid(to_pb(&decided_by_a_later_version(&status))),
     }
+}
+
+fn release_outcome(decision: Decision) -> ReleaseOutcome {
+    match decision {
+        Decision::Newer(status) => ReleaseOutcome::Invalid(to_pb(&decided_by_a_later_version(&status))),
+        _ => ReleaseOutcome::Released(Released {}),
+    }
+}
+
+fn decided_by_a_later_version(status: &str) -> Status {
+    let message =
+        format!("a later version has made the order's stock {status:?}, which this one can't change");
+    with_reason(Code::FailedPrecondition, "DECIDED_BY_A_LATER_VERSION", message)
 }

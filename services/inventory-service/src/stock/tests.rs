@@ -25,7 +25,7 @@ fn stock(units: &[(u8, i64)]) -> HashMap<Uuid, i64> {
 
 fn rejected(reason: RejectionReason, product: u8) -> Decision {
     Decision::Rejected(Rejection {
-        reason,
+        reason: reason.into(),
         product_id: id(product),
     })
 }
@@ -77,9 +77,9 @@ fn a_repetition_is_given_the_first_answer() {
     let orders = [1, 2, 3, 4, 4].map(|number| order(number, &[(10, 3)]));
     let plan = plan_allocation(&orders, &known, stock(&[(10, 5)]));
     let expected = [
-        known[&id(1)],
-        known[&id(2)],
-        known[&id(3)],
+        known[&id(1)].clone(),
+        known[&id(2)].clone(),
+        known[&id(3)].clone(),
         Decision::Allocated,
         Decision::Allocated,
     ];
@@ -104,10 +104,24 @@ fn a_release_gives_back_what_was_taken_once() {
     ]);
     let taken = HashMap::from([(id(1), order(1, &[(10, 3), (11, 1)]).lines)]);
     let plan = plan_release(&[4, 1, 2, 3, 1, 4].map(id), &known, &taken).unwrap();
-    assert_eq!(plan.answers, [Decision::Released; 6]);
+    assert_eq!(plan.answers, vec![Decision::Released; 6]);
     assert_eq!(plan.released, [id(1)]);
     assert_eq!(plan.decided, BTreeMap::from([(id(4), Decision::Released)]));
     assert_eq!(plan.stock_changes(), BTreeMap::from([(id(10), 3), (id(11), 1)]));
+}
+
+#[test]
+fn what_a_later_version_decided_is_answered_as_it_is_and_moves_nothing() {
+    let held = Decision::Newer("held".into());
+    let known = HashMap::from([(id(1), held.clone())]);
+    let orders = [1, 2].map(|number| order(number, &[(10, 3)]));
+    let plan = plan_allocation(&orders, &known, stock(&[(10, 5)]));
+    assert_eq!(plan.answers, [held.clone(), Decision::Allocated]);
+    assert_eq!(plan.stock_changes(), BTreeMap::from([(id(10), -3)]));
+    let plan = plan_release(&[1, 3].map(id), &known, &HashMap::new()).unwrap();
+    assert_eq!(plan.answers, [held, Decision::Released]);
+    assert_eq!(plan.decided, BTreeMap::from([(id(3), Decision::Released)]));
+    assert!(plan.released.is_empty() && plan.movements.is_empty());
 }
 
 #[test]
@@ -162,7 +176,7 @@ impl Ledger {
         }
         for (order, decision) in &plan.decided {
             assert!(
-                self.decisions.insert(*order, *decision).is_none(),
+                self.decisions.insert(*order, decision.clone()).is_none(),
                 "an order is decided once"
             );
         }

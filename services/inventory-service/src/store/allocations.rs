@@ -7,11 +7,14 @@
 
 use std::collections::HashMap;
 
-use chassis::postgres::{Transaction, constraint};
+use chassis::{
+    open_enum::Open,
+    postgres::{Transaction, constraint},
+};
 use uuid::Uuid;
 
 use super::{Store, StoreError};
-use crate::stock::{Decision, Line, Order, Plan, Rejection, RejectionReason, plan_allocation, plan_release};
+use crate::stock::{Decision, Line, Order, Plan, Rejection, plan_allocation, plan_release};
 
 /// How often a batch is planned before its caller is told to come back later.
 const MAX_ATTEMPTS: u32 = 5;
@@ -97,28 +100,19 @@ async fn decisions(
     .bind(order_ids)
     .fetch_all(connection)
     .await?;
-    rows.into_iter()
-        .map(|(order_id, status, reason, product)| {
-            let decision = match (status.as_str(), reason.as_deref(), product) {
-                ("allocated", None, None) => Decision::Allocated,
-                ("released", None, None) => Decision::Released,
-                ("rejected", Some("insufficient_stock"), Some(product_id)) => Decision::Rejected(Rejection {
-                    reason: RejectionReason::InsufficientStock,
-                    product_id,
-                }),
-                ("rejected", Some("product_not_found"), Some(product_id)) => Decision::Rejected(Rejection {
-                    reason: RejectionReason::ProductNotFound,
-                    product_id,
-                }),
-                _ => {
-                    return Err(sqlx::Error::Decode(
-                        format!("unknown decision about {order_id}: {status}").into(),
-                    ));
-                }
-            };
-            Ok((order_id, decision))
-        })
-        .collect()
+    let decision = |(order_id, status, reason, product): (Uuid, String, Option<String>, Option<Uuid>)| {
+        let decision = match (status.as_str(), reason, product) {
+            ("allocated", None, None) => Decision::Allocated,
+            ("released", None, None) => Decision::Released,
+            ("rejected", Some(reason), Some(product_id)) => Decision::Rejected(Rejection {
+                reason: Open::parse(&reason),
+                product_id,
+            }),
+            _ => Decision::Newer(status.into()),
+        };
+        (order_id, decision)
+    };
+    Ok(rows.into_iter().map(decision).collect())
 }
 
 /// The lines of those orders that are allocated.
@@ -154,7 +148,7 @@ async fn write(mut transaction: Transaction, plan: &Plan, kind: &'static str) ->
         .decided
         .iter()
         .map(|(order_id, decision)| {
-            let (status, reason, product) = columns(*decision);
+            let (status, reason, product) = columns(decision);
             (*order_id, status, reason, product)
         })
         .collect();
@@ -214,16 +208,13 @@ async fn write(mut transaction: Transaction, plan: &Plan, kind: &'static str) ->
 }
 
 /// A decision as the columns `status`, `rejection_reason` and `rejected_product`.
-fn columns(decision: Decision) -> (&'static str, Option<&'static str>, Option<Uuid>) {
+fn columns(decision: &Decision) -> (&str, Option<&str>, Option<Uuid>) {
     match decision {
         Decision::Allocated => ("allocated", None, None),
         Decision::Released => ("released", None, None),
         Decision::Rejected(Rejection { reason, product_id }) => {
-            let reason = match reason {
-                RejectionReason::InsufficientStock => "insufficient_stock",
-                RejectionReason::ProductNotFound => "product_not_found",
-            };
-            ("rejected", Some(reason), Some(product_id))
+            ("rejected", Some(reason.as_str()), Some(*product_id))
         }
+        Decision::Newer(status) => (status, None, None),
     }
 }

@@ -1,11 +1,12 @@
 //! A neighbour of a later version works on the same database.
 
 use proto::inventory::{
-    AdjustStockRequest, GetPricesRequest, ListProductsRequest, ListStockMovementsRequest, StockMovement,
-    UpdateProductRequest,
+    AdjustStockRequest, AllocateStockRequest, GetPricesRequest, ListProductsRequest,
+    ListStockMovementsRequest, StockMovement, UpdateProductRequest, stock_allocation_result::Outcome,
 };
+use tonic::Code;
 
-use crate::support::{Answer, Shop, an_order};
+use crate::support::{Answer, Shop, an_order, reason};
 
 /// Every call of the service.
 async fn everything(shop: &Shop) {
@@ -99,5 +100,76 @@ async fn a_kind_of_movement_of_a_later_version_is_shown_as_it_is() {
         .map(|row| (row.kind, row.kind_name.as_str(), row.delta))
         .collect();
     assert_eq!(rows, [(0, "returned", 1)]);
+    shop.close().await;
+}
+
+#[tokio::test]
+async fn a_decision_of_a_later_version_touches_no_other_order_of_its_batch() {
+    let shop = Shop::open().await;
+    let product = shop.add_with_stock(10).await;
+    let order = || an_order(&[(&product, 1)]);
+    let (held, rejected, taken, fresh) = (order(), order(), order(), order());
+    shop.allocate(&[held.clone(), rejected.clone(), taken.clone()])
+        .await;
+    for (id, change) in [
+        (&held.order_id, "status = 'held'"),
+        (
+            &rejected.order_id,
+            "status = 'rejected', rejection_reason = 'address_unknown', rejected_product = order_id",
+        ),
+    ] {
+        let statement = format!(
+            "ALTER TABLE allocations DROP CONSTRAINT IF EXISTS allocations_status_check,
+                 DROP CONSTRAINT IF EXISTS allocations_rejection_reason_check;
+             UPDATE allocations SET {change} WHERE order_id = '{id}'"
+        );
+        sqlx::raw_sql(sqlx::AssertSqlSafe(statement))
+            .execute(shop.database.pool())
+            .await
+            .unwrap();
+    }
+    let before = shop.units(&product).await;
+
+    let allocations = vec![held.clone(), rejected.clone(), taken.clone(), fresh.clone()];
+    let request = AllocateStockRequest { allocations };
+    let answer = shop.client.clone().allocate_stock(request).await.unwrap();
+    let outcomes: Vec<_> = answer
+        .into_inner()
+        .results
+        .into_iter()
+        .map(|result| result.outcome.unwrap())
+        .collect();
+    let [
+        Outcome::Invalid(refusal),
+        Outcome::Rejected(rejection),
+        Outcome::Allocated(_),
+        Outcome::Allocated(_),
+    ] = outcomes.as_slice()
+    else {
+        panic!("{outcomes:?}");
+    };
+    assert!(refusal.message.contains("held"), "{refusal:?}");
+    assert_eq!(
+        reason(&chassis::grpc::status::from_pb(refusal)),
+        (Code::FailedPrecondition, "DECIDED_BY_A_LATER_VERSION".to_owned())
+    );
+    assert_eq!(
+        (
+            rejection.reason,
+            rejection.reason_name.as_str(),
+            &rejection.product_id
+        ),
+        (0, "address_unknown", &rejected.order_id)
+    );
+    assert_eq!(
+        shop.units(&product).await,
+        before - 1,
+        "only the new one takes stock"
+    );
+
+    let all = [&held, &rejected, &taken, &fresh].map(|order| order.order_id.as_str());
+    assert_eq!(shop.release(&all).await, [false, true, true, true]);
+    assert_eq!(shop.units(&product).await, before + 1, "what is held stays so");
+    shop.assert_stock_is_what_the_ledger_says().await;
     shop.close().await;
 }

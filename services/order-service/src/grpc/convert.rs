@@ -41,10 +41,13 @@ pub(super) fn order(order: &Order) -> contract::Order {
                 line_total: money(line.unit_price.saturating_mul(line.quantity)),
             })
             .collect(),
-        rejection: order.rejection.as_ref().map(|rejection| contract::Rejection {
-            reason: reason_code(&rejection.reason),
-            product_id: rejection.product_id.to_string(),
-            reason_name: rejection.reason.as_str().to_owned(),
+        rejection: order.rejection.as_ref().map(|rejection| {
+            let (reason_name, reason) = rejection.reason.to_contract(reason_number);
+            contract::Rejection {
+                reason,
+                product_id: rejection.product_id.to_string(),
+                reason_name,
+            }
         }),
         created_at: Some(timestamp(order.created_at)),
         updated_at: Some(timestamp(order.updated_at)),
@@ -91,7 +94,7 @@ pub(super) fn outcome(outcome: &contract::OrderOutcome) -> Result<(Uuid, Outcome
     let outcome = match &outcome.outcome {
         Some(order_outcome::Outcome::Confirmed(_)) => Outcome::Confirmed,
         Some(order_outcome::Outcome::Rejected(rejected)) => Outcome::Rejected(Rejection {
-            reason: reason(rejected.reason())
+            reason: Open::from_contract(&rejected.reason_name, rejected.reason, reason(rejected.reason))
                 .ok_or_else(|| invalid_field("rejected.reason", "must be a reason"))?,
             product_id: parse_uuid("rejected.product_id", &rejected.product_id)?,
         }),
@@ -100,19 +103,17 @@ pub(super) fn outcome(outcome: &contract::OrderOutcome) -> Result<(Uuid, Outcome
     Ok((id, outcome))
 }
 
-fn reason_code(reason: &Open<RejectionReason>) -> i32 {
-    let code = match reason.known() {
-        Some(RejectionReason::InsufficientStock) => contract::RejectionReason::InsufficientStock,
-        Some(RejectionReason::ProductNotFound) => contract::RejectionReason::ProductNotFound,
-        None => contract::RejectionReason::Unspecified,
+fn reason_number(reason: RejectionReason) -> i32 {
+    let code = match reason {
+        RejectionReason::InsufficientStock => contract::RejectionReason::InsufficientStock,
+        RejectionReason::ProductNotFound => contract::RejectionReason::ProductNotFound,
     };
     code.into()
 }
 
-fn reason(code: contract::RejectionReason) -> Option<RejectionReason> {
-    match code {
-        contract::RejectionReason::Unspecified => None,
-        contract::RejectionReason::InsufficientStock => Some(RejectionReason::InsufficientStock),
-        contract::RejectionReason::ProductNotFound => Some(RejectionReason::ProductNotFound),
-    }
+/// None for a number that is no reason of this version.
+fn reason(number: i32) -> Option<RejectionReason> {
+    RejectionReason::ALL
+        .into_iter()
+        .find(|reason| reason_number(*reason) == number)
 }

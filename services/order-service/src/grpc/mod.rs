@@ -231,7 +231,7 @@ impl OrderService for Orders {
             if let Ok((id, decided)) = parsed
                 && seen.insert(*id)
             {
-                valid.push((*id, *decided, item_trace(outcome)));
+                valid.push((*id, decided.clone(), item_trace(outcome)));
             }
         }
         let recorded = self

@@ -1,12 +1,12 @@
 //! A neighbour of a later version works on the same database.
 
 use proto::order::{
-    ActorRole, GetOrderRequest, ListOrdersRequest, NewOrder, Order, OrderStatus, WatchOrderRequest,
-    record_outcome_result,
+    ActorRole, GetOrderRequest, ListOrdersRequest, NewOrder, Order, OrderOutcome, OrderStatus,
+    RecordOutcomesRequest, Rejection, WatchOrderRequest, order_outcome, record_outcome_result,
 };
 use tonic::Code;
 
-use super::support::{World, order_of};
+use super::support::{World, confirmed, eventually, order_of};
 
 /// Every call of the service.
 async fn everything(world: &World, product: &str, key: &str) {
@@ -143,21 +143,70 @@ async fn a_status_of_a_later_version_is_shown_as_it_is_and_nothing_is_decided_by
 }
 
 #[tokio::test]
-async fn a_rejection_of_a_later_version_is_shown_as_it_is() {
+async fn a_rejection_of_a_later_version_is_recorded_and_shown_as_it_came() {
     let world = World::start().await;
     let cup = world.product(1, "EUR").await;
-    let order = world.place(order_of(&[&cup])).await;
-    world
-        .execute(
-            "ALTER TABLE orders DROP CONSTRAINT orders_rejection_reason_check;
-             UPDATE orders SET status = 'rejected', rejection_reason = 'address_unknown', rejected_product = id",
-        )
-        .await;
-    let rejection = get(&world, &order.id).await.rejection.unwrap();
+    let order = async || world.place(order_of(&[&cup])).await.id;
+    // By its name, by its number alone, by a name that this version gives to another number, and one that says nothing.
+    let (named, numbered, renamed, silent) = (order().await, order().await, order().await, order().await);
+    let healthy = order().await;
+    let rejected = |order_id: &str, reason: i32, reason_name: &str| OrderOutcome {
+        order_id: order_id.to_owned(),
+        outcome: Some(order_outcome::Outcome::Rejected(Rejection {
+            reason,
+            product_id: cup.clone(),
+            reason_name: reason_name.to_owned(),
+        })),
+        trace: None,
+    };
+    let outcomes = vec![
+        rejected(&named, 0, "address_unknown"),
+        rejected(&numbered, 77, ""),
+        rejected(&renamed, 78, "product_not_found"),
+        rejected(&silent, 0, ""),
+        confirmed(&healthy),
+    ];
+    let request = RecordOutcomesRequest { outcomes };
+    let answer = world.orders.clone().record_outcomes(request).await.unwrap();
+    let statuses: Vec<_> = answer
+        .into_inner()
+        .results
+        .into_iter()
+        .map(|result| match result.result {
+            Some(record_outcome_result::Result::Status(status)) => OrderStatus::try_from(status).ok(),
+            _ => None,
+        })
+        .collect();
+    let is_rejected = Some(OrderStatus::Rejected);
     assert_eq!(
-        (rejection.reason, rejection.reason_name.as_str()),
-        (0, "address_unknown")
+        statuses,
+        [
+            is_rejected,
+            is_rejected,
+            is_rejected,
+            None,
+            Some(OrderStatus::Confirmed)
+        ],
+        "one that says nothing is refused, alone"
     );
-    assert_eq!(rejection.product_id, order.id);
+    for (order, number, name, spelling) in [
+        (&named, 0, "address_unknown", "address_unknown"),
+        (&numbered, 77, "", "77"),
+        (&renamed, 2, "product_not_found", "product_not_found"),
+    ] {
+        let rejection = get(&world, order).await.rejection.unwrap();
+        assert_eq!((rejection.reason, rejection.reason_name.as_str()), (number, name));
+        assert_eq!(rejection.product_id, cup);
+        eventually("its event says the same", async || {
+            let events = world.publications.events().into_iter();
+            let mut of_order = events.filter(|event| event.subject == *order);
+            of_order.any(|event| {
+                let data: serde_json::Value = serde_json::from_slice(&event.data).unwrap();
+                event.r#type == "order.rejected" && data["reason"] == spelling
+            })
+        })
+        .await;
+    }
+    assert_eq!(get(&world, &silent).await.status(), OrderStatus::Pending);
     world.end().await;
 }

@@ -159,15 +159,17 @@ fn role(value: i32) -> Result<Role, Status> {
 }
 
 fn message(user: User) -> UserMessage {
-    let role = match user.role {
-        Role::User => RoleMessage::User,
-        Role::Admin => RoleMessage::Admin,
+    let role = match user.role.known() {
+        Some(Role::User) => RoleMessage::User,
+        Some(Role::Admin) => RoleMessage::Admin,
+        None => RoleMessage::Unspecified,
     };
     UserMessage {
         id: user.id.to_string(),
         email: user.email,
         name: user.name,
         role: role.into(),
+        role_name: user.role.as_str().to_owned(),
         disabled: user.disabled,
         created_at: Some(timestamp(user.created_at)),
         updated_at: Some(timestamp(user.updated_at)),

@@ -1,6 +1,7 @@
 //! Accounts.
 
 use chassis::{
+    open_enum::Open,
     page::{MAX_WINDOW, Page},
     postgres::constraint,
 };
@@ -59,12 +60,11 @@ pub(super) use columns;
 
 impl FromRow<'_, PgRow> for User {
     fn from_row(row: &PgRow) -> sqlx::Result<Self> {
-        let role: &str = row.try_get("role")?;
         Ok(Self {
             id: row.try_get("id")?,
             email: row.try_get("email")?,
             name: row.try_get("name")?,
-            role: Role::parse(role).ok_or_else(|| sqlx::Error::Decode(format!("role {role:?}").into()))?,
+            role: Open::parse(row.try_get("role")?),
             disabled: row.try_get("disabled")?,
             created_at: row.try_get("created_at")?,
             updated_at: row.try_get("updated_at")?,

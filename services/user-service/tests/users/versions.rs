@@ -54,3 +54,50 @@ async fn a_column_that_a_later_version_adds_disturbs_no_call() {
     service.stop().await;
     database.drop().await;
 }
+
+#[tokio::test]
+async fn a_role_of_a_later_version_is_shown_as_it_is_and_has_the_least_rights() {
+    let database = Database::create().await;
+    let service = Service::start(&database, &[]).await;
+    let (customer, _) = service.register("customer@example.com").await;
+    let (auditor, _) = service.register("auditor@example.com").await;
+    sqlx::raw_sql(
+        "ALTER TABLE users DROP CONSTRAINT users_role_check;
+         UPDATE users SET role = 'auditor' WHERE email = 'auditor@example.com'",
+    )
+    .execute(database.pool())
+    .await
+    .unwrap();
+    let request = ListUsersRequest {
+        page: 1,
+        page_size: 10,
+    };
+    let list = service.client.clone().list_users(request).await.unwrap();
+    let list = list.into_inner().users;
+    let roles: Vec<_> = list
+        .iter()
+        .map(|user| (user.id.as_str(), user.role, user.role_name.as_str()))
+        .collect();
+    assert_eq!(
+        roles,
+        [
+            (auditor.id.as_str(), 0, "auditor"),
+            (customer.id.as_str(), Role::User.into(), "user")
+        ]
+    );
+    let (_, session) = service.log_in("auditor@example.com", PASSWORD).await.unwrap();
+    assert_eq!(service.claims(&session).await.role, "user");
+    service.refresh(&session).await.unwrap();
+    // An admin's change is not kept from it.
+    let disabled = service.set_disabled(&auditor, true).await.unwrap();
+    assert_eq!(
+        (disabled.disabled, disabled.role_name.as_str()),
+        (true, "auditor")
+    );
+    assert_eq!(
+        service.set_role(&auditor, Role::User).await.unwrap().role(),
+        Role::User
+    );
+    service.stop().await;
+    database.drop().await;
+}

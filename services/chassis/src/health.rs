@@ -6,6 +6,7 @@
 
 use std::{
     collections::BTreeMap,
+    fmt::Display,
     sync::{Arc, Mutex, PoisonError},
     time::Duration,
 };
@@ -16,6 +17,8 @@ use futures::future::BoxFuture;
 use crate::telemetry;
 
 const CHECK_TIMEOUT: Duration = Duration::from_secs(2);
+/// Between two attempts at what is needed to start: first, and at most. It doubles each time.
+const PAUSES: (Duration, Duration) = (Duration::from_millis(100), Duration::from_secs(1));
 
 type Check = Arc<dyn Fn() -> BoxFuture<'static, Result<(), String>> + Send + Sync>;
 
@@ -52,6 +55,36 @@ impl ReadinessFlag {
     /// Says what is amiss, in a few words and without secrets.
     pub fn not_ready(&self, reason: impl Into<String>) {
         self.health.set(self.name, Condition::Flag(Err(reason.into())));
+    }
+
+    /// Does what the service needs before it can serve, and tries again, with pauses of a second at most, for as long as it
+    /// fails for a reason that `may_pass`: a database that is away, busy or read-only. Meanwhile this says why not, here
+    /// and in the log. An error is one that won't pass.
+    pub async fn until_done<T, E, F, Fut>(
+        &self,
+        may_pass: impl Fn(&E) -> bool,
+        mut attempt: F,
+    ) -> Result<T, E>
+    where
+        E: Display,
+        F: FnMut() -> Fut,
+        Fut: Future<Output = Result<T, E>>,
+    {
+        let mut pause = PAUSES.0;
+        loop {
+            let problem = match attempt().await {
+                Ok(done) => {
+                    self.ready();
+                    return Ok(done);
+                }
+                Err(error) if may_pass(&error) => error.to_string(),
+                Err(error) => return Err(error),
+            };
+            tracing::warn!(problem, "{} can't be had now; trying again", self.name);
+            self.not_ready(problem);
+            tokio::time::sleep(pause).await;
+            pause = (pause * 2).min(PAUSES.1);
+        }
     }
 }
 

@@ -35,6 +35,13 @@ pub(crate) enum FirstAdminError {
     Hashing(#[from] HashingError),
 }
 
+impl FirstAdminError {
+    /// Whether the same may succeed a moment later.
+    pub(crate) fn may_pass(&self) -> bool {
+        matches!(self, Self::Store(error) if error.may_pass())
+    }
+}
+
 impl FirstAdmin {
     /// None where nobody is named. A password without an email, or the other way round, is a mistake.
     pub(crate) fn from_config(config: &Config) -> Result<Option<Self>, ConfigError> {
@@ -65,20 +72,21 @@ impl FirstAdmin {
         }))
     }
 
-    /// Creates the account, unless there is one with its email.
-    pub(crate) async fn ensure(self, store: &Store, hasher: &Hasher) -> Result<(), FirstAdminError> {
+    /// Creates the account, unless there is one with its email. May be repeated.
+    pub(crate) async fn ensure(&self, store: &Store, hasher: &Hasher) -> Result<(), FirstAdminError> {
         let Self { email, password } = self;
-        if let Some(account) = store.account(&email).await? {
+        if let Some(account) = store.account(email).await? {
             let user = account.user;
             if user.role.known() != Some(Role::Admin) || user.disabled {
                 tracing::warn!(user.id = %user.id, "ADMIN_EMAIL is the email of an account that is no enabled admin; it stays so");
             }
             return Ok(());
         }
+        let password = password.clone();
         let hash = hasher.admit()?.run(move |memory| memory.hash(&password)).await?;
         let admin = NewUser {
             id: Uuid::now_v7(),
-            email: &email,
+            email,
             name: &Name::default(),
             password_hash: &hash,
         };

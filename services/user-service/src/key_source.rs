@@ -36,6 +36,13 @@ pub(crate) enum KeySourceError {
     Store(#[from] StoreError),
 }
 
+impl KeySourceError {
+    /// Whether the same may succeed a moment later.
+    pub(crate) fn may_pass(&self) -> bool {
+        matches!(self, Self::Store(error) if error.may_pass())
+    }
+}
+
 /// Where keys come from.
 pub(crate) enum KeySource {
     /// A PEM file.

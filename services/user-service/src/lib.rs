@@ -30,9 +30,9 @@ use tonic::service::Routes;
 
 pub use config::Config;
 
-use first_admin::FirstAdmin;
+use first_admin::{FirstAdmin, FirstAdminError};
 use hashing::Hasher;
-use key_source::KeySource;
+use key_source::{KeySource, KeySourceError};
 use store::Store;
 use token::Issuer;
 
@@ -52,14 +52,17 @@ pub async fn start(config: Config) -> Result<Running, StartError> {
     let store = Store::new(database, config.refresh_token_lifetime);
     let hasher = Hasher::new(config.password_hashing_threads, config.password_hashing_queue);
     if let Some(first_admin) = first_admin {
-        first_admin
-            .ensure(&store, &hasher)
+        let flag = service.health().flag("first-admin");
+        flag.until_done(FirstAdminError::may_pass, || first_admin.ensure(&store, &hasher))
             .await
             .map_err(StartError::other)?;
     }
 
-    let keys = KeySource::from_config(&config, &store)
-        .open()
+    let flag = service.health().flag("signing-keys");
+    let keys = flag
+        .until_done(KeySourceError::may_pass, || {
+            KeySource::from_config(&config, &store).open()
+        })
         .await
         .map_err(StartError::other)?;
     let issuer = Issuer::new(keys.current(), config.access_token_lifetime);

@@ -24,7 +24,7 @@ use std::time::Duration;
 
 use sqlx::{
     Connection as _, PgConnection,
-    migrate::Migrator,
+    migrate::{MigrateError, Migrator},
     postgres::{PgConnectOptions, PgPoolOptions},
 };
 use tokio_util::sync::CancellationToken;
@@ -44,7 +44,6 @@ use watch::{Watch, Watcher};
 pub const STATEMENT_TIMEOUT: Duration = Duration::from_millis(4500);
 
 const CONNECT_BOUND: Duration = Duration::from_secs(5);
-const LONGEST_PAUSE: Duration = Duration::from_secs(1);
 
 /// Why a database can't be used, beyond being away for a while, which is waited for.
 #[derive(Debug, thiserror::Error)]
@@ -52,12 +51,28 @@ pub enum PostgresError {
     /// The URL is missing or no URL.
     #[error(transparent)]
     Config(#[from] ConfigError),
+    /// It is not there, or takes no writes.
+    #[error("cannot reach the database: {0}")]
+    Connect(#[source] sqlx::Error),
     /// The schema can't be brought up to date.
     #[error("cannot bring the database schema up to date: {0}")]
-    Migrate(#[from] sqlx::migrate::MigrateError),
+    Migrate(#[from] MigrateError),
     /// The pool can't be made.
     #[error("cannot make a pool of database sessions: {0}")]
     Pool(#[source] deadpool::managed::BuildError),
+}
+
+impl PostgresError {
+    /// Whether to start may succeed a moment later. A database that can't be reached may come, or its URL be corrected.
+    fn may_pass(&self) -> bool {
+        match self {
+            Self::Connect(_) => true,
+            Self::Migrate(MigrateError::Execute(error) | MigrateError::ExecuteMigration(error, _)) => {
+                is_transient(error)
+            }
+            Self::Config(_) | Self::Migrate(_) | Self::Pool(_) => false,
+        }
+    }
 }
 
 /// What keeps a [`Database`] in step with the server behind its name.
@@ -87,10 +102,16 @@ pub(crate) async fn connect(
     migrators: impl IntoIterator<Item = Migrator>,
     flag: &ReadinessFlag,
 ) -> Result<(Database, Keeper), PostgresError> {
-    let answering = wait_for_database(service, args, flag).await?;
-    migrate(&answering, migrators).await?;
-    flag.ready();
-    let options = tokio::sync::watch::Sender::new(for_sessions(answering));
+    let migrators: Vec<Migrator> = migrators
+        .into_iter()
+        .map(|mut migrator| {
+            // A neighbour of a later version may have been here already: what it added is no business of ours.
+            migrator.set_ignore_missing(true);
+            migrator
+        })
+        .collect();
+    let prepared = flag.until_done(PostgresError::may_pass, || prepare(service, args, &migrators));
+    let options = tokio::sync::watch::Sender::new(for_sessions(prepared.await?));
     let watch = Watch::new();
     let database = Database::new(options.subscribe(), watch.clone(), args.database_max_connections)
         .map_err(PostgresError::Pool)?;
@@ -104,47 +125,29 @@ pub(crate) async fn connect(
     Ok((database, keeper))
 }
 
-async fn migrate(
-    options: &PgConnectOptions,
-    migrators: impl IntoIterator<Item = Migrator>,
-) -> Result<(), PostgresError> {
+/// Finds a database that takes writes and migrates it, and says how it was reached. The URL is read anew at each attempt:
+/// it may have been the password.
+async fn prepare(
+    service: &'static str,
+    args: &PostgresArgs,
+    migrators: &[Migrator],
+) -> Result<PgConnectOptions, PostgresError> {
+    let options = base_options(service, &args.url()?)?;
+    let (_sender, receiver) = tokio::sync::watch::channel(options.clone());
+    let (connection, _) = bounded(CONNECT_BOUND, open(&receiver))
+        .await
+        .map_err(PostgresError::Connect)?;
+    close(connection).await;
     // Takes an advisory lock: of many replicas that start together one migrates and the others wait. No limits of time
     // here: to build an index may take long.
     let migrating = PgPoolOptions::new()
         .max_connections(1)
         .connect_lazy_with(options.clone());
-    for mut migrator in migrators {
-        // A neighbour of a later version may have been here already: what it added is no business of ours.
-        migrator.set_ignore_missing(true);
+    for migrator in migrators {
         migrator.run(&migrating).await?;
     }
     migrating.close().await;
-    Ok(())
-}
-
-/// Tries until a database answers that takes writes, and says how it was reached. The URL is read again at each try: it
-/// may have been the password.
-async fn wait_for_database(
-    service: &'static str,
-    args: &PostgresArgs,
-    flag: &ReadinessFlag,
-) -> Result<PgConnectOptions, PostgresError> {
-    let mut pause = Duration::from_millis(100);
-    loop {
-        let options = base_options(service, &args.url()?)?;
-        let (_sender, receiver) = tokio::sync::watch::channel(options.clone());
-        let problem = match bounded(CONNECT_BOUND, open(&receiver)).await {
-            Ok((connection, _)) => {
-                close(connection).await;
-                return Ok(options);
-            }
-            Err(error) => error.to_string(),
-        };
-        tracing::warn!(problem, "waiting for the database");
-        flag.not_ready(problem);
-        tokio::time::sleep(pause).await;
-        pause = (pause * 2).min(LONGEST_PAUSE);
-    }
+    Ok(options)
 }
 
 async fn close(connection: PgConnection) {

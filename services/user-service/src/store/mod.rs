@@ -6,7 +6,7 @@ mod users;
 
 use std::time::Duration;
 
-use chassis::postgres::Database;
+use chassis::postgres::{Database, is_transient};
 
 pub(crate) use refresh_tokens::Refresh;
 pub(crate) use users::{Account, NewUser};
@@ -39,6 +39,13 @@ pub(crate) enum StoreError {
     /// The database failed.
     #[error(transparent)]
     Database(#[from] sqlx::Error),
+}
+
+impl StoreError {
+    /// Whether the same may succeed a moment later: the database is away, busy or read-only.
+    pub(crate) fn may_pass(&self) -> bool {
+        matches!(self, Self::Database(error) if is_transient(error))
+    }
 }
 
 impl Store {

@@ -1,9 +1,12 @@
-use std::fs;
+use std::{
+    fs,
+    net::{SocketAddr, TcpListener},
+};
 
 use fixtures::Database;
 use proto::user::Role;
 
-use crate::support::{PASSWORD, Service, config};
+use crate::support::{PASSWORD, Service, config, eventually};
 
 const EMAIL: &str = "Admin@example.com";
 
@@ -66,6 +69,48 @@ async fn a_registered_account_never_becomes_the_first_admin() {
         .unwrap_err();
     service.stop().await;
     database.drop().await;
+}
+
+#[tokio::test]
+async fn a_database_that_is_busy_at_the_start_is_waited_for() {
+    let database = Database::create().await;
+    // So that the tables are there.
+    Service::start(&database, &[]).await.stop().await;
+    let mut busy = database.pool().begin().await.unwrap();
+    sqlx::raw_sql("LOCK TABLE users IN ACCESS EXCLUSIVE MODE")
+        .execute(&mut *busy)
+        .await
+        .unwrap();
+
+    let mut named = config(&database, &["--admin-email=Admin@example.com"]);
+    named.admin_password = Some(PASSWORD.into());
+    let admin = free_address();
+    named.service.admin_addr = Some(admin);
+    let starting = tokio::spawn(Service::start_with(named));
+    let readiness = async || {
+        let response = fixtures::get(format!("http://{admin}/readyz")).await.ok()?;
+        Some((response.status().as_u16(), response.text().await.unwrap()))
+    };
+    // The server ends the statement for taking too long, which the start survives.
+    eventually(async || {
+        assert!(!starting.is_finished(), "it waits");
+        readiness()
+            .await
+            .is_some_and(|(status, body)| status == 503 && body.contains("cannot create the first admin"))
+    })
+    .await;
+    busy.rollback().await.unwrap();
+    let service = starting.await.unwrap();
+    assert_eq!(readiness().await.map(|(status, _)| status), Some(200));
+    let (admin, _) = service.log_in(EMAIL, PASSWORD).await.unwrap();
+    assert_eq!(admin.role(), Role::Admin);
+    service.stop().await;
+    database.drop().await;
+}
+
+fn free_address() -> SocketAddr {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    listener.local_addr().unwrap()
 }
 
 #[tokio::test]

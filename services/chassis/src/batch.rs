@@ -10,6 +10,8 @@ use futures::future::BoxFuture;
 use tokio::sync::{Semaphore, mpsc, oneshot};
 use tracing::Instrument as _;
 
+use crate::bisect::{Verdict, bisect};
+
 /// The bounds of a [`Batcher`].
 #[derive(Clone, Copy, Debug)]
 pub struct BatchOptions {
@@ -139,20 +141,18 @@ pub async fn in_halves<T, R, E: Clone>(
     may_be_one: impl Fn(&E) -> bool,
     together: impl for<'a> Fn(&'a [T]) -> BoxFuture<'a, Result<Vec<R>, E>>,
 ) -> Vec<Result<R, E>> {
-    let mut results = Vec::with_capacity(items.len());
-    // A stack of what is still to be done, with the first items on top.
-    let mut groups = if items.is_empty() { Vec::new() } else { vec![items] };
-    while let Some(group) = groups.pop() {
-        match together(group).await {
-            Ok(done) => results.extend(done.into_iter().map(Ok)),
-            Err(refusal) if group.len() > 1 && may_be_one(&refusal) => {
-                let (first, second) = group.split_at(group.len() / 2);
-                groups.extend([second, first]);
+    bisect(items.len(), 1, |group| {
+        let done = together(&items[group.clone()]);
+        let may_be_one = &may_be_one;
+        async move {
+            match done.await {
+                Ok(done) => Verdict::Settled(done.into_iter().map(Ok).collect()),
+                Err(refusal) if group.len() > 1 && may_be_one(&refusal) => Verdict::Divide,
+                Err(refusal) => Verdict::Settled(group.map(|_| Err(refusal.clone())).collect()),
             }
-            Err(refusal) => results.extend(std::iter::repeat_n(refusal, group.len()).map(Err)),
         }
-    }
-    results
+    })
+    .await
 }
 
 #[cfg(test)]
@@ -161,7 +161,7 @@ mod tests {
     use std::{
         sync::{
             Mutex,
-            atomic::{AtomicBool, Ordering},
+            atomic::{AtomicBool, AtomicUsize, Ordering},
         },
         time::Duration,
     };
@@ -239,35 +239,36 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn what_is_at_fault_is_found_alone_and_an_outage_is_not_divided() {
-        let sizes = Mutex::new(Vec::new());
-        let items: Vec<u32> = (0..8).collect();
-        let results = in_halves(
-            &items,
-            |_| true,
-            |items| {
-                sizes.lock().unwrap().push(items.len());
-                let refused = items.contains(&5);
-                Box::pin(async move {
-                    if refused {
-                        Err("five")
-                    } else {
-                        Ok(items.iter().map(|item| item * 10).collect())
-                    }
-                })
-            },
-        )
-        .await;
-        for (item, result) in items.iter().zip(&results) {
-            assert_eq!(*result, if *item == 5 { Err("five") } else { Ok(item * 10) });
+    async fn what_is_at_fault_is_refused_alone_and_an_outage_is_not_divided() {
+        let calls = AtomicUsize::new(0);
+        for (may_be_one, refused, most_calls) in [(true, &[5][..], 7), (false, &[0, 1, 2, 3, 4, 5, 6, 7], 1)]
+        {
+            calls.store(0, Ordering::SeqCst);
+            let items: Vec<u32> = (0..8).collect();
+            let results = in_halves(
+                &items,
+                |_| may_be_one,
+                |items| {
+                    calls.fetch_add(1, Ordering::SeqCst);
+                    Box::pin(async move {
+                        if items.contains(&5) {
+                            Err("five")
+                        } else {
+                            Ok(items.iter().map(|item| item * 10).collect())
+                        }
+                    })
+                },
+            )
+            .await;
+            let expected = items.iter().map(|item| {
+                if refused.contains(item) {
+                    Err("five")
+                } else {
+                    Ok(item * 10)
+                }
+            });
+            assert_eq!(results, expected.collect::<Vec<_>>());
+            assert_eq!(calls.load(Ordering::SeqCst), most_calls);
         }
-        assert_eq!(*sizes.lock().unwrap(), [8, 4, 4, 2, 1, 1, 2]);
-        let down = in_halves(
-            &items,
-            |_| false,
-            |_| Box::pin(async { Err::<Vec<u32>, _>("down") }),
-        )
-        .await;
-        assert_eq!(down, [Err("down"); 8]);
     }
 }

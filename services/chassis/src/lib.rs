@@ -13,6 +13,7 @@
 
 pub mod amqp;
 pub mod batch;
+pub mod bisect;
 pub mod config;
 pub mod grpc;
 pub mod health;

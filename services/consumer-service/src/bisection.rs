@@ -24,16 +24,18 @@
 //! since the halves are asked side by side.
 
 use std::{
-    collections::VecDeque,
     future::Future,
-    ops::{Range, RangeInclusive},
+    ops::RangeInclusive,
     sync::{Mutex, PoisonError},
     time::Duration,
 };
 
 use backon::{BackoffBuilder as _, ExponentialBuilder};
-use chassis::{grpc::DEFAULT_DEADLINE, telemetry::trace};
-use futures::{StreamExt as _, stream::FuturesUnordered};
+use chassis::{
+    bisect::{Verdict, bisect},
+    grpc::DEFAULT_DEADLINE,
+    telemetry::trace,
+};
 use proto::trace::TraceContext;
 use rand::RngExt as _;
 use tokio::time::Instant;
@@ -129,21 +131,6 @@ pub struct Question<'a, T, C, H> {
     pub is_well: H,
 }
 
-/// Some of a batch's items, side by side.
-#[derive(Clone)]
-struct Group {
-    items: Range<usize>,
-    /// Whether nothing has failed yet.
-    is_whole: bool,
-}
-
-/// How it went for a group.
-enum End<R> {
-    Answered(Vec<R>),
-    Halved,
-    GivenUp(Status),
-}
-
 /// What is known of the back end.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum BackEnd {
@@ -167,60 +154,21 @@ where
 {
     /// Asks until every item has its answer, however long the back end is not well.
     pub async fn ask(&self, items: &[Item<T>]) -> Answers<R> {
-        let mut answers: Vec<Option<Result<R, String>>> = items.iter().map(|_| None).collect();
-        let mut waiting = VecDeque::new();
-        if !items.is_empty() {
-            waiting.push_back(Group {
-                items: 0..items.len(),
-                is_whole: true,
-            });
-        }
         let unproven = Unproven::default();
-        let mut asked = FuturesUnordered::new();
-        loop {
-            while asked.len() < PARALLEL
-                && let Some(group) = waiting.pop_front()
-            {
-                let unproven = &unproven;
-                asked.push(async move {
-                    let end = self
-                        .settle(&items[group.items.clone()], group.is_whole, unproven)
-                        .await;
-                    (group, end)
-                });
-            }
-            let Some((group, end)) = asked.next().await else {
-                break;
-            };
-            match end {
-                End::Answered(results) => {
-                    for (answer, result) in answers[group.items].iter_mut().zip(results) {
-                        *answer = Some(Ok(result));
-                    }
-                }
-                End::GivenUp(status) => {
-                    let reason = format!("{:?}: {}", status.code(), status.message());
-                    answers[group.items].fill_with(|| Some(Err(reason.clone())));
-                }
-                End::Halved => {
-                    let Range { start, end } = group.items;
-                    let middle = usize::midpoint(start, end);
-                    waiting.extend([start..middle, middle..end].map(|items| Group {
-                        items,
-                        is_whole: false,
-                    }));
-                }
-            }
-        }
-        let missing = || Err("was not asked for".to_owned());
-        answers
-            .into_iter()
-            .map(|answer| answer.unwrap_or_else(missing))
-            .collect()
+        bisect(items.len(), PARALLEL, |group| {
+            let is_whole = group.len() == items.len();
+            self.settle(&items[group], is_whole, &unproven)
+        })
+        .await
     }
 
-    /// Asks for a group until it is answered, or its failure is known to be its own.
-    async fn settle(&self, items: &[Item<T>], is_whole: bool, unproven: &Unproven) -> End<R> {
+    /// Asks for a group until it is answered, or its failure is known to be its own. It is whole where none has failed yet.
+    async fn settle(
+        &self,
+        items: &[Item<T>],
+        is_whole: bool,
+        unproven: &Unproven,
+    ) -> Verdict<Result<R, String>> {
         let mut pauses = ExponentialBuilder::default()
             .with_min_delay(*self.limits.pauses.start())
             .with_max_delay(*self.limits.pauses.end())
@@ -241,13 +189,13 @@ where
                         .iter()
                         .take(1)
                         .for_each(|item| self.control.keep(&item.request));
-                    return End::Answered(results);
+                    return Verdict::Settled(results.into_iter().map(Ok).collect());
                 }
                 Err(status) => status,
             };
             let failed = Instant::now();
             if is_refusal(status.code()) {
-                return self.at_fault(items, status);
+                return self.at_fault(items, &status);
             }
             relapses += u32::from(came_back);
             let (back_end, was_away) = self.find_out(items.len(), &status, &mut pauses).await;
@@ -259,7 +207,7 @@ where
             if was_away {
                 suspicion = None;
                 if relapses >= RELAPSES {
-                    return self.at_fault(items, status);
+                    return self.at_fault(items, &status);
                 }
                 continue;
             }
@@ -278,7 +226,7 @@ where
                 }
             };
             if is_proven {
-                return self.at_fault(items, status);
+                return self.at_fault(items, &status);
             }
             tracing::warn!(items = items.len(), %status, "cannot {}, though the service works", self.what);
         }
@@ -344,12 +292,13 @@ where
         BackEnd::Works
     }
 
-    fn at_fault(&self, items: &[Item<T>], status: Status) -> End<R> {
+    fn at_fault(&self, items: &[Item<T>], status: &Status) -> Verdict<Result<R, String>> {
         if items.len() == 1 {
-            return End::GivenUp(status);
+            let reason = format!("{:?}: {}", status.code(), status.message());
+            return Verdict::Settled(vec![Err(reason)]);
         }
         tracing::warn!(items = items.len(), %status, "refused to {}; trying in halves", self.what);
-        End::Halved
+        Verdict::Divide
     }
 }
 

@@ -1,6 +1,9 @@
 //! Handing events to producer-service, and finding the one that is at fault when a call is refused.
 
+use std::sync::OnceLock;
+
 use chassis::{
+    bisect::{Verdict, bisect},
     grpc::{ClientChannel, status, timestamp},
     telemetry::trace,
 };
@@ -47,30 +50,33 @@ impl Publisher {
     /// Publishes events of different subjects: one fate for each, in order. An error says that producer-service is not
     /// there for some of them, which are [`Fate::Untried`].
     pub(crate) async fn publish(&self, events: &[Pending]) -> (Vec<Fate>, Option<Status>) {
-        let mut fates = Vec::with_capacity(events.len());
-        // A stack of what is still to be sent, with the first events on top.
-        let mut groups: Vec<&[Pending]> = chunks(events, MAX_CALL_BYTES);
-        groups.reverse();
-        while let Some(group) = groups.pop() {
-            match self.call(group).await {
-                Ok(results) => fates.extend(results.into_iter().map(fate)),
-                Err(status) if status.code() == Code::Unavailable || !self.answers().await => {
-                    fates.resize(events.len(), Fate::Untried);
-                    return (fates, Some(status));
+        let away = OnceLock::new();
+        let fates = bisect(events.len(), 1, |group| self.settle(&events[group], &away)).await;
+        (fates, away.into_inner())
+    }
+
+    async fn settle(&self, group: &[Pending], away: &OnceLock<Status>) -> Verdict<Fate> {
+        if away.get().is_some() {
+            return Verdict::Settled(vec![Fate::Untried; group.len()]);
+        }
+        if group.len() > 1 && group.iter().map(weight).sum::<usize>() > MAX_CALL_BYTES {
+            return Verdict::Divide;
+        }
+        match self.call(group).await {
+            Ok(results) => Verdict::Settled(results.into_iter().map(fate).collect()),
+            Err(status) if status.code() == Code::Unavailable || !self.answers().await => {
+                away.get_or_init(|| status);
+                Verdict::Settled(vec![Fate::Untried; group.len()])
+            }
+            // producer-service is well, so it is one of these that it can't take.
+            Err(status) => {
+                if let [alone] = group {
+                    return Verdict::Settled(vec![self.publish_without_trace(alone, status).await]);
                 }
-                Err(status) => {
-                    // producer-service is well, so it is one of these that it can't take.
-                    if let [alone] = group {
-                        fates.push(self.publish_without_trace(alone, status).await);
-                    } else {
-                        tracing::warn!(events = group.len(), %status, "a call was refused; trying in halves");
-                        let (first, second) = group.split_at(group.len() / 2);
-                        groups.extend([second, first]);
-                    }
-                }
+                tracing::warn!(events = group.len(), %status, "a call was refused; trying in halves");
+                Verdict::Divide
             }
         }
-        (fates, None)
     }
 
     async fn call(&self, group: &[Pending]) -> Result<Vec<PublishResult>, Status> {
@@ -135,22 +141,9 @@ impl Publisher {
     }
 }
 
-/// Cuts the events into calls of at most so many bytes, each with one event at least.
-fn chunks(events: &[Pending], most: usize) -> Vec<&[Pending]> {
-    let mut chunks = Vec::new();
-    let (mut start, mut bytes) = (0, 0);
-    for (place, pending) in events.iter().enumerate() {
-        let weight = pending.event.data.len() + pending.event.trace.encoded_len() + 256;
-        if place > start && bytes + weight > most {
-            chunks.push(&events[start..place]);
-            (start, bytes) = (place, 0);
-        }
-        bytes += weight;
-    }
-    if start < events.len() {
-        chunks.push(&events[start..]);
-    }
-    chunks
+/// About how many bytes of a call an event takes.
+fn weight(pending: &Pending) -> usize {
+    pending.event.data.len() + pending.event.trace.encoded_len() + 256
 }
 
 fn fate(result: PublishResult) -> Fate {
@@ -165,44 +158,5 @@ fn fate(result: PublishResult) -> Fate {
             }
         }
         None => Fate::Later("no outcome".to_owned()),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    #![allow(clippy::unwrap_used)]
-    use std::time::Instant;
-
-    use proto::{event::EventType, trace::TraceContext};
-    use time::OffsetDateTime;
-    use uuid::Uuid;
-
-    use super::*;
-
-    fn of_size(bytes: usize) -> Pending {
-        let mut event = Event::new(
-            EventType::OrderCreated,
-            Uuid::now_v7(),
-            &(),
-            &TraceContext::default(),
-            OffsetDateTime::UNIX_EPOCH,
-        )
-        .unwrap();
-        event.data = " ".repeat(bytes);
-        Pending {
-            seq: 0,
-            attempts: 0,
-            event,
-            follows: None,
-            appended: Instant::now(),
-        }
-    }
-
-    #[test]
-    fn calls_are_cut_by_their_bytes_and_leave_nothing_out() {
-        let events: Vec<Pending> = [10, 10, 5_000, 10, 900, 900].map(of_size).into();
-        let sizes: Vec<usize> = chunks(&events, 2_000).iter().map(|chunk| chunk.len()).collect();
-        assert_eq!(sizes, [2, 1, 2, 1]);
-        assert!(chunks(&[], 2_000).is_empty());
     }
 }

@@ -43,7 +43,8 @@ struct State {
     dislikes_traces: bool,
     /// Every event of such a type is refused, by itself.
     invalid_type: Option<String>,
-    calls: usize,
+    /// The bytes of data of each call.
+    calls: Vec<usize>,
 }
 
 impl Producer {
@@ -72,8 +73,10 @@ impl ProducerService for Producer {
         request: Request<PublishEventsRequest>,
     ) -> Result<Response<PublishEventsResponse>, Status> {
         let mut state = self.0.lock().unwrap();
-        state.calls += 1;
         let events = request.into_inner().events;
+        state
+            .calls
+            .push(events.iter().map(|event| event.data.len()).sum());
         if state.dislikes_traces && events.iter().any(|event| event.trace.is_some()) {
             return Err(Status::unknown("too much"));
         }
@@ -113,9 +116,8 @@ struct World {
 
 async fn serve(producer: &Producer, args: &ServiceArgs) -> Running {
     let service = Service::bind("producer-service", args, PORTS).await.unwrap();
-    service.serve_grpc(tonic::service::Routes::new(ProducerServiceServer::new(
-        producer.clone(),
-    )))
+    let server = ProducerServiceServer::new(producer.clone()).max_decoding_message_size(64 * 1024 * 1024);
+    service.serve_grpc(tonic::service::Routes::new(server))
 }
 
 impl World {
@@ -294,6 +296,27 @@ async fn poison_is_set_aside_with_its_reason_while_everything_else_flows() {
         (poison, "Unknown: refused as a whole")
     );
     assert_eq!(world.count("SELECT count(*) FROM outbox_events").await, 0);
+    world.end().await;
+}
+
+#[tokio::test]
+async fn large_events_go_in_calls_that_are_not() {
+    let world = World::start().await;
+    let large = || {
+        let mut event = event(Uuid::now_v7()).first();
+        event.data = format!("\"{}\"", "x".repeat(500_000));
+        event
+    };
+    let events: Vec<Event> = (0..30).map(|_| large()).collect();
+    let subjects: HashSet<Uuid> = events.iter().map(|event| event.subject).collect();
+    world.append(events).await;
+    eventually("all are published", async || {
+        let published: HashSet<Uuid> = world.producer.subjects().into_iter().collect();
+        published == subjects
+    })
+    .await;
+    let calls = world.producer.0.lock().unwrap().calls.clone();
+    assert!(calls.iter().all(|bytes| *bytes <= 4 * 1024 * 1024), "{calls:?}");
     world.end().await;
 }
 

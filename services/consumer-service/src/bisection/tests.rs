@@ -1,5 +1,8 @@
 #![allow(clippy::unwrap_used)]
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::{
+    ops::Range,
+    sync::atomic::{AtomicBool, AtomicUsize, Ordering},
+};
 
 use futures::future::join_all;
 

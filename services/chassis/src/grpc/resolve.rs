@@ -19,6 +19,10 @@ use crate::config::GrpcUrl;
 const LOOK_UP_INTERVAL: Duration = Duration::from_secs(5);
 /// While there is nobody to call: a service that starts together with its peers begins to work when they do.
 const LOOK_UP_SOON: Duration = Duration::from_secs(1);
+/// Between two look-ups that are asked for: where a replica can't be reached, and where there is none at all.
+const LOOK_UP_PAUSES: (Duration, Duration) = (Duration::from_millis(200), Duration::from_millis(50));
+/// So many times does a call that finds nobody have the name looked up again, before it gives up.
+const LOOK_UPS_OF_A_CALL: u32 = 8;
 const LOOK_UP_TIMEOUT: Duration = Duration::from_secs(2);
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(1);
 
@@ -62,11 +66,22 @@ impl Peers {
         peers
     }
 
-    /// The next replica in turn, passing over those that rest. None where the name has no address.
+    /// The next replica in turn, passing over those that rest. Where the name has no address it is looked up again, and
+    /// waited for, for less than half a second; none where it has none by then.
     pub(super) async fn pick(&self) -> Option<Peer> {
         let mut found = self.found.subscribe();
         // The sender lives in `self`: this waits for the first look-up and no longer.
-        let peers = found.wait_for(Option::is_some).await.ok()?.clone()?;
+        let mut peers = found.wait_for(Option::is_some).await.ok()?.clone()?;
+        for _ in 0..LOOK_UPS_OF_A_CALL {
+            if !peers.is_empty() {
+                break;
+            }
+            self.look_up_now.notify_one();
+            let found = tokio::time::timeout(LOOK_UP_PAUSES.1, found.changed()).await;
+            if found.is_ok() {
+                peers = self.found.borrow().clone()?;
+            }
+        }
         let turn = self.next.fetch_add(1, Ordering::Relaxed);
         if peers.len() <= 1 {
             return peers.first().cloned();
@@ -155,12 +170,19 @@ impl Peers {
 }
 
 async fn follow(peers: Weak<Peers>) {
+    let mut is_found = true;
     loop {
         let Some(current) = peers.upgrade() else { return };
         match current.look_up().await {
-            Ok(addresses) => current.replace(&addresses),
+            Ok(addresses) => {
+                is_found = true;
+                current.replace(&addresses);
+            }
             Err(error) => {
-                tracing::warn!(name = current.url.host(), %error, "the name can't be looked up");
+                // Said once, however often it is looked up.
+                if std::mem::replace(&mut is_found, false) {
+                    tracing::warn!(name = current.url.host(), %error, "the name can't be looked up");
+                }
                 // Callers must not wait for ever for a first result; known replicas stay in use.
                 if current.found.borrow().is_none() {
                     current.found.send_replace(Some(Arc::default()));
@@ -173,13 +195,42 @@ async fn follow(peers: Weak<Peers>) {
             .borrow()
             .as_ref()
             .is_none_or(|found| found.is_empty());
-        let interval = if nobody { LOOK_UP_SOON } else { LOOK_UP_INTERVAL };
+        let (interval, pause) = if nobody {
+            (LOOK_UP_SOON, LOOK_UP_PAUSES.1)
+        } else {
+            (LOOK_UP_INTERVAL, LOOK_UP_PAUSES.0)
+        };
         let woken = tokio::time::timeout(interval, current.look_up_now.notified())
             .await
             .is_ok();
         drop(current);
         if woken {
-            tokio::time::sleep(Duration::from_millis(200)).await;
+            tokio::time::sleep(pause).await;
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+
+    #[tokio::test]
+    async fn a_call_waits_a_moment_for_a_name_that_has_no_address_yet() {
+        let peers = Peers::watch("http://nobody.invalid:1".parse().unwrap(), None, None);
+        let began = Instant::now();
+        assert!(peers.pick().await.is_none());
+        assert!(
+            began.elapsed() < LOOK_UP_TIMEOUT + Duration::from_secs(1),
+            "not for ever"
+        );
+        let calling = tokio::spawn({
+            let peers = Arc::clone(&peers);
+            async move { peers.pick().await }
+        });
+        tokio::time::sleep(LOOK_UP_PAUSES.1 * 2).await;
+        let somebody = SocketAddr::from(([127, 0, 0, 1], 1));
+        peers.replace(&[somebody]);
+        assert_eq!(calling.await.unwrap().map(|peer| peer.socket), Some(somebody));
     }
 }

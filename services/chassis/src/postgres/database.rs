@@ -4,14 +4,13 @@
 //! Whatever is asked has an end, and whoever asks may give up at any time: a statement that has no answer in time, or
 //! whose future is dropped, takes its session with it, and nobody waits for that.
 
-use std::{fmt, mem, time::Duration};
+use std::{fmt, future::Future, mem, time::Duration};
 
-use async_stream::try_stream;
 use deadpool::{
     Runtime,
     managed::{BuildError, Pool, PoolConfig, PoolError, QueueMode, TimeoutType, Timeouts},
 };
-use futures::{StreamExt as _, future::BoxFuture};
+use futures::future::BoxFuture;
 use sqlx::{
     Describe, Execute, Executor, Postgres, SqlStr,
     postgres::{PgConnectOptions, PgRow, PgStatement, PgTypeInfo},
@@ -24,7 +23,7 @@ use tokio::{
 
 use super::{
     error::is_transient,
-    lease::{Lease, Steps},
+    lease::{self, Lease, Steps},
     session::{PING_BOUND, Session, Sessions, silent},
     watch::Watch,
 };
@@ -121,6 +120,12 @@ impl Database {
         }
     }
 
+    /// A session for one statement. The future holds no borrow, as sqlx wants it.
+    fn lease_now(&self) -> impl Future<Output = sqlx::Result<Lease>> + Send + use<> {
+        let database = self.clone();
+        async move { database.lease(Instant::now() + ACQUIRE_BOUND).await }
+    }
+
     async fn lease(&self, deadline: Instant) -> sqlx::Result<Lease> {
         let mut pause = PAUSE;
         loop {
@@ -177,6 +182,10 @@ impl Transaction {
         Ok(())
     }
 
+    fn lease(&mut self) -> std::future::Ready<sqlx::Result<&mut Lease>> {
+        std::future::ready(open(&mut self.lease))
+    }
+
     /// Undoes all of it.
     pub async fn rollback(mut self) -> sqlx::Result<()> {
         open(&mut self.lease)?.simple("ROLLBACK", ROLLBACK_BOUND).await?;
@@ -207,118 +216,49 @@ fn open(lease: &mut Option<Lease>) -> sqlx::Result<&mut Lease> {
     lease.as_mut().ok_or(sqlx::Error::PoolClosed)
 }
 
-impl<'c> Executor<'c> for &'_ Database {
-    type Database = Postgres;
+/// Writes [`Executor`] once for both: they differ in how a session is had, which is the closure's to say. (Rust allows no
+/// implementation of another crate's trait for everything that has one.)
+macro_rules! executor {
+    ($lifetime:lifetime, $kind:ty, $lease:expr) => {
+        impl<$lifetime> Executor<$lifetime> for $kind {
+            type Database = Postgres;
 
-    fn fetch_many<'e, 'q: 'e, E>(self, query: E) -> Steps<'e>
-    where
-        'c: 'e,
-        E: 'q + Execute<'q, Postgres>,
-    {
-        let database = self.clone();
-        Box::pin(try_stream! {
-            let mut lease = database.lease(Instant::now() + ACQUIRE_BOUND).await?;
-            let mut steps = lease.fetch_many(query);
-            while let Some(step) = steps.next().await {
-                yield step?;
+            fn fetch_many<'e, 'q: 'e, E>(self, query: E) -> Steps<'e>
+            where
+                $lifetime: 'e,
+                E: 'q + Execute<'q, Postgres>,
+            {
+                lease::fetch_many($lease(self), query)
             }
-        })
-    }
 
-    fn fetch_optional<'e, 'q: 'e, E>(self, query: E) -> BoxFuture<'e, sqlx::Result<Option<PgRow>>>
-    where
-        'c: 'e,
-        E: 'q + Execute<'q, Postgres>,
-    {
-        let database = self.clone();
-        Box::pin(async move {
-            database
-                .lease(Instant::now() + ACQUIRE_BOUND)
-                .await?
-                .fetch_optional(query)
-                .await
-        })
-    }
+            fn fetch_optional<'e, 'q: 'e, E>(self, query: E) -> BoxFuture<'e, sqlx::Result<Option<PgRow>>>
+            where
+                $lifetime: 'e,
+                E: 'q + Execute<'q, Postgres>,
+            {
+                Box::pin(lease::fetch_optional($lease(self), query))
+            }
 
-    fn prepare_with<'e>(
-        self,
-        sql: SqlStr,
-        parameters: &'e [PgTypeInfo],
-    ) -> BoxFuture<'e, sqlx::Result<PgStatement>>
-    where
-        'c: 'e,
-    {
-        let database = self.clone();
-        Box::pin(async move {
-            database
-                .lease(Instant::now() + ACQUIRE_BOUND)
-                .await?
-                .prepare_with(sql, parameters)
-                .await
-        })
-    }
+            fn prepare_with<'e>(
+                self,
+                sql: SqlStr,
+                parameters: &'e [PgTypeInfo],
+            ) -> BoxFuture<'e, sqlx::Result<PgStatement>>
+            where
+                $lifetime: 'e,
+            {
+                Box::pin(lease::prepare_with($lease(self), sql, parameters))
+            }
 
-    fn describe<'e>(self, sql: SqlStr) -> BoxFuture<'e, sqlx::Result<Describe<Postgres>>>
-    where
-        'c: 'e,
-    {
-        let database = self.clone();
-        Box::pin(async move {
-            database
-                .lease(Instant::now() + ACQUIRE_BOUND)
-                .await?
-                .describe(sql)
-                .await
-        })
-    }
+            fn describe<'e>(self, sql: SqlStr) -> BoxFuture<'e, sqlx::Result<Describe<Postgres>>>
+            where
+                $lifetime: 'e,
+            {
+                Box::pin(lease::describe($lease(self), sql))
+            }
+        }
+    };
 }
 
-impl<'c> Executor<'c> for &'c mut Transaction {
-    type Database = Postgres;
-
-    fn fetch_many<'e, 'q: 'e, E>(self, query: E) -> Steps<'e>
-    where
-        'c: 'e,
-        E: 'q + Execute<'q, Postgres>,
-    {
-        match open(&mut self.lease) {
-            Ok(lease) => lease.fetch_many(query),
-            Err(error) => Box::pin(futures::stream::once(async { Err(error) })),
-        }
-    }
-
-    fn fetch_optional<'e, 'q: 'e, E>(self, query: E) -> BoxFuture<'e, sqlx::Result<Option<PgRow>>>
-    where
-        'c: 'e,
-        E: 'q + Execute<'q, Postgres>,
-    {
-        match open(&mut self.lease) {
-            Ok(lease) => lease.fetch_optional(query),
-            Err(error) => Box::pin(async { Err(error) }),
-        }
-    }
-
-    fn prepare_with<'e>(
-        self,
-        sql: SqlStr,
-        parameters: &'e [PgTypeInfo],
-    ) -> BoxFuture<'e, sqlx::Result<PgStatement>>
-    where
-        'c: 'e,
-    {
-        match open(&mut self.lease) {
-            Ok(lease) => lease.prepare_with(sql, parameters),
-            Err(error) => Box::pin(async { Err(error) }),
-        }
-    }
-
-    fn describe<'e>(self, sql: SqlStr) -> BoxFuture<'e, sqlx::Result<Describe<Postgres>>>
-    where
-        'c: 'e,
-    {
-        match open(&mut self.lease) {
-            Ok(lease) => lease.describe(sql),
-            Err(error) => Box::pin(async { Err(error) }),
-        }
-    }
-}
+executor!('c, &'_ Database, Database::lease_now);
+executor!('c, &'c mut Transaction, Transaction::lease);

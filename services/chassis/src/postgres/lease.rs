@@ -1,14 +1,10 @@
 //! The use of one session by one caller at a time.
 
-use std::{future::Future, io, time::Duration};
+use std::{borrow::BorrowMut, future::Future, io, time::Duration};
 
 use async_stream::try_stream;
 use deadpool::managed::Object;
-use futures::{
-    StreamExt as _,
-    future::{BoxFuture, FutureExt as _},
-    stream::BoxStream,
-};
+use futures::{StreamExt as _, future::FutureExt as _, stream::BoxStream};
 use sqlx::{
     Describe, Either, Execute, Executor as _, PgConnection, Postgres, SqlStr,
     postgres::{PgQueryResult, PgRow, PgStatement, PgTypeInfo},
@@ -71,53 +67,6 @@ impl Lease {
             .await
     }
 
-    pub(super) fn fetch_many<'e, 'q: 'e, E>(&'e mut self, query: E) -> Steps<'e>
-    where
-        E: 'q + Execute<'q, Postgres>,
-    {
-        Box::pin(try_stream! {
-            let (connection, mut usage) = self.parts()?;
-            usage.begin();
-            let mut steps = connection.fetch_many(query);
-            while let Some(step) = usage.next(ANSWER_BOUND, steps.next()).await {
-                yield step?;
-            }
-        })
-    }
-
-    pub(super) fn fetch_optional<'e, 'q: 'e, E>(
-        &'e mut self,
-        query: E,
-    ) -> BoxFuture<'e, sqlx::Result<Option<PgRow>>>
-    where
-        E: 'q + Execute<'q, Postgres>,
-    {
-        Box::pin(async move {
-            let (connection, usage) = self.parts()?;
-            usage.until(ANSWER_BOUND, connection.fetch_optional(query)).await
-        })
-    }
-
-    pub(super) fn prepare_with<'e>(
-        &'e mut self,
-        sql: SqlStr,
-        parameters: &'e [PgTypeInfo],
-    ) -> BoxFuture<'e, sqlx::Result<PgStatement>> {
-        Box::pin(async move {
-            let (connection, usage) = self.parts()?;
-            usage
-                .until(ANSWER_BOUND, connection.prepare_with(sql, parameters))
-                .await
-        })
-    }
-
-    pub(super) fn describe(&mut self, sql: SqlStr) -> BoxFuture<'_, sqlx::Result<Describe<Postgres>>> {
-        Box::pin(async move {
-            let (connection, usage) = self.parts()?;
-            usage.until(ANSWER_BOUND, connection.describe(sql)).await
-        })
-    }
-
     fn parts(&mut self) -> sqlx::Result<(&mut PgConnection, Usage<'_>)> {
         let gone = || io::Error::new(io::ErrorKind::NotConnected, "the database session was given up");
         if self.torn {
@@ -133,6 +82,64 @@ impl Lease {
         };
         Ok((&mut session.connection, usage))
     }
+}
+
+/// What sqlx's `Executor` does, on a session that is had first: one of the pool for the one statement, or that of a
+/// transaction.
+pub(super) fn fetch_many<'e, 'q: 'e, L, E>(
+    lease: impl Future<Output = sqlx::Result<L>> + Send + 'e,
+    query: E,
+) -> Steps<'e>
+where
+    L: BorrowMut<Lease> + Send + 'e,
+    E: 'q + Execute<'q, Postgres>,
+{
+    Box::pin(try_stream! {
+        let mut lease = lease.await?;
+        let (connection, mut usage) = lease.borrow_mut().parts()?;
+        usage.begin();
+        let mut steps = connection.fetch_many(query);
+        while let Some(step) = usage.next(ANSWER_BOUND, steps.next()).await {
+            yield step?;
+        }
+    })
+}
+
+/// As [`fetch_many`].
+pub(super) async fn fetch_optional<'q, L, E>(
+    lease: impl Future<Output = sqlx::Result<L>>,
+    query: E,
+) -> sqlx::Result<Option<PgRow>>
+where
+    L: BorrowMut<Lease>,
+    E: 'q + Execute<'q, Postgres>,
+{
+    let mut lease = lease.await?;
+    let (connection, usage) = lease.borrow_mut().parts()?;
+    usage.until(ANSWER_BOUND, connection.fetch_optional(query)).await
+}
+
+/// As [`fetch_many`].
+pub(super) async fn prepare_with<L: BorrowMut<Lease>>(
+    lease: impl Future<Output = sqlx::Result<L>>,
+    sql: SqlStr,
+    parameters: &[PgTypeInfo],
+) -> sqlx::Result<PgStatement> {
+    let mut lease = lease.await?;
+    let (connection, usage) = lease.borrow_mut().parts()?;
+    usage
+        .until(ANSWER_BOUND, connection.prepare_with(sql, parameters))
+        .await
+}
+
+/// As [`fetch_many`].
+pub(super) async fn describe<L: BorrowMut<Lease>>(
+    lease: impl Future<Output = sqlx::Result<L>>,
+    sql: SqlStr,
+) -> sqlx::Result<Describe<Postgres>> {
+    let mut lease = lease.await?;
+    let (connection, usage) = lease.borrow_mut().parts()?;
+    usage.until(ANSWER_BOUND, connection.describe(sql)).await
 }
 
 impl Drop for Lease {

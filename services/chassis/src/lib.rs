@@ -24,6 +24,7 @@ pub mod postgres;
 mod run;
 mod service;
 pub mod telemetry;
+pub mod terminal;
 pub mod tls;
 
 // glibc's allocator spends a sixth of a busy service's time: requests are freed by other threads than allocated them.

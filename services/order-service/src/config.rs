@@ -11,6 +11,9 @@ use chassis::{
 #[derive(clap::Parser, Clone, Debug)]
 #[command(name = "order-service", version)]
 pub struct Config {
+    /// Something to do instead of serving.
+    #[command(subcommand)]
+    pub command: Option<outbox::Command>,
     /// What every service has.
     #[command(flatten)]
     pub service: ServiceArgs,

@@ -1,7 +1,14 @@
-//! The order-service process.
+//! The order-service process; everything is in the library.
 
 use std::process::ExitCode;
 
+use clap::Parser as _;
+use order_service::Config;
+
 fn main() -> ExitCode {
-    chassis::run::<order_service::Config, _, _>("order-service", order_service::start)
+    let config = Config::parse();
+    match &config.command {
+        Some(command) => outbox::command::run("order-service", &config.postgres, command),
+        None => chassis::run_with("order-service", config, order_service::start),
+    }
 }

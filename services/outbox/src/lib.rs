@@ -2,7 +2,8 @@
 //! it. Neither is ever there without the other.
 //!
 //! A service that emits events calls [`start`] once, adds [`migrations`] to its own, and [`Outbox::append`]s an
-//! [`Event`] within the transaction of each change. That is all it has to know.
+//! [`Event`] within the transaction of each change. That is all it has to know. Its command line gains [`Command`], which
+//! `main` hands to [`command::run`].
 //!
 //! ```text
 //! append ──► outbox_events, in the caller's transaction
@@ -16,8 +17,9 @@
 //! published from memory only where every earlier one of its subject has been, and swept only when no earlier row is
 //! left. **One event never holds up another subject's**: a call that is refused as a whole is halved until the event at
 //! fault is alone ([`publish`]), and that one is set aside in `outbox_poison` with its reason. [`upkeep`] measures and
-//! keeps the table small.
+//! keeps the table small; [`command`] is for the person who looks at what was set aside.
 
+pub mod command;
 mod event;
 mod fresh;
 mod publish;
@@ -33,6 +35,7 @@ use chassis::{
 use sqlx::migrate::Migrator;
 use tokio::sync::mpsc;
 
+pub use command::Command;
 pub use event::Event;
 pub use relay::RelayArgs;
 pub use store::SWEEP;

@@ -1,5 +1,7 @@
 //! All SQL of the outbox.
 
+pub(crate) mod poison;
+
 use std::{
     collections::HashMap,
     time::{Duration, Instant},

@@ -5,7 +5,7 @@ use std::{
     process::ExitCode,
 };
 
-use chassis::config::AmqpArgs;
+use chassis::{config::AmqpArgs, terminal::printable};
 use time::format_description::well_known::Rfc3339;
 
 use super::{DeadLetter, DeadLetterError, Redriven};
@@ -123,11 +123,4 @@ fn write_table(letters: &[DeadLetter], out: &mut impl Write) -> Result<(), Comma
         )?;
     }
     Ok(())
-}
-
-/// A stranger's text must not steer the terminal.
-fn printable(text: &str) -> String {
-    text.chars()
-        .map(|character| if character.is_control() { '�' } else { character })
-        .collect()
 }

@@ -5,6 +5,7 @@
 mod creation;
 mod limits;
 mod outbox;
+mod poison;
 mod reading;
 mod statuses;
 mod stopping;

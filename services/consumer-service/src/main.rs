@@ -5,6 +5,9 @@ use std::process::ExitCode;
 use clap::Parser as _;
 use consumer_service::{Command, Config, dead_letters};
 
+#[global_allocator]
+static ALLOCATOR: chassis::Allocator = chassis::Allocator;
+
 fn main() -> ExitCode {
     let config = Config::parse();
     match &config.command {

@@ -5,6 +5,9 @@ use std::process::ExitCode;
 use clap::Parser as _;
 use order_service::Config;
 
+#[global_allocator]
+static ALLOCATOR: chassis::Allocator = chassis::Allocator;
+
 fn main() -> ExitCode {
     let config = Config::parse();
     match &config.command {

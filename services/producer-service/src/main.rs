@@ -2,6 +2,9 @@
 
 use producer_service::Config;
 
+#[global_allocator]
+static ALLOCATOR: chassis::Allocator = chassis::Allocator;
+
 fn main() -> std::process::ExitCode {
     chassis::run::<Config, _, _>("producer-service", producer_service::start)
 }

@@ -153,7 +153,7 @@ async fn prepare(
 /// One session with a service's limits of time, for a command that a person runs beside the service. Waits for nobody: an
 /// error says that there is no database, or one that takes no writes.
 pub async fn session(service: &'static str, args: &PostgresArgs) -> Result<PgConnection, PostgresError> {
-    let options = with_time_limits(base_options(service, &args.url()?)?);
+    let options = for_sessions(base_options(service, &args.url()?)?);
     let (_sender, receiver) = tokio::sync::watch::channel(options);
     let opened = bounded(CONNECT_BOUND, open(&receiver)).await;
     Ok(opened.map_err(PostgresError::Connect)?.0)

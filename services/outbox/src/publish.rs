@@ -24,7 +24,8 @@ const MAX_CALL_BYTES: usize = 4 * 1024 * 1024;
 pub(crate) enum Fate {
     /// The broker has it.
     Published,
-    /// Not now: no queue takes it, or the broker refused it for a moment. It is as good as any.
+    /// Not now: no queue takes it, the broker refused it for a moment, or producer-service is of a version that doesn't
+    /// know its type yet. It is as good as any.
     Later(String),
     /// It is refused for what it is.
     Refused(String),
@@ -153,6 +154,9 @@ fn fate(result: PublishResult) -> Fate {
             let failed = status::from_pb(&failed);
             let reason = format!("{:?}: {}", failed.code(), failed.message());
             match failed.code() {
+                // There is an event type for whatever is appended: who doesn't know it is of an older version than whoever
+                // appended it, and a newer one will take its place.
+                Code::InvalidArgument if status::is_about_field(&failed, "type") => Fate::Later(reason),
                 Code::InvalidArgument => Fate::Refused(reason),
                 _ => Fate::Later(reason),
             }

@@ -9,8 +9,9 @@
 //! holds (`FOR UPDATE SKIP LOCKED`). In doubt an event is published twice, with the same id.
 //!
 //! **Failures.** While producer-service is not there, events stay in the table and are tried again with pauses of at most
-//! two seconds. An event that no queue takes waits, longer each time, up to a minute, and holds up only the later events
-//! of its subject. One that is refused for what it is is tried a few times, and then set aside.
+//! two seconds. An event that no queue takes, or whose type an older producer-service doesn't know, waits, longer each
+//! time, up to a minute, and holds up only the later events of its subject. One that is refused for what it is is tried a
+//! few times, and then set aside.
 
 use std::{
     sync::Arc,

@@ -41,10 +41,12 @@ struct State {
     refusal: Option<Code>,
     /// Calls are refused as a whole where they carry a trace.
     dislikes_traces: bool,
-    /// Every event of such a type is refused, by itself.
-    invalid_type: Option<String>,
+    /// Every event of such a type is refused, by itself, for that field.
+    refused: Option<(EventType, &'static str)>,
     /// The bytes of data of each call.
     calls: Vec<usize>,
+    /// The types of all events that were looked at.
+    attempts: Vec<String>,
 }
 
 impl Producer {
@@ -89,11 +91,15 @@ impl ProducerService for Producer {
         let mut results = Vec::new();
         for event in events {
             let event_id = event.id.clone();
-            let outcome = if state.invalid_type.as_ref() == Some(&event.r#type) {
-                Outcome::Failed(status::to_pb(&status::invalid_field("type", "is not known")))
-            } else {
-                state.events.push(event);
-                Outcome::Published(Published {})
+            state.attempts.push(event.r#type.clone());
+            let outcome = match state.refused {
+                Some((kind, field)) if kind.as_str() == event.r#type => Outcome::Failed(status::to_pb(
+                    &status::invalid_field(field, "is not as it should be"),
+                )),
+                _ => {
+                    state.events.push(event);
+                    Outcome::Published(Published {})
+                }
             };
             results.push(PublishResult {
                 event_id,
@@ -178,9 +184,13 @@ impl World {
 }
 
 fn event(subject: Uuid) -> Event {
+    event_of(EventType::OrderCreated, subject)
+}
+
+fn event_of(kind: EventType, subject: Uuid) -> Event {
     let data = serde_json::json!({});
     Event::new(
-        EventType::OrderCreated,
+        kind,
         subject,
         &data,
         &TraceContext::default(),
@@ -328,6 +338,73 @@ async fn an_event_that_is_refused_for_its_trace_is_published_without_it() {
     world.append(vec![event(subject).first()]).await;
     eventually("it is published", async || world.producer.subjects() == [subject]).await;
     assert_eq!(world.count("SELECT count(*) FROM outbox_poison").await, 0);
+    world.end().await;
+}
+
+#[tokio::test]
+async fn an_event_that_an_older_producer_service_does_not_know_waits_for_a_newer_one() {
+    const NEWER: EventType = EventType::OrderCompleted;
+    let world = World::start().await;
+    world
+        .producer
+        .change(|state| state.refused = Some((NEWER, "type")));
+    let (subject, other) = (Uuid::now_v7(), Uuid::now_v7());
+    let events = [
+        event_of(NEWER, subject).first(),
+        event(subject),
+        event(other).first(),
+    ];
+    let ids: Vec<String> = events.iter().map(|event| event.id.to_string()).collect();
+    world.append(events.into()).await;
+    // More often than any event is tried that is refused for what it is.
+    eventually("it is tried for a while", async || {
+        let state = world.producer.0.lock().unwrap();
+        state
+            .attempts
+            .iter()
+            .filter(|kind| *kind == NEWER.as_str())
+            .count()
+            >= 7
+    })
+    .await;
+    assert_eq!(
+        world.producer.subjects(),
+        [other],
+        "its subject's next event stays behind it"
+    );
+    assert_eq!(world.count("SELECT count(*) FROM outbox_poison").await, 0);
+    world.producer.change(|state| state.refused = None);
+    eventually("the newer one has it", async || {
+        world.producer.events().len() == 3
+    })
+    .await;
+    let published: Vec<String> = world
+        .producer
+        .events()
+        .into_iter()
+        .map(|event| event.id)
+        .collect();
+    assert_eq!(published, [ids[2].clone(), ids[0].clone(), ids[1].clone()]);
+    world.end().await;
+}
+
+#[tokio::test]
+async fn an_event_whose_data_is_refused_is_set_aside() {
+    let world = World::start().await;
+    let kind = EventType::OrderCompleted;
+    world
+        .producer
+        .change(|state| state.refused = Some((kind, "data")));
+    let (poison, other) = (Uuid::now_v7(), Uuid::now_v7());
+    world
+        .append(vec![event_of(kind, poison).first(), event(other).first()])
+        .await;
+    eventually("the poison is set aside", async || {
+        world.count("SELECT count(*) FROM outbox_poison").await == 1
+    })
+    .await;
+    assert_eq!(world.producer.subjects(), [other]);
+    assert_eq!(world.count("SELECT count(*) FROM outbox_events").await, 0);
     world.end().await;
 }
 

@@ -52,6 +52,15 @@ pub fn invalid_field(field: impl Into<String>, description: impl Into<String>) -
     Status::with_error_details(Code::InvalidArgument, message, details)
 }
 
+/// Whether that field, and no other, is why a request was refused.
+pub fn is_about_field(status: &Status, field: &str) -> bool {
+    let violations = status
+        .get_details_bad_request()
+        .map(|bad| bad.field_violations)
+        .unwrap_or_default();
+    !violations.is_empty() && violations.iter().all(|violation| violation.field == field)
+}
+
 /// An error with a stable name, in capitals: `EMAIL_TAKEN`.
 pub fn with_reason(code: Code, reason: &'static str, message: impl Into<String>) -> Status {
     with_reason_and(code, reason, message, [])
@@ -123,6 +132,25 @@ mod tests {
             (Code::FailedPrecondition, "only 3 are left")
         );
         assert_eq!(reason(&back).as_deref(), Some("INSUFFICIENT_STOCK"));
+    }
+
+    #[test]
+    fn an_item_of_a_batch_is_refused_for_a_field() {
+        let of_item = |status: &Status| from_pb(&to_pb(status));
+        let refused = of_item(&invalid_field("type", "is not known"));
+        assert!(is_about_field(&refused, "type") && !is_about_field(&refused, "data"));
+        assert!(!is_about_field(
+            &of_item(&Status::invalid_argument("type")),
+            "type"
+        ));
+        let mut violations = FieldViolations::new();
+        violations.add("type", "is not known");
+        violations.add("data", "must be a JSON document");
+        assert!(
+            !violations
+                .into_result()
+                .is_err_and(|status| is_about_field(&status, "type"))
+        );
     }
 
     #[test]

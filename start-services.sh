@@ -43,7 +43,7 @@ source "$root/deploy/local/amqp.sh"
 source "$root/deploy/local/rabbitmq.sh"
 
 # In the order in which they start; each is stopped before those that it calls.
-services=(user-service inventory-service producer-service order-service consumer-service api-gateway)
+services=(producer-service user-service inventory-service order-service consumer-service api-gateway)
 declare -A listen_ports=([api-gateway]=8080 [order-service]=50051 [user-service]=50052 [producer-service]=50054 [inventory-service]=50055)
 declare -A admin_ports=([api-gateway]=9080 [order-service]=9051 [user-service]=9052 [consumer-service]=9053 [producer-service]=9054 [inventory-service]=9055)
 declare -A databases=([user-service]=users [inventory-service]=inventory [order-service]=orders)

@@ -118,9 +118,19 @@ pub fn read(message_id: Option<&str>, body: &[u8]) -> Result<Event, Malformed> {
                 order_id: about(&event.subject, order_id)?,
             }
         }
-        Some(EventType::OrderConfirmed | EventType::OrderRejected | EventType::OrderCompleted) => {
-            Work::Nothing
-        }
+        // What moves no stock of an order: its queue is bound to none of them.
+        Some(
+            EventType::OrderConfirmed
+            | EventType::OrderRejected
+            | EventType::OrderCompleted
+            | EventType::ProductCreated
+            | EventType::ProductUpdated
+            | EventType::ProductDeleted
+            | EventType::StockChanged
+            | EventType::UserRegistered
+            | EventType::UserUpdated
+            | EventType::UserPasswordChanged,
+        ) => Work::Nothing,
         None if is_type_name(&event.kind) => Work::Unknown { kind: event.kind },
         None => return Err(Malformed::Type),
     };

@@ -1,7 +1,9 @@
 //! Flags and environment variables.
 
+#![allow(clippy::doc_markdown, reason = "the comments of flags are what --help prints")]
+
 use chassis::{
-    config::{PostgresArgs, ServiceArgs},
+    config::{GrpcUrl, PostgresArgs, ServiceArgs},
     tls::TlsArgs,
 };
 
@@ -18,6 +20,23 @@ pub struct Config {
     /// Its database.
     #[command(flatten)]
     pub postgres: PostgresArgs,
+    /// Where events are handed to. Nothing waits for it: they are kept until it is there.
+    #[arg(long, env = "PRODUCER_SERVICE_URL", default_value = "http://127.0.0.1:50054")]
+    pub producer_service_url: GrpcUrl,
+    /// How its events are published.
+    #[command(flatten)]
+    pub relay: outbox::RelayArgs,
+    /// Whether every change of stock is an event, stock.changed: one for each product that a transaction moved units of.
+    /// Each is a row to write and to delete on the way of an order, so it is off until somebody binds a queue to them.
+    #[arg(
+        long,
+        env = "EMIT_STOCK_CHANGED",
+        default_value_t = false,
+        num_args = 0..=1,
+        default_missing_value = "true",
+        action = clap::ArgAction::Set
+    )]
+    pub emit_stock_changed: bool,
 }
 
 impl AsRef<ServiceArgs> for Config {

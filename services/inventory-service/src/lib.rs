@@ -3,13 +3,15 @@
 //! Start with the contract, `shop/inventory/v1/inventory.proto` in the `proto` crate. [`product`], [`stock`] and
 //! [`search`] hold the rules and know neither gRPC nor SQL: which products there may be, who gets stock, what a list
 //! shows. [`store`] is all SQL, one transaction per method; the tables and what they promise are explained in
-//! `migrations/`. [`grpc`] translates between the contract and the two.
+//! `migrations/`. Every change is one transaction with its events ([`events`]), which the `outbox` crate publishes.
+//! [`grpc`] translates between the contract and the rest.
 //!
 //! The hot path is allocation: one call carries the orders that came together, and is one transaction that locks the
 //! rows of their products once, in one global order, decides in memory, and writes everything in one statement. Prices
 //! that are asked for at the same time are read together ([`group_read`]).
 
 pub mod config;
+pub mod events;
 pub mod group_read;
 pub mod grpc;
 pub mod product;
@@ -18,7 +20,7 @@ pub mod stock;
 pub mod store;
 
 use chassis::{DefaultAddrs, Running, Service, StartError};
-use proto::inventory::inventory_service_server::InventoryServiceServer;
+use proto::{event::INVENTORY_SOURCE, inventory::inventory_service_server::InventoryServiceServer};
 
 pub use config::Config;
 
@@ -33,10 +35,22 @@ pub async fn start(config: Config) -> Result<Running, StartError> {
     let mut service = Service::bind("inventory-service", &config.service, DEFAULT_ADDRS)
         .await?
         .tls(&config.tls)?;
-    let database = service.postgres(&config.postgres, [sqlx::migrate!()]).await?;
+    let database = service
+        .postgres(&config.postgres, [sqlx::migrate!(), outbox::migrations()])
+        .await?;
+    let producer = service.grpc_channel("producer-service", &config.producer_service_url)?;
+    let outbox = outbox::start(
+        &service,
+        database.clone(),
+        producer,
+        INVENTORY_SOURCE,
+        &config.relay,
+    );
     let inventory = grpc::Inventory::new(store::Store::new(
         database,
         config.postgres.database_max_connections,
+        outbox,
+        config.emit_stock_changed,
     ));
     let inventory =
         InventoryServiceServer::new(inventory).max_decoding_message_size(proto::limits::ALLOCATE_REQUEST);

@@ -1,9 +1,13 @@
-//! The events of an order as they cross RabbitMQ: [CloudEvents 1.0](https://github.com/cloudevents/spec/blob/v1.0.2/cloudevents/spec.md)
+//! The events of the shop as they cross RabbitMQ: [CloudEvents 1.0](https://github.com/cloudevents/spec/blob/v1.0.2/cloudevents/spec.md)
 //! in structured JSON mode. CloudEvents has no binding for AMQP 0.9.1; the structured mode needs none, since the whole
 //! event is the message's body.
 //!
-//! order-service writes an event's [`data`](CloudEvent::data), producer-service puts it in its envelope,
-//! consumer-service reads both.
+//! order-service, inventory-service and user-service write an event's [`data`](CloudEvent::data), producer-service puts it
+//! in its envelope, and consumer-service reads both of those that move stock. `docs/asyncapi.yaml` describes all of them
+//! for whoever else wants to.
+//!
+//! An event is for many readers and lives on in their queues and logs: it holds no secret and nothing personal. A user
+//! is an id here; their name and email are read from user-service, by whoever may.
 
 use serde::{Deserialize, Serialize};
 use time::OffsetDateTime;
@@ -15,8 +19,12 @@ pub const CONTENT_TYPE: &str = "application/cloudevents+json";
 pub const SPEC_VERSION: &str = "1.0";
 /// The `source` of every event of an order.
 pub const ORDER_SOURCE: &str = "/order-service";
+/// The `source` of every event of a product and its stock.
+pub const INVENTORY_SOURCE: &str = "/inventory-service";
+/// The `source` of every event of a user.
+pub const USER_SOURCE: &str = "/user-service";
 
-/// What happened to an order. The text form is the CloudEvents `type` and the AMQP routing key.
+/// What happened. The text form is the CloudEvents `type` and the AMQP routing key.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum EventType {
     /// A customer placed it; its stock is wanted. Data: [`OrderCreated`].
@@ -29,16 +37,37 @@ pub enum EventType {
     OrderRejected,
     /// It was fulfilled. Data: [`OrderDecided`].
     OrderCompleted,
+    /// A product is for sale. Data: [`ProductState`].
+    ProductCreated,
+    /// Its details changed. Data: [`ProductState`].
+    ProductUpdated,
+    /// It is no longer for sale. Data: [`ProductState`], as it was.
+    ProductDeleted,
+    /// Units of a product came or went. Data: [`StockChanged`].
+    StockChanged,
+    /// Somebody has an account. Data: [`UserState`].
+    UserRegistered,
+    /// Its name, or what it may do, changed. Data: [`UserState`].
+    UserUpdated,
+    /// Its password changed, and its sessions ended. Data: [`UserPasswordChanged`].
+    UserPasswordChanged,
 }
 
 impl EventType {
     /// Every type there is.
-    pub const ALL: [Self; 5] = [
+    pub const ALL: [Self; 12] = [
         Self::OrderCreated,
         Self::OrderCancelled,
         Self::OrderConfirmed,
         Self::OrderRejected,
         Self::OrderCompleted,
+        Self::ProductCreated,
+        Self::ProductUpdated,
+        Self::ProductDeleted,
+        Self::StockChanged,
+        Self::UserRegistered,
+        Self::UserUpdated,
+        Self::UserPasswordChanged,
     ];
 
     /// The CloudEvents `type`, which is the routing key too.
@@ -49,6 +78,13 @@ impl EventType {
             Self::OrderConfirmed => "order.confirmed",
             Self::OrderRejected => "order.rejected",
             Self::OrderCompleted => "order.completed",
+            Self::ProductCreated => "product.created",
+            Self::ProductUpdated => "product.updated",
+            Self::ProductDeleted => "product.deleted",
+            Self::StockChanged => "stock.changed",
+            Self::UserRegistered => "user.registered",
+            Self::UserUpdated => "user.updated",
+            Self::UserPasswordChanged => "user.password_changed",
         }
     }
 
@@ -66,6 +102,28 @@ impl EventType {
             Self::OrderConfirmed => "urn:shop:event:order.confirmed:1",
             Self::OrderRejected => "urn:shop:event:order.rejected:1",
             Self::OrderCompleted => "urn:shop:event:order.completed:1",
+            Self::ProductCreated => "urn:shop:event:product.created:1",
+            Self::ProductUpdated => "urn:shop:event:product.updated:1",
+            Self::ProductDeleted => "urn:shop:event:product.deleted:1",
+            Self::StockChanged => "urn:shop:event:stock.changed:1",
+            Self::UserRegistered => "urn:shop:event:user.registered:1",
+            Self::UserUpdated => "urn:shop:event:user.updated:1",
+            Self::UserPasswordChanged => "urn:shop:event:user.password_changed:1",
+        }
+    }
+
+    /// The service that it happens in: the CloudEvents `source`.
+    pub const fn source(self) -> &'static str {
+        match self {
+            Self::OrderCreated
+            | Self::OrderCancelled
+            | Self::OrderConfirmed
+            | Self::OrderRejected
+            | Self::OrderCompleted => ORDER_SOURCE,
+            Self::ProductCreated | Self::ProductUpdated | Self::ProductDeleted | Self::StockChanged => {
+                INVENTORY_SOURCE
+            }
+            Self::UserRegistered | Self::UserUpdated | Self::UserPasswordChanged => USER_SOURCE,
         }
     }
 
@@ -98,12 +156,12 @@ pub struct CloudEvent<S, D> {
     pub specversion: S,
     /// Unique per event; a redelivery has the same one.
     pub id: S,
-    /// Always [`ORDER_SOURCE`].
+    /// The service that it happened in: see [`EventType::source`].
     pub source: S,
     /// One of [`EventType`], or of a newer version's.
     #[serde(rename = "type")]
     pub kind: S,
-    /// The order's id.
+    /// The id of what it happened to: an order, a product or a user.
     pub subject: S,
     /// When it happened.
     #[serde(with = "time::serde::rfc3339")]
@@ -171,6 +229,88 @@ pub struct OrderDecided {
     pub product_id: Option<Uuid>,
 }
 
+/// The data of `product.created`, `product.updated` and `product.deleted`: all that anybody may read of a product, but
+/// for its stock, which changes by itself.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ProductState {
+    /// Equal to the envelope's subject.
+    pub product_id: Uuid,
+    /// Stock keeping unit.
+    pub sku: String,
+    /// What it is called.
+    pub name: String,
+    /// May be empty.
+    pub description: String,
+    /// What one unit costs, in minor units of `currency`.
+    pub price_minor_units: i64,
+    /// ISO 4217 code.
+    pub currency: String,
+    /// Empty for none.
+    pub category: String,
+    /// Absolute URL; empty for none.
+    pub image_url: String,
+    /// Counts the changes of the details, from 1. A reader that has seen a later one is not to go back.
+    pub version: i64,
+}
+
+/// The data of `stock.changed`: one for each product that a transaction moved units of. A transaction may be of many
+/// orders, so it names none.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct StockChanged {
+    /// Equal to the envelope's subject.
+    pub product_id: Uuid,
+    /// What moved them.
+    pub kind: StockChangeKind,
+    /// The sum of what moved, negative where stock left.
+    pub delta: i64,
+    /// Units for sale after it.
+    pub available: i64,
+}
+
+/// What moved stock.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum StockChangeKind {
+    /// The product was created with it.
+    Initial,
+    /// An admin's hand.
+    Adjustment,
+    /// Orders took it.
+    Allocation,
+    /// Orders gave it back.
+    Release,
+}
+
+impl StockChangeKind {
+    /// The text form, which inventory-service's ledger has too.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Initial => "initial",
+            Self::Adjustment => "adjustment",
+            Self::Allocation => "allocation",
+            Self::Release => "release",
+        }
+    }
+}
+
+/// The data of `user.registered` and `user.updated`. Neither name nor email: see the module.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct UserState {
+    /// Equal to the envelope's subject.
+    pub user_id: Uuid,
+    /// What the account may do: `user`, `admin`.
+    pub role: String,
+    /// Whether it is kept from logging in.
+    pub disabled: bool,
+}
+
+/// The data of `user.password_changed`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct UserPasswordChanged {
+    /// Equal to the envelope's subject.
+    pub user_id: Uuid,
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -181,7 +321,7 @@ mod tests {
             assert!(is_type_name(kind.as_str()));
             assert_eq!(kind.data_schema(), format!("urn:shop:event:{}:1", kind.as_str()));
         }
-        for newer in ["stock.changed", "order.paid-late_2", "a.b.c"] {
+        for newer in ["stock.counted", "order.paid-late_2", "a.b.c"] {
             assert!(is_type_name(newer), "{newer}");
         }
         let long = format!("order.{}", "x".repeat(MAX_TYPE));

@@ -5,7 +5,7 @@
 use std::{num::NonZero, path::PathBuf, time::Duration};
 
 use chassis::{
-    config::{PostgresArgs, ServiceArgs, secret_from_env},
+    config::{GrpcUrl, PostgresArgs, ServiceArgs, secret_from_env},
     tls::TlsArgs,
 };
 use secrecy::SecretString;
@@ -25,6 +25,12 @@ pub struct Config {
     /// Its database.
     #[command(flatten)]
     pub postgres: PostgresArgs,
+    /// Where events are handed to. Nothing waits for it: they are kept until it is there.
+    #[arg(long, env = "PRODUCER_SERVICE_URL", default_value = "http://127.0.0.1:50054")]
+    pub producer_service_url: GrpcUrl,
+    /// How its events are published.
+    #[command(flatten)]
+    pub relay: outbox::RelayArgs,
 
     /// The email of an admin to create at start, where no account has it yet. Needs a password: ADMIN_PASSWORD_FILE, or
     /// the variable ADMIN_PASSWORD, which has no flag. An account that exists is left as it is, password and role

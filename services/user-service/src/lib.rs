@@ -5,7 +5,8 @@
 //! what a session hands out (`session`: refresh tokens, `token`: access tokens) and which keys sign (`signing_key`).
 //! `hashing` keeps password hashing from starving everything else, `key_source` fetches the keys and follows their
 //! rotation, `first_admin` makes the account that nobody can register. `store` is all SQL; the tables and what they
-//! promise are explained in `migrations/`. `grpc` translates between the contract and all this.
+//! promise are explained in `migrations/`. Every change of an account is one transaction with its event (`events`), which
+//! the `outbox` crate publishes. `grpc` translates between the contract and all this.
 //!
 //! The one rule that makes sessions safe under concurrency: **whoever adds or removes refresh tokens holds the row of
 //! their user locked.** A password change, a disabled account, a login, a refresh and a logout of one user therefore
@@ -13,6 +14,7 @@
 
 mod config;
 mod email;
+mod events;
 mod first_admin;
 mod grpc;
 mod hashing;
@@ -25,7 +27,7 @@ mod token;
 mod user;
 
 use chassis::{DefaultAddrs, Running, Service, StartError};
-use proto::user::user_service_server::UserServiceServer;
+use proto::{event::USER_SOURCE, user::user_service_server::UserServiceServer};
 use tonic::service::Routes;
 
 pub use config::Config;
@@ -48,8 +50,12 @@ pub async fn start(config: Config) -> Result<Running, StartError> {
     let mut service = Service::bind("user-service", &config.service, DEFAULT_ADDRS)
         .await?
         .tls(&config.tls)?;
-    let database = service.postgres(&config.postgres, [sqlx::migrate!()]).await?;
-    let store = Store::new(database, config.refresh_token_lifetime);
+    let database = service
+        .postgres(&config.postgres, [sqlx::migrate!(), outbox::migrations()])
+        .await?;
+    let producer = service.grpc_channel("producer-service", &config.producer_service_url)?;
+    let outbox = outbox::start(&service, database.clone(), producer, USER_SOURCE, &config.relay);
+    let store = Store::new(database, outbox, config.refresh_token_lifetime);
     let hasher = Hasher::new(config.password_hashing_threads, config.password_hashing_queue);
     if let Some(first_admin) = first_admin {
         let flag = service.health().flag("first-admin");

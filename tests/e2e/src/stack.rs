@@ -443,8 +443,9 @@ impl Backends {
                     "ADMIN_PASSWORD_FILE",
                     folder.join("admin-password").display().to_string(),
                 ),
+                url(Service::Producer)?,
             ],
-            Service::Inventory => vec![database(&self.inventory)?],
+            Service::Inventory => vec![database(&self.inventory)?, url(Service::Producer)?],
             Service::Order => vec![
                 database(&self.orders)?,
                 url(Service::Inventory)?,

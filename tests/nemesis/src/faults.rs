@@ -48,12 +48,14 @@ const fn arrow(from: Service, to: Peer) -> Arrow {
 }
 
 /// All arrows of the system's picture.
-pub const ARROWS: [Arrow; 12] = [
+pub const ARROWS: [Arrow; 14] = [
     arrow(Service::Gateway, Peer::Service(Service::User)),
     arrow(Service::Gateway, Peer::Service(Service::Inventory)),
     arrow(Service::Gateway, Peer::Service(Service::Order)),
     arrow(Service::User, Peer::Postgres),
+    arrow(Service::User, Peer::Service(Service::Producer)),
     arrow(Service::Inventory, Peer::Postgres),
+    arrow(Service::Inventory, Peer::Service(Service::Producer)),
     arrow(Service::Order, Peer::Postgres),
     arrow(Service::Order, Peer::Service(Service::Inventory)),
     arrow(Service::Order, Peer::Service(Service::Producer)),

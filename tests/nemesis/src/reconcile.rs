@@ -196,14 +196,28 @@ async fn unbalanced(admin: &Api, product: &Product, stored: &Stored) -> anyhow::
 
 async fn left_on_the_way(stack: &Stack) -> anyhow::Result<Vec<String>> {
     let mut left = Vec::new();
-    let orders = stack
-        .database(Service::Order)
-        .context("order-service has a database")?;
-    let outbox: i64 = sqlx::query_scalar("SELECT count(*) FROM outbox_events")
-        .fetch_one(orders.pool())
-        .await?;
-    if outbox > 0 {
-        left.push(format!("{outbox} events are still in the outbox"));
+    for service in Service::ALL {
+        let Some(database) = stack.database(service) else {
+            continue;
+        };
+        let outbox: i64 = sqlx::query_scalar("SELECT count(*) FROM outbox_events")
+            .fetch_one(database.pool())
+            .await?;
+        if outbox > 0 {
+            left.push(format!(
+                "{outbox} events are still in the outbox of {}",
+                service.name()
+            ));
+        }
+        let poison: i64 = sqlx::query_scalar("SELECT count(*) FROM outbox_poison")
+            .fetch_one(database.pool())
+            .await?;
+        if poison > 0 {
+            left.push(format!(
+                "{poison} healthy events of {} were set aside",
+                service.name()
+            ));
+        }
     }
     let rabbitmq = stack.rabbitmq().await?;
     let (waiting, dead) = (rabbitmq.orders_waiting().await?, rabbitmq.dead_letters().await?);

@@ -29,9 +29,9 @@ const MIGRATION_IS_UNKNOWN: &str = "missing in the resolved migrations";
 
 /// Each service before those that call it: how the operator rolls a Shop.
 pub const CALLED_FIRST: [Service; 6] = [
+    Service::Producer,
     Service::User,
     Service::Inventory,
-    Service::Producer,
     Service::Order,
     Service::Consumer,
     Service::Gateway,
@@ -42,9 +42,9 @@ pub const CALLERS_FIRST: [Service; 6] = [
     Service::Gateway,
     Service::Consumer,
     Service::Order,
-    Service::Producer,
     Service::Inventory,
     Service::User,
+    Service::Producer,
 ];
 
 /// Which of the two.

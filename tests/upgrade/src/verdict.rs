@@ -7,14 +7,17 @@ use std::{
 };
 
 use anyhow::{Context as _, bail, ensure};
-use e2e::{Api, stock_ledger_and_orders_agree};
+use e2e::{Api, Service, stock_ledger_and_orders_agree};
 use serde_json::{Value, json};
+use sqlx::AssertSqlSafe;
 use tokio::time::sleep;
 
 use crate::load::{Cancelled, Load, PLENTY, Placed, SCARCE, locked};
 
 /// How long what was placed may take to be decided after the last order.
 const SETTLING: Duration = Duration::from_secs(30);
+/// How long an event may wait that was refused again and again; the outbox tries it once a minute.
+const LONGEST_RETRY: Duration = Duration::from_secs(90);
 
 impl Load<'_> {
     /// Whether every order that was acknowledged is there, once, and decided as it should be; stock, ledger and orders agree;
@@ -57,7 +60,47 @@ impl Load<'_> {
         stock_ledger_and_orders_agree(&admin, slice::from_ref(&self.scarce), SCARCE, &orders).await?;
         let dead = self.stack.rabbitmq().await?.dead_letters().await?;
         ensure!(dead == 0, "{dead} messages are among the dead letters");
+        let poison = self.rows_of_all_outboxes("outbox_poison").await?;
+        ensure!(poison == 0, "{poison} events were set aside");
         Ok(())
+    }
+
+    /// Whether all events come to be published, also those that an older producer-service didn't know. For when everything is
+    /// of today's version again.
+    pub async fn no_event_is_left(&self) -> anyhow::Result<()> {
+        let began = Instant::now();
+        loop {
+            let waiting = self.rows_of_all_outboxes("outbox_events").await?;
+            if waiting == 0 {
+                return Ok(());
+            }
+            ensure!(
+                began.elapsed() < LONGEST_RETRY,
+                "{waiting} events are still in an outbox"
+            );
+            sleep(Duration::from_millis(500)).await;
+        }
+    }
+
+    /// The rows of that table in all databases; the version before may not have made it.
+    async fn rows_of_all_outboxes(&self, table: &'static str) -> anyhow::Result<i64> {
+        let mut rows = 0;
+        for service in Service::ALL {
+            let Some(database) = self.stack.database(service) else {
+                continue;
+            };
+            let is_there: bool = sqlx::query_scalar("SELECT to_regclass($1) IS NOT NULL")
+                .bind(table)
+                .fetch_one(database.pool())
+                .await?;
+            if is_there {
+                let count = AssertSqlSafe(format!("SELECT count(*) FROM {table}"));
+                rows += sqlx::query_scalar::<_, i64>(count)
+                    .fetch_one(database.pool())
+                    .await?;
+            }
+        }
+        Ok(rows)
     }
 
     fn is_decided_rightly(&self, placed: &Placed, found: &Value) -> anyhow::Result<()> {

@@ -52,6 +52,7 @@ async fn both_versions_of_all_services_work_with_each_other() -> anyhow::Result<
         rollout.at_once(Version::Today, &stack, &load).await
     })
     .await?;
+    load.no_event_is_left().await?;
     rollout.previous.exceptions.are_needed()?;
     stack.stop().await
 }

@@ -152,6 +152,10 @@ fn status(error: StoreError) -> Status {
         }
         StoreError::Busy => with_reason(Code::ResourceExhausted, "SEARCH_BUSY", message),
         StoreError::Contended => with_reason(Code::Unavailable, "CONTENDED", message),
+        StoreError::Event(error) => {
+            tracing::error!(%error, "an event can't be written down");
+            Status::internal("internal error")
+        }
         StoreError::Database(error) => postgres::status(error),
     }
 }

@@ -11,6 +11,7 @@ use chassis::{
     open_enum::Open,
     postgres::{Transaction, constraint},
 };
+use proto::event::StockChangeKind;
 use uuid::Uuid;
 
 use super::{Store, StoreError};
@@ -38,7 +39,10 @@ impl Store {
             let available = lock_stock(&mut transaction, &product_ids).await?;
             let known = decisions(&mut transaction, &order_ids).await?;
             let plan = plan_allocation(orders, &known, available);
-            if write(transaction, &plan, "allocation").await? {
+            if self
+                .write(transaction, &plan, StockChangeKind::Allocation)
+                .await?
+            {
                 return Ok(plan.answers);
             }
         }
@@ -62,11 +66,89 @@ impl Store {
             let Some(plan) = plan_release(order_ids, &known, &taken) else {
                 continue;
             };
-            if write(transaction, &plan, "release").await? {
+            if self.write(transaction, &plan, StockChangeKind::Release).await? {
                 return Ok(plan.answers);
             }
         }
         Err(StoreError::Contended)
+    }
+
+    /// Writes a plan in one statement, then its events, and commits. False, and nothing is written, if another
+    /// transaction has decided about one of the orders meanwhile.
+    async fn write(
+        &self,
+        mut transaction: Transaction,
+        plan: &Plan,
+        kind: StockChangeKind,
+    ) -> Result<bool, StoreError> {
+        if plan.is_empty() {
+            return Ok(true);
+        }
+        let (decided_ids, statuses, reasons, rejected_products): (Vec<_>, Vec<_>, Vec<_>, Vec<_>) = plan
+            .decided
+            .iter()
+            .map(|(order_id, decision)| {
+                let (status, reason, product) = columns(decision);
+                (*order_id, status, reason, product)
+            })
+            .collect();
+        let (order_ids, product_ids, deltas): (Vec<_>, Vec<_>, Vec<_>) = plan
+            .movements
+            .iter()
+            .map(|line| (line.order_id, line.product_id, line.delta))
+            .collect();
+        let stock_changes = plan.stock_changes();
+        let (changed_products, changes): (Vec<_>, Vec<_>) = stock_changes.clone().into_iter().unzip();
+        let written = sqlx::query_as(
+            "WITH decided AS (
+                 INSERT INTO allocations (order_id, status, rejection_reason, rejected_product)
+                 SELECT order_id, status, reason, product_id
+                 FROM unnest($1::uuid[], $2::text[], $3::text[], $4::uuid[])
+                      AS new (order_id, status, reason, product_id)
+                 ON CONFLICT (order_id) DO NOTHING RETURNING 1
+             ), released AS (
+                 UPDATE allocations SET status = 'released', updated_at = now()
+                 WHERE order_id = ANY($5) AND status = 'allocated' RETURNING 1
+             ), movements AS (
+                 INSERT INTO stock_movements (order_id, product_id, delta, kind)
+                 SELECT order_id, product_id, delta, $9
+                 FROM unnest($6::uuid[], $7::uuid[], $8::bigint[]) AS new (order_id, product_id, delta)
+             ), moved AS (
+                 UPDATE stock SET available = available + change
+                 FROM unnest($10::uuid[], $11::bigint[]) AS changes (product_id, change)
+                 WHERE stock.product_id = changes.product_id RETURNING 1
+             )
+             SELECT (SELECT count(*) FROM decided), (SELECT count(*) FROM released), (SELECT count(*) FROM moved)",
+        )
+        .bind(&decided_ids)
+        .bind(statuses)
+        .bind(reasons)
+        .bind(rejected_products)
+        .bind(&plan.released)
+        .bind(order_ids)
+        .bind(product_ids)
+        .bind(deltas)
+        .bind(kind.as_str())
+        .bind(&changed_products)
+        .bind(changes)
+        .fetch_one(&mut transaction)
+        .await;
+        let written: (i64, i64, i64) = match written {
+            Ok(written) => written,
+            // The ledger has lines of an order that had none when it was read.
+            Err(error) if constraint(&error) == Some("stock_movements_order_key") => return Ok(false),
+            Err(error) => return Err(error.into()),
+        };
+        let expected = [decided_ids.len(), plan.released.len(), changed_products.len()];
+        let complete = expected.map(i64::try_from) == [written.0, written.1, written.2].map(Ok);
+        if complete {
+            self.append_stock_changed(&mut transaction, kind, &stock_changes)
+                .await?;
+            transaction.commit().await?;
+        } else {
+            transaction.rollback().await?;
+        }
+        Ok(complete)
     }
 }
 
@@ -136,75 +218,6 @@ async fn lines_taken(
             .push(Line { product_id, quantity });
     }
     Ok(taken)
-}
-
-/// Writes a plan in one statement and commits. False, and nothing is written, if another transaction has decided
-/// about one of the orders meanwhile.
-async fn write(mut transaction: Transaction, plan: &Plan, kind: &'static str) -> Result<bool, StoreError> {
-    if plan.is_empty() {
-        return Ok(true);
-    }
-    let (decided_ids, statuses, reasons, rejected_products): (Vec<_>, Vec<_>, Vec<_>, Vec<_>) = plan
-        .decided
-        .iter()
-        .map(|(order_id, decision)| {
-            let (status, reason, product) = columns(decision);
-            (*order_id, status, reason, product)
-        })
-        .collect();
-    let (order_ids, product_ids, deltas): (Vec<_>, Vec<_>, Vec<_>) = plan
-        .movements
-        .iter()
-        .map(|line| (line.order_id, line.product_id, line.delta))
-        .collect();
-    let (changed_products, changes): (Vec<_>, Vec<_>) = plan.stock_changes().into_iter().unzip();
-    let written = sqlx::query_as(
-        "WITH decided AS (
-             INSERT INTO allocations (order_id, status, rejection_reason, rejected_product)
-             SELECT order_id, status, reason, product_id
-             FROM unnest($1::uuid[], $2::text[], $3::text[], $4::uuid[]) AS new (order_id, status, reason, product_id)
-             ON CONFLICT (order_id) DO NOTHING RETURNING 1
-         ), released AS (
-             UPDATE allocations SET status = 'released', updated_at = now()
-             WHERE order_id = ANY($5) AND status = 'allocated' RETURNING 1
-         ), movements AS (
-             INSERT INTO stock_movements (order_id, product_id, delta, kind)
-             SELECT order_id, product_id, delta, $9
-             FROM unnest($6::uuid[], $7::uuid[], $8::bigint[]) AS new (order_id, product_id, delta)
-         ), moved AS (
-             UPDATE stock SET available = available + change
-             FROM unnest($10::uuid[], $11::bigint[]) AS changes (product_id, change)
-             WHERE stock.product_id = changes.product_id RETURNING 1
-         )
-         SELECT (SELECT count(*) FROM decided), (SELECT count(*) FROM released), (SELECT count(*) FROM moved)",
-    )
-    .bind(&decided_ids)
-    .bind(statuses)
-    .bind(reasons)
-    .bind(rejected_products)
-    .bind(&plan.released)
-    .bind(order_ids)
-    .bind(product_ids)
-    .bind(deltas)
-    .bind(kind)
-    .bind(&changed_products)
-    .bind(changes)
-    .fetch_one(&mut transaction)
-    .await;
-    let written: (i64, i64, i64) = match written {
-        Ok(written) => written,
-        // The ledger has lines of an order that had none when it was read.
-        Err(error) if constraint(&error) == Some("stock_movements_order_key") => return Ok(false),
-        Err(error) => return Err(error.into()),
-    };
-    let expected = [decided_ids.len(), plan.released.len(), changed_products.len()];
-    let complete = expected.map(i64::try_from) == [written.0, written.1, written.2].map(Ok);
-    if complete {
-        transaction.commit().await?;
-    } else {
-        transaction.rollback().await?;
-    }
-    Ok(complete)
 }
 
 /// A decision as the columns `status`, `rejection_reason` and `rejected_product`.

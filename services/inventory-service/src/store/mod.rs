@@ -7,11 +7,16 @@ mod movements;
 mod products;
 mod search;
 
-use std::{sync::Arc, time::Duration};
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
-use chassis::postgres::{Database, constraint};
+use chassis::postgres::{Database, Transaction, constraint};
 use moka::sync::Cache;
+use outbox::Outbox;
+use proto::event::StockChangeKind;
 use tokio::sync::{Semaphore, SemaphorePermit};
+use uuid::Uuid;
+
+use crate::events;
 
 pub use movements::{MovementKind, StockMovement};
 pub use products::NamedPrice;
@@ -27,6 +32,8 @@ const LONGEST_WAIT_TO_LIST: Duration = Duration::from_millis(500);
 #[derive(Clone, Debug)]
 pub struct Store {
     database: Database,
+    outbox: Outbox,
+    emits_stock_changed: bool,
     common_searches: Cache<(String, String), ()>,
     lists: Arc<Semaphore>,
 }
@@ -58,6 +65,9 @@ pub enum StoreError {
     /// Other transactions kept deciding about the same orders; trying again later may help.
     #[error("other transactions decide about the same orders")]
     Contended,
+    /// An event can't be written down.
+    #[error("the event: {0}")]
+    Event(#[from] serde_json::Error),
     /// The database failed.
     #[error(transparent)]
     Database(#[from] sqlx::Error),
@@ -75,14 +85,18 @@ impl StoreError {
 
 impl Store {
     /// On a database whose schema is up to date and to which there are that many `connections`. Lists are read on half
-    /// of them: a list can take a tenth of a second, an allocation takes a few milliseconds and must find one free.
-    pub fn new(database: Database, connections: u32) -> Self {
+    /// of them: a list can take a tenth of a second, an allocation takes a few milliseconds and must find one free. The
+    /// events of every change go to `outbox`, which is in the same database; those of changes of stock only with
+    /// `emits_stock_changed`.
+    pub fn new(database: Database, connections: u32, outbox: Outbox, emits_stock_changed: bool) -> Self {
         let common_searches = Cache::builder()
             .max_capacity(COMMON_SEARCHES)
             .time_to_live(COMMON_FOR)
             .build();
         Self {
             database,
+            outbox,
+            emits_stock_changed,
             common_searches,
             lists: Arc::new(Semaphore::new((connections as usize / 2).max(1))),
         }
@@ -94,5 +108,30 @@ impl Store {
             Ok(Ok(turn)) => Ok(turn),
             _ => Err(StoreError::Busy),
         }
+    }
+
+    /// Appends an event for each product whose stock the transaction has changed, by so much, and holds locked: what is
+    /// read here is what it leaves. Costs nothing where nobody wants them.
+    async fn append_stock_changed(
+        &self,
+        transaction: &mut Transaction,
+        kind: StockChangeKind,
+        changes: &BTreeMap<Uuid, i64>,
+    ) -> Result<(), StoreError> {
+        if !self.emits_stock_changed || changes.is_empty() {
+            return Ok(());
+        }
+        let products: Vec<Uuid> = changes.keys().copied().collect();
+        let left: Vec<(Uuid, i64)> =
+            sqlx::query_as("SELECT product_id, available FROM stock WHERE product_id = ANY($1)")
+                .bind(products)
+                .fetch_all(&mut *transaction)
+                .await?;
+        let events = left.into_iter().filter_map(|(product_id, available)| {
+            let delta = *changes.get(&product_id)?;
+            Some(events::stock_changed(product_id, kind, delta, available))
+        });
+        let events = events.collect::<Result<Vec<_>, _>>()?;
+        Ok(self.outbox.append(transaction, events).await?)
     }
 }

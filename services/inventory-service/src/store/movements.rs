@@ -1,9 +1,12 @@
 //! The ledger: movements by hand, and reading it.
 
+use std::collections::BTreeMap;
+
 use chassis::{
     open_enum::{Open, Spelled},
     page::{MAX_WINDOW, Page},
 };
+use proto::event::StockChangeKind;
 use sqlx::Row as _;
 use sqlx::{FromRow, postgres::PgRow};
 use time::OffsetDateTime;
@@ -117,6 +120,9 @@ impl Store {
                 available: product.stock,
             });
         };
+        let change = BTreeMap::from([(product_id, delta)]);
+        self.append_stock_changed(&mut transaction, StockChangeKind::Adjustment, &change)
+            .await?;
         transaction.commit().await?;
         Ok((product, movement))
     }

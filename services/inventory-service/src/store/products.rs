@@ -1,10 +1,17 @@
 //! Reading and changing products.
 
+use std::collections::BTreeMap;
+
+use chassis::postgres::Transaction;
+use proto::event::StockChangeKind;
 use sqlx::{FromRow, PgExecutor, Row as _, postgres::PgRow};
 use uuid::Uuid;
 
 use super::{Store, StoreError};
-use crate::product::{Change, Details, Price, Product};
+use crate::{
+    events,
+    product::{Change, Details, Price, Product},
+};
 
 /// What a statement that writes products returns: the columns of a [`Product`] that are in their table. Without those
 /// that serve searching only.
@@ -93,7 +100,8 @@ impl Store {
         details: &Details,
         initial_stock: i64,
     ) -> Result<Product, StoreError> {
-        sqlx::query_as(concat!(
+        let mut transaction = self.database.begin().await?;
+        let product: Product = sqlx::query_as(concat!(
             "WITH product AS (
                  INSERT INTO products
                      (id, sku, name, description, price_minor_units, currency_code, category, image_url)
@@ -117,9 +125,18 @@ impl Store {
         .bind(&details.category)
         .bind(&details.image_url)
         .bind(initial_stock)
-        .fetch_one(&self.database)
+        .fetch_one(&mut transaction)
         .await
-        .map_err(StoreError::from_write)
+        .map_err(StoreError::from_write)?;
+        let event = events::product_created(&product)?;
+        self.outbox.append(&mut transaction, vec![event]).await?;
+        if initial_stock > 0 {
+            let change = BTreeMap::from([(id, initial_stock)]);
+            self.append_stock_changed(&mut transaction, StockChangeKind::Initial, &change)
+                .await?;
+        }
+        transaction.commit().await?;
+        Ok(product)
     }
 
     /// The names and prices of those products that are known and not deleted, in no particular order. Their stock is
@@ -164,7 +181,8 @@ impl Store {
                 _ => Ok(product),
             };
         }
-        let changed = sqlx::query_as(concat!(
+        let mut transaction = self.begin_change(id).await?;
+        let changed: Option<Product> = sqlx::query_as(concat!(
             "WITH product AS (
                  UPDATE products SET
                      sku = COALESCE($3, sku),
@@ -192,13 +210,16 @@ impl Store {
         .bind(change.price.as_ref().map(|price| &price.currency_code))
         .bind(&change.category)
         .bind(&change.image_url)
-        .fetch_optional(&self.database)
+        .fetch_optional(&mut transaction)
         .await
         .map_err(StoreError::from_write)?;
-        match changed {
-            Some(product) => Ok(product),
-            None => Err(self.why_unchanged(id).await),
-        }
+        let Some(product) = changed else {
+            return Err(why_unchanged(&mut transaction, id).await);
+        };
+        let event = events::product_updated(&product)?;
+        self.outbox.append(&mut transaction, vec![event]).await?;
+        transaction.commit().await?;
+        Ok(product)
     }
 
     /// Takes a product off sale for good. Its row and its stock stay: orders refer to them.
@@ -207,7 +228,8 @@ impl Store {
         id: Uuid,
         expected_version: Option<i64>,
     ) -> Result<Product, StoreError> {
-        let deleted = sqlx::query_as(concat!(
+        let mut transaction = self.begin_change(id).await?;
+        let deleted: Option<Product> = sqlx::query_as(concat!(
             "WITH product AS (
                  UPDATE products SET deleted_at = now()
                  WHERE id = $1 AND deleted_at IS NULL AND version = COALESCE($2, version) RETURNING ",
@@ -219,21 +241,37 @@ impl Store {
         ))
         .bind(id)
         .bind(expected_version)
-        .fetch_optional(&self.database)
+        .fetch_optional(&mut transaction)
         .await?;
-        match deleted {
-            Some(product) => Ok(product),
-            None => Err(self.why_unchanged(id).await),
-        }
+        let Some(product) = deleted else {
+            return Err(why_unchanged(&mut transaction, id).await);
+        };
+        let event = events::product_deleted(&product)?;
+        self.outbox.append(&mut transaction, vec![event]).await?;
+        transaction.commit().await?;
+        Ok(product)
     }
 
-    /// Why an update by id and version found no row.
-    async fn why_unchanged(&self, id: Uuid) -> StoreError {
-        match find(&self.database, id).await {
-            Ok(product) => StoreError::VersionMismatch {
-                current: product.version,
-            },
-            Err(error) => error,
+    /// Begins a change of a product's details. Where changes of its stock are events too, the two wait for each other: the
+    /// events of one subject are in order only where one change of it comes after the other.
+    async fn begin_change(&self, id: Uuid) -> sqlx::Result<Transaction> {
+        let mut transaction = self.database.begin().await?;
+        if self.emits_stock_changed {
+            sqlx::query("SELECT FROM stock WHERE product_id = $1 FOR NO KEY UPDATE")
+                .bind(id)
+                .execute(&mut transaction)
+                .await?;
         }
+        Ok(transaction)
+    }
+}
+
+/// Why an update by id and version found no row.
+async fn why_unchanged(transaction: &mut Transaction, id: Uuid) -> StoreError {
+    match find(transaction, id).await {
+        Ok(product) => StoreError::VersionMismatch {
+            current: product.version,
+        },
+        Err(error) => error,
     }
 }

@@ -126,7 +126,7 @@ async fn slow_to_search() -> Database {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn allocations_go_on_while_there_are_as_many_searches_as_can_be() {
-    let shop = Shop::open_on(slow_to_search().await).await;
+    let shop = Shop::open_on(slow_to_search().await, &[]).await;
     let product = shop.add_with_stock(1_000).await;
     let enough = Arc::new(AtomicBool::new(false));
     let searching = (0..32).map(|_| {

@@ -4,6 +4,7 @@
 
 mod allocation;
 mod contention;
+mod events;
 mod limits;
 mod listing;
 mod products;

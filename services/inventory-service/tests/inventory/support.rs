@@ -3,8 +3,8 @@
 use chassis::{
     Running,
     config::{PostgresArgs, ServiceArgs},
-    tls::TlsArgs,
 };
+use clap::Parser as _;
 use fixtures::Database;
 use inventory_service::Config;
 use proto::{
@@ -30,15 +30,12 @@ pub(crate) struct Shop {
 
 impl Shop {
     pub(crate) async fn open() -> Self {
-        Self::open_on(Database::create().await).await
+        Self::open_on(Database::create().await, &[]).await
     }
 
-    pub(crate) async fn open_on(database: Database) -> Self {
-        let config = Config {
-            service: ServiceArgs::loopback(),
-            tls: TlsArgs::default(),
-            postgres: PostgresArgs::from_url(database.url()),
-        };
+    /// With these flags.
+    pub(crate) async fn open_on(database: Database, flags: &[&str]) -> Self {
+        let config = config(&database, flags);
         let running = inventory_service::start(config).await.unwrap();
         let client = Client::connect(format!("http://{}", running.addr()))
             .await
@@ -115,6 +112,17 @@ impl Shop {
         try_release(self.client.clone(), orders).await.unwrap()
     }
 
+    /// The types and data of the events that wait to be published, in their order.
+    pub(crate) async fn events(&self) -> Vec<(String, serde_json::Value)> {
+        let rows: Vec<(String, String)> = sqlx::query_as("SELECT type, data FROM outbox_events ORDER BY seq")
+            .fetch_all(self.database.pool())
+            .await
+            .unwrap();
+        let rows = rows.into_iter();
+        rows.map(|(kind, data)| (kind, serde_json::from_str(&data).unwrap()))
+            .collect()
+    }
+
     /// The stock table, also of products that are deleted.
     pub(crate) async fn units(&self, product: &Product) -> i64 {
         sqlx::query_scalar("SELECT available FROM stock WHERE product_id = $1")
@@ -136,6 +144,15 @@ impl Shop {
         .unwrap();
         assert_eq!(wrong, []);
     }
+}
+
+/// A service on that database, with these flags. Its producer-service is not there: events stay in the outbox.
+pub(crate) fn config(database: &Database, flags: &[&str]) -> Config {
+    let nobody = "--producer-service-url=http://127.0.0.1:1";
+    let mut config = Config::try_parse_from([&["inventory-service", nobody], flags].concat()).unwrap();
+    config.service = ServiceArgs::loopback();
+    config.postgres = PostgresArgs::from_url(database.url());
+    config
 }
 
 pub(crate) async fn try_allocate(

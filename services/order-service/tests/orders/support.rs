@@ -11,7 +11,6 @@ use chassis::{
     DefaultAddrs, Running, Service, StartError,
     config::{PostgresArgs, ServiceArgs},
     grpc::{ClientChannel, status},
-    tls::TlsArgs,
 };
 use clap::Parser as _;
 use fixtures::Database;
@@ -139,13 +138,14 @@ pub(crate) async fn serve_producer(publications: &Publications, args: &ServiceAr
 impl World {
     pub(crate) async fn start() -> Self {
         let (database, inventory_database) = tokio::join!(Database::create(), Database::create());
-        let inventory_running = inventory_service::start(inventory_service::Config {
-            service: ServiceArgs::loopback(),
-            tls: TlsArgs::default(),
-            postgres: PostgresArgs::from_url(inventory_database.url()),
-        })
-        .await
-        .unwrap();
+        // Its events stay with it.
+        let mut inventory_config = inventory_service::Config::parse_from([
+            "inventory-service",
+            "--producer-service-url=http://127.0.0.1:1",
+        ]);
+        inventory_config.service = ServiceArgs::loopback();
+        inventory_config.postgres = PostgresArgs::from_url(inventory_database.url());
+        let inventory_running = inventory_service::start(inventory_config).await.unwrap();
         let publications = Publications::default();
         let producer = serve_producer(&publications, &ServiceArgs::loopback()).await;
         let mut config =

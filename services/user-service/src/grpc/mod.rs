@@ -134,6 +134,10 @@ fn store_status(error: StoreError) -> Status {
             tracing::error!(%error, "a signing key can't be made or read");
             Status::internal("internal error")
         }
+        StoreError::Event(error) => {
+            tracing::error!(%error, "an event can't be written down");
+            Status::internal("internal error")
+        }
         StoreError::Database(error) => postgres::status(error),
     }
 }

@@ -7,6 +7,7 @@ mod users;
 use std::time::Duration;
 
 use chassis::postgres::{Database, is_transient};
+use outbox::Outbox;
 
 pub(crate) use refresh_tokens::Refresh;
 pub(crate) use users::{Account, NewUser};
@@ -15,6 +16,7 @@ pub(crate) use users::{Account, NewUser};
 #[derive(Clone, Debug)]
 pub(crate) struct Store {
     database: Database,
+    outbox: Outbox,
     refresh_token_lifetime: Duration,
 }
 
@@ -36,6 +38,9 @@ pub(crate) enum StoreError {
     /// A key can't be made or read.
     #[error(transparent)]
     Key(#[from] crate::signing_key::KeyError),
+    /// An event can't be written down.
+    #[error("the event: {0}")]
+    Event(#[from] serde_json::Error),
     /// The database failed.
     #[error(transparent)]
     Database(#[from] sqlx::Error),
@@ -49,10 +54,11 @@ impl StoreError {
 }
 
 impl Store {
-    /// On a database whose schema is up to date.
-    pub(crate) fn new(database: Database, refresh_token_lifetime: Duration) -> Self {
+    /// On a database whose schema is up to date. The events of every change go to `outbox`, which is in the same one.
+    pub(crate) fn new(database: Database, outbox: Outbox, refresh_token_lifetime: Duration) -> Self {
         Self {
             database,
+            outbox,
             refresh_token_lifetime,
         }
     }

@@ -11,6 +11,7 @@ use uuid::Uuid;
 use super::{Store, StoreError};
 use crate::{
     email::Email,
+    events,
     password::PasswordHash,
     session::TokenHash,
     user::{Access, Name, Role, User},
@@ -94,7 +95,8 @@ impl StoreError {
 impl Store {
     /// Creates an account that buys, and its first session.
     pub(crate) async fn register(&self, new: &NewUser<'_>, token: TokenHash) -> Result<User, StoreError> {
-        sqlx::query_as(concat!(
+        let mut transaction = self.database.begin().await?;
+        let user: User = sqlx::query_as(concat!(
             "WITH account AS (
                  INSERT INTO users (id, email, name, role, password_hash) VALUES ($1, $2, $3, $4, $5) RETURNING ",
             columns!("users"),
@@ -114,14 +116,19 @@ impl Store {
         .bind(token)
         .bind(Uuid::now_v7())
         .bind(self.refresh_token_lifetime.as_secs_f64())
-        .fetch_one(&self.database)
+        .fetch_one(&mut transaction)
         .await
-        .map_err(StoreError::from_insert)
+        .map_err(StoreError::from_insert)?;
+        let event = events::registered(&user)?;
+        self.outbox.append(&mut transaction, vec![event]).await?;
+        transaction.commit().await?;
+        Ok(user)
     }
 
     /// Creates an admin.
     pub(crate) async fn create_admin(&self, new: &NewUser<'_>) -> Result<User, StoreError> {
-        sqlx::query_as(concat!(
+        let mut transaction = self.database.begin().await?;
+        let user: User = sqlx::query_as(concat!(
             "INSERT INTO users (id, email, name, role, password_hash) VALUES ($1, $2, $3, $4, $5) RETURNING ",
             columns!("users"),
         ))
@@ -130,9 +137,13 @@ impl Store {
         .bind(new.name.as_str())
         .bind(Role::Admin.as_str())
         .bind(new.password_hash.as_str())
-        .fetch_one(&self.database)
+        .fetch_one(&mut transaction)
         .await
-        .map_err(StoreError::from_insert)
+        .map_err(StoreError::from_insert)?;
+        let event = events::registered(&user)?;
+        self.outbox.append(&mut transaction, vec![event]).await?;
+        transaction.commit().await?;
+        Ok(user)
     }
 
     /// The account with that email, however it is written.
@@ -182,15 +193,20 @@ impl Store {
 
     /// Renames an account.
     pub(crate) async fn rename(&self, id: Uuid, name: &Name) -> Result<User, StoreError> {
-        let user = sqlx::query_as(concat!(
+        let mut transaction = self.database.begin().await?;
+        let user: Option<User> = sqlx::query_as(concat!(
             "UPDATE users SET name = $2, updated_at = now() WHERE id = $1 RETURNING ",
             columns!("users"),
         ))
         .bind(id)
         .bind(name.as_str())
-        .fetch_optional(&self.database)
+        .fetch_optional(&mut transaction)
         .await?;
-        user.ok_or(StoreError::NotFound)
+        let user = user.ok_or(StoreError::NotFound)?;
+        let event = events::updated(&user)?;
+        self.outbox.append(&mut transaction, vec![event]).await?;
+        transaction.commit().await?;
+        Ok(user)
     }
 
     /// Replaces the password that was checked, and the name where one is given; all sessions end.
@@ -202,7 +218,7 @@ impl Store {
         name: Option<&Name>,
     ) -> Result<User, StoreError> {
         let mut transaction = self.database.begin().await?;
-        let user = sqlx::query_as(concat!(
+        let user: Option<User> = sqlx::query_as(concat!(
             "UPDATE users SET password_hash = $3, name = COALESCE($4, name), updated_at = now()
              WHERE id = $1 AND password_hash = $2 RETURNING ",
             columns!("users"),
@@ -215,6 +231,11 @@ impl Store {
         .await?;
         let user = user.ok_or(StoreError::PasswordChanged)?;
         Self::revoke_all(&mut transaction, id).await?;
+        let mut changes = vec![events::password_changed(&user)?];
+        if name.is_some() {
+            changes.push(events::updated(&user)?);
+        }
+        self.outbox.append(&mut transaction, changes).await?;
         transaction.commit().await?;
         Ok(user)
     }
@@ -247,6 +268,8 @@ impl Store {
         if user.disabled {
             Self::revoke_all(&mut transaction, id).await?;
         }
+        let event = events::updated(&user)?;
+        self.outbox.append(&mut transaction, vec![event]).await?;
         transaction.commit().await?;
         Ok(user)
     }

@@ -152,8 +152,10 @@ pub(crate) fn key_id(session: &Session) -> String {
     decode_header(&session.access_token).unwrap().kid.unwrap()
 }
 
+/// A service on that database, with these flags. Its producer-service is not there: events stay in the outbox.
 pub(crate) fn config(database: &Database, flags: &[&str]) -> Config {
-    let mut config = Config::try_parse_from([&["user-service"], flags].concat()).unwrap();
+    let nobody = "--producer-service-url=http://127.0.0.1:1";
+    let mut config = Config::try_parse_from([&["user-service", nobody], flags].concat()).unwrap();
     config.service = ServiceArgs::loopback();
     config.postgres = PostgresArgs::from_url(database.url());
     config

@@ -3,12 +3,12 @@
 /// A program of the shop.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Program {
+    /// Publishes events.
+    ProducerService,
     /// Accounts and sessions.
     UserService,
     /// Products and stock.
     InventoryService,
-    /// Publishes events.
-    ProducerService,
     /// Orders.
     OrderService,
     /// Works events off.
@@ -20,9 +20,9 @@ pub enum Program {
 impl Program {
     /// Each before those that call it: the order in which a new version rolls out.
     pub const ALL: [Self; 6] = [
+        Self::ProducerService,
         Self::UserService,
         Self::InventoryService,
-        Self::ProducerService,
         Self::OrderService,
         Self::ConsumerService,
         Self::ApiGateway,
@@ -89,7 +89,8 @@ impl Program {
             Self::ApiGateway => &[USERS, INVENTORY, ORDERS],
             Self::OrderService => &[INVENTORY, PRODUCER],
             Self::ConsumerService => &[INVENTORY, ORDERS],
-            Self::UserService | Self::InventoryService | Self::ProducerService => &[],
+            Self::UserService | Self::InventoryService => &[PRODUCER],
+            Self::ProducerService => &[],
         }
     }
 }

@@ -57,6 +57,18 @@ fn a_new_version_begins_with_the_service_that_calls_nobody() {
 }
 
 #[test]
+fn each_comes_before_those_that_call_it() {
+    for (place, program) in Program::ALL.into_iter().enumerate() {
+        for (callee, _) in program.calls() {
+            assert!(
+                Program::ALL[..place].contains(callee),
+                "{callee:?} comes after {program:?}, which calls it"
+            );
+        }
+    }
+}
+
+#[test]
 fn the_next_one_waits_until_the_one_before_is_healthy() {
     let mut all = Program::ALL.map(|program| running(program, OLD, 2));
     all[0] = running(Program::ALL[0], NEW, 1);
@@ -106,11 +118,12 @@ fn those_that_are_not_there_yet_are_named() {
 #[test]
 fn a_rollout_that_takes_too_long_has_failed_and_says_why() {
     let mut all = Program::ALL.map(|program| running(program, OLD, 2));
-    all[0] = running(Program::UserService, NEW, 1);
+    all[0] = running(Program::ProducerService, NEW, 1);
     let condition = json!([{"type": "Progressing", "status": "False", "reason": "ProgressDeadlineExceeded"}]);
     all[0].status.as_mut().unwrap().conditions = serde_json::from_value(condition).unwrap();
-    let why =
-        |program| (program == Program::UserService).then(|| Cause::new("CrashLoopBackOff", "pod x: it ends"));
+    let why = |program| {
+        (program == Program::ProducerService).then(|| Cause::new("CrashLoopBackOff", "pod x: it ends"))
+    };
     let Stage::Failed(cause) = overview(&desired(), &live(all), why).stage else {
         panic!("it has not failed");
     };
@@ -118,7 +131,7 @@ fn a_rollout_that_takes_too_long_has_failed_and_says_why() {
     assert!(
         cause
             .message
-            .starts_with("user-service does not become healthy with registry/service:2"),
+            .starts_with("producer-service does not become healthy with registry/service:2"),
         "{cause:?}"
     );
     assert!(cause.message.ends_with("pod x: it ends"), "{cause:?}");

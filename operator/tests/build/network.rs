@@ -119,6 +119,8 @@ fn arrows() -> Vec<(&'static str, &'static str, u16)> {
         ("api-gateway", "user-service", 50052),
         ("api-gateway", "inventory-service", 50055),
         ("api-gateway", "order-service", 50051),
+        ("user-service", "producer-service", 50054),
+        ("inventory-service", "producer-service", 50054),
         ("order-service", "inventory-service", 50055),
         ("order-service", "producer-service", 50054),
         ("consumer-service", "inventory-service", 50055),

@@ -47,9 +47,9 @@ pub(crate) async fn missing_version(world: &World) -> anyhow::Result<()> {
     world.patch(r#"{"spec":{"version":"0.0.0-missing"}}"#).await?;
     let ready = || namespace.condition(DEMO, "Ready");
     let ready = wait_until("the Shop says why", ready, |ready| ready.reason.contains("Image")).await?;
-    ensure!(ready.message.contains("demo-user-service-"), "{ready:?}");
+    ensure!(ready.message.contains("demo-producer-service-"), "{ready:?}");
     let now = images(world).await?;
-    ensure!(now[0].ends_with("user-service:0.0.0-missing"), "{now:?}");
+    ensure!(now[0].ends_with("producer-service:0.0.0-missing"), "{now:?}");
     ensure!(
         now[1..] == before[1..],
         "more than the first service changed: {now:?}"

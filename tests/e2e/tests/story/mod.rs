@@ -36,9 +36,9 @@ use serde_json::Value;
 pub(crate) const OPERATOR: &str = "shop-system";
 /// The services, in the order in which they roll: each after those that it calls.
 pub(crate) const PROGRAMS: [&str; 6] = [
+    "producer-service",
     "user-service",
     "inventory-service",
-    "producer-service",
     "order-service",
     "consumer-service",
     "api-gateway",

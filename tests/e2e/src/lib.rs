@@ -26,6 +26,7 @@
 
 mod agreement;
 mod answer;
+mod asyncapi;
 mod binaries;
 mod call;
 mod client;
@@ -44,6 +45,7 @@ mod trace;
 
 pub use agreement::stock_ledger_and_orders_agree;
 pub use answer::{Answer, Problem};
+pub use asyncapi::AsyncApi;
 pub use call::{Call, Events};
 pub use client::{Api, Session, Shop, order_of, unique_email, wait_until};
 pub use ledger::Ledger;

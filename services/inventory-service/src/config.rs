@@ -37,6 +37,9 @@ pub struct Config {
         action = clap::ArgAction::Set
     )]
     pub emit_stock_changed: bool,
+    /// Something to do instead of serving.
+    #[command(subcommand)]
+    pub command: Option<outbox::Command>,
 }
 
 impl AsRef<ServiceArgs> for Config {

@@ -2,11 +2,16 @@
 
 use std::process::ExitCode;
 
+use clap::Parser as _;
 use inventory_service::Config;
 
 #[global_allocator]
 static ALLOCATOR: chassis::Allocator = chassis::Allocator;
 
 fn main() -> ExitCode {
-    chassis::run::<Config, _, _>("inventory-service", inventory_service::start)
+    let config = Config::parse();
+    match &config.command {
+        Some(command) => outbox::command::run("inventory-service", &config.postgres, command),
+        None => chassis::run_with("inventory-service", config, inventory_service::start),
+    }
 }

@@ -68,6 +68,9 @@ pub struct Config {
     /// How many more passwords may wait to be hashed. One more is refused as RESOURCE_EXHAUSTED.
     #[arg(long, env = "PASSWORD_HASHING_QUEUE", default_value_t = 64)]
     pub password_hashing_queue: u16,
+    /// Something to do instead of serving.
+    #[command(subcommand)]
+    pub command: Option<outbox::Command>,
 }
 
 impl AsRef<ServiceArgs> for Config {

@@ -13,7 +13,7 @@ use proto::{
     },
     user::user_service_client::UserServiceClient,
 };
-use tonic::{Code, Response, Status};
+use tonic::{Code, Request, Response, Status};
 
 /// Clients of each service. Cheap to clone.
 #[derive(Clone, Debug)]
@@ -59,14 +59,14 @@ impl Backends {
     }
 }
 
-/// Makes a call that only reads, again if the service is not there for a moment.
-pub async fn read<C, Q, A, F, Fut>(client: &C, request: Q, call: F) -> Result<A, Status>
+/// Makes a call that only reads: sent again, and to two replicas where the first is slow, within a budget. Nobody else
+/// does: what changes something is asked for once.
+pub async fn read<C, Q, A, F, Fut>(client: &C, message: Q, call: F) -> Result<A, Status>
 where
     C: Clone,
-    Q: Clone,
-    F: Fn(C, Q) -> Fut,
+    F: FnOnce(C, Request<Q>) -> Fut,
     Fut: Future<Output = Result<Response<A>, Status>>,
 {
-    let answer = grpc::retry(|| call(client.clone(), request.clone())).await?;
+    let answer = call(client.clone(), grpc::repeatable(message)).await?;
     Ok(answer.into_inner())
 }

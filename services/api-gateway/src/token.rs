@@ -7,7 +7,7 @@ use std::{
     time::Duration,
 };
 
-use chassis::{grpc, grpc::ClientChannel, health::ReadinessFlag};
+use chassis::{grpc::ClientChannel, health::ReadinessFlag};
 use jsonwebtoken::{Algorithm, DecodingKey, Validation, decode, decode_header, errors::ErrorKind};
 use moka::sync::Cache;
 use proto::{
@@ -19,6 +19,8 @@ use time::OffsetDateTime;
 use tokio::{sync::Mutex, time::Instant};
 use tokio_util::sync::CancellationToken;
 use tonic::Status;
+
+use crate::backends::read;
 
 /// Keys are asked for this often, so that one that was withdrawn is forgotten soon.
 const REFRESH_INTERVAL: Duration = Duration::from_mins(1);
@@ -154,12 +156,13 @@ impl Verifier {
     }
 
     async fn fetch(&self) -> Result<(), Status> {
-        let answer = grpc::retry(|| {
-            let mut users = self.users.clone();
-            async move { users.get_signing_keys(GetSigningKeysRequest {}).await }
-        });
+        let answer = read(
+            &self.users,
+            GetSigningKeysRequest {},
+            |mut users, request| async move { users.get_signing_keys(request).await },
+        );
         let mut fetched = HashMap::new();
-        for key in answer.await?.into_inner().keys {
+        for key in answer.await?.keys {
             match DecodingKey::from_ed_components(&key.x) {
                 Ok(decoding) => drop(fetched.insert(key.key_id, decoding)),
                 Err(error) => tracing::error!(key_id = key.key_id, %error, "a key can't be used"),

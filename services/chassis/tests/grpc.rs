@@ -12,7 +12,7 @@ use std::{
 use chassis::{
     DefaultAddrs, Running, Service,
     config::ServiceArgs,
-    grpc::{ClientChannel, retry, status},
+    grpc::{ClientChannel, repeatable, status},
 };
 use proto::producer::{
     Event, PublishEventsRequest, PublishEventsResponse,
@@ -40,7 +40,7 @@ impl ProducerService for Waiter {
         request: Request<PublishEventsRequest>,
     ) -> Result<Response<PublishEventsResponse>, Status> {
         let events = request.into_inner().events;
-        let begun = self.begun.fetch_add(1, Ordering::SeqCst);
+        self.begun.fetch_add(1, Ordering::SeqCst);
         match events.first().map_or("", |event| event.r#type.as_str()) {
             "wait" => self.go.notified().await,
             "forward" => {
@@ -53,7 +53,6 @@ impl ProducerService for Waiter {
                     .publish_events(waits)
                     .await?;
             }
-            "fail twice" if begun < 2 => return Err(Status::unavailable("not yet")),
             "panic" => panic!("on demand"),
             "refuse" => return Err(status::invalid_field("events", "refused on demand")),
             _ => {}
@@ -121,12 +120,8 @@ async fn a_peer_that_is_down_is_unavailable_and_found_again_when_it_is_up() {
     };
     let service = Service::bind("waiter", &args, PORTS).await.unwrap();
     let again = service.serve_grpc(tonic::service::Routes::new(ProducerServiceServer::new(waiter)));
-    retry(|| {
-        let mut client = client.clone();
-        async move { client.publish_events(asking("go", None)).await }
-    })
-    .await
-    .unwrap();
+    let asking = repeatable(asking("go", None).into_inner());
+    client.publish_events(asking).await.unwrap();
     again.stop().await.unwrap();
 }
 
@@ -150,21 +145,6 @@ async fn refusals_keep_their_details_and_a_panic_is_internal() {
         Code::Internal
     );
     client.publish_events(asking("go", None)).await.unwrap();
-    running.stop().await.unwrap();
-}
-
-#[tokio::test]
-async fn retries_end_with_the_first_success() {
-    let waiter = Waiter::default();
-    let running = serve(&waiter).await;
-    let client = client(running.addr().port());
-    retry(|| {
-        let mut client = client.clone();
-        async move { client.publish_events(asking("fail twice", None)).await }
-    })
-    .await
-    .unwrap();
-    assert_eq!(waiter.begun.load(Ordering::SeqCst), 3);
     running.stop().await.unwrap();
 }
 

@@ -6,19 +6,19 @@ use std::{
     pin::Pin,
     sync::Arc,
     task::{Context, Poll},
-    time::Duration,
 };
 
 use http::{HeaderValue, Request, Response};
-use tonic::{Code, Status, body::Body};
-use tower::Service;
+use tokio::time::Instant;
+use tonic::{Status, body::Body};
+use tower::{Service, retry::budget::TpsBudget};
 use tracing::Instrument as _;
 
 use super::{
-    DEFAULT_DEADLINE,
-    call::{CallRecord, Side, code_of, read_timeout, time_left, write_timeout},
+    DEFAULT_DEADLINE, attempt,
+    call::{CallRecord, Side, code_of, read_timeout, time_left},
+    repeat::{self, Repeatable},
     resolve::Peers,
-    status::with_reason,
 };
 use crate::{
     config::{ConfigError, GrpcUrl},
@@ -29,12 +29,13 @@ use crate::{
 /// A channel to all replicas of a service. Cheap to clone; hand it to a generated client.
 ///
 /// Calls go round the addresses that the name resolves to, which is looked up again every few seconds. An address that
-/// refuses, or is late again and again, is passed over for a growing time while there are others. A service that can't be reached is UNAVAILABLE at once, not after a wait.
+/// refuses, or is late again and again, is passed over for a growing time while there are others. A service that can't be
+/// reached is UNAVAILABLE at once, not after a wait. A call is tried once, unless its request is [`super::repeatable()`].
 #[derive(Clone, Debug)]
 pub struct ClientChannel {
-    peer: &'static str,
     url: Arc<GrpcUrl>,
     peers: Arc<Peers>,
+    repeats: Arc<TpsBudget>,
 }
 
 impl ClientChannel {
@@ -51,11 +52,8 @@ impl ClientChannel {
                 });
             }
         };
-        Ok(Self {
-            peer,
-            peers: Peers::watch(url.clone(), tls, None),
-            url: Arc::new(url),
-        })
+        let peers = Peers::watch(peer, url.clone(), tls, None);
+        Ok(Self::to(peers, url))
     }
 
     /// Names whom a call's span is to.
@@ -64,20 +62,21 @@ impl ClientChannel {
         span.record("server.port", self.url.port());
     }
 
-    pub(super) fn peer(&self) -> &'static str {
-        self.peer
-    }
-
     pub(super) fn peers(&self) -> &Arc<Peers> {
         &self.peers
     }
 
     /// As [`Self::new`] without TLS, for a service whose replicas are at `addresses`, sorted; `url` only names it.
     pub fn fixed(peer: &'static str, url: GrpcUrl, addresses: Vec<SocketAddr>) -> Self {
+        let peers = Peers::watch(peer, url.clone(), None, Some(addresses));
+        Self::to(peers, url)
+    }
+
+    fn to(peers: Arc<Peers>, url: GrpcUrl) -> Self {
         Self {
-            peer,
-            peers: Peers::watch(url.clone(), None, Some(addresses)),
             url: Arc::new(url),
+            peers,
+            repeats: Arc::new(repeat::budget()),
         }
     }
 }
@@ -95,12 +94,16 @@ impl Service<Request<Body>> for ClientChannel {
         let record = CallRecord::begin(Side::Client, request.uri().path());
         self.describe(&record.span);
         let wanted = read_timeout(request.headers()).unwrap_or(DEFAULT_DEADLINE);
-        let timeout = time_left(wanted);
-        write_timeout(request.headers_mut(), timeout);
+        let deadline = Instant::now() + time_left(wanted);
         write_trace(&mut request, &record);
-        let (peer, peers, span) = (self.peer, Arc::clone(&self.peers), record.span.clone());
+        let (peers, repeats) = (Arc::clone(&self.peers), Arc::clone(&self.repeats));
+        let span = record.span.clone();
         let call = async move {
-            let outcome = send(peer, &peers, request, timeout).await;
+            let outcome = if request.extensions().get::<Repeatable>().is_some() {
+                repeat::send(&peers, &repeats, request, deadline).await
+            } else {
+                once(&peers, request, deadline).await
+            };
             record.end(
                 outcome
                     .as_ref()
@@ -112,62 +115,10 @@ impl Service<Request<Body>> for ClientChannel {
     }
 }
 
-async fn send(
-    peer: &'static str,
-    peers: &Peers,
-    request: Request<Body>,
-    timeout: Duration,
-) -> Result<Response<Body>, Status> {
-    let deadline = tokio::time::Instant::now() + timeout;
-    let Ok(address) = tokio::time::timeout_at(deadline, peers.pick()).await else {
-        return Err(late(peer));
-    };
-    let Some(mut address) = address else {
-        return Err(unavailable(peer));
-    };
-    let answer = async {
-        std::future::poll_fn(|context| address.channel.poll_ready(context)).await?;
-        address.channel.call(request).await
-    };
-    match tokio::time::timeout_at(deadline, answer).await {
-        Ok(Ok(response)) => {
-            // The server's own clock may strike first.
-            if code_of(response.headers()) == Code::DeadlineExceeded {
-                peers.late(address.socket);
-            } else {
-                peers.answered(address.socket);
-            }
-            Ok(response)
-        }
-        Ok(Err(error)) if !is_late(&error) => {
-            peers.broke(address.socket);
-            tracing::debug!(peer, address = %address.socket, error = &error as &dyn std::error::Error, "a call failed");
-            Err(unavailable(peer))
-        }
-        Ok(Err(_)) | Err(_) => {
-            peers.late(address.socket);
-            Err(late(peer))
-        }
-    }
-}
-
-/// Whether tonic's own clock, which it sets by the `grpc-timeout` header, has struck before ours. Once, that says
-/// nothing of the address.
-fn is_late(error: &tonic::transport::Error) -> bool {
-    let mut causes = std::iter::successors(Some(error as &dyn std::error::Error), |error| error.source());
-    causes.any(<dyn std::error::Error>::is::<tonic::TimeoutExpired>)
-}
-
-pub(super) fn late(peer: &str) -> Status {
-    Status::new(Code::DeadlineExceeded, format!("{peer} did not answer in time"))
-}
-
-pub(super) fn unavailable(peer: &str) -> Status {
-    with_reason(
-        Code::Unavailable,
-        "PEER_UNAVAILABLE",
-        format!("{peer} is not available"),
-    )
+/// Makes the one attempt of a call that may not be repeated.
+async fn once(peers: &Peers, request: Request<Body>, deadline: Instant) -> Result<Response<Body>, Status> {
+    let replica = attempt::first(peers, deadline).await?;
+    attempt::at(peers, replica, request, deadline).await
 }
 
 fn write_trace(request: &mut Request<Body>, record: &CallRecord) {

@@ -7,46 +7,33 @@
 //! - **Balancing.** A client goes round all addresses of a name ([`ClientChannel`]).
 //! - **Streams** end with UNAVAILABLE when their server stops; who follows one asks again.
 //! - **Many calls at a time** share a stream to each replica where that matters ([`multiplex`]).
-//! - **Retries** are for the caller to ask for, on calls that may be repeated ([`retry()`]).
+//! - **Repeats** are for the one to ask for who is nearest to the person, on calls that may be sent twice
+//!   ([`repeatable()`]): retries and hedges, within a budget.
 
+mod attempt;
 mod call;
 mod client;
 mod method;
 pub mod multiplex;
 mod outlier;
+mod repeat;
 mod resolve;
 pub(crate) mod server;
 pub mod status;
 mod streams;
 
-use std::{future::Future, time::Duration};
+use std::time::Duration;
 
-use backon::{ExponentialBuilder, Retryable as _};
 use prost_types::Timestamp;
 use time::OffsetDateTime;
-use tonic::{Code, Response, Status};
 
 pub use client::ClientChannel;
+pub use repeat::repeatable;
 
 /// The longest that a call may take.
 pub const DEFAULT_DEADLINE: Duration = Duration::from_secs(5);
 /// The largest message in either direction, in bytes.
 pub const MAX_MESSAGE_SIZE: usize = 4 * 1024 * 1024;
-
-/// Tries a call up to three times while the answer is UNAVAILABLE. Only for calls that may be repeated.
-pub async fn retry<T, F, Fut>(call: F) -> Result<Response<T>, Status>
-where
-    F: FnMut() -> Fut,
-    Fut: Future<Output = Result<Response<T>, Status>>,
-{
-    let pauses = ExponentialBuilder::default()
-        .with_min_delay(Duration::from_millis(25))
-        .with_max_times(2)
-        .with_jitter();
-    call.retry(pauses)
-        .when(|status| status.code() == Code::Unavailable)
-        .await
-}
 
 /// A point in time as protobuf has it.
 pub fn timestamp(time: OffsetDateTime) -> Timestamp {

@@ -36,6 +36,8 @@ pub(super) struct Peer {
 /// The replicas as the last look-up found them.
 #[derive(Debug)]
 pub(super) struct Peers {
+    /// What the service is called in messages.
+    pub(super) name: &'static str,
     url: GrpcUrl,
     tls: Option<ClientTlsConfig>,
     found: watch::Sender<Option<Arc<Vec<Peer>>>>,
@@ -49,11 +51,13 @@ pub(super) struct Peers {
 impl Peers {
     /// Looks the name up now and from time to time, until the last channel is dropped.
     pub(super) fn watch(
+        name: &'static str,
         url: GrpcUrl,
         tls: Option<ClientTlsConfig>,
         fixed: Option<Vec<SocketAddr>>,
     ) -> Arc<Self> {
         let peers = Arc::new(Self {
+            name,
             url,
             tls,
             found: watch::Sender::new(None),
@@ -82,17 +86,32 @@ impl Peers {
                 peers = self.found.borrow().clone()?;
             }
         }
-        let turn = self.next.fetch_add(1, Ordering::Relaxed);
-        if peers.len() <= 1 {
-            return peers.first().cloned();
-        }
-        let now = Instant::now();
+        let (in_turn, now) = (self.in_turn(&peers), Instant::now());
         let mut outliers = self.outliers();
-        let in_turn = || (0..peers.len()).filter_map(|step| peers.get(turn.wrapping_add(step) % peers.len()));
-        in_turn()
-            .find(|peer| outliers.admits(peer.socket, now))
-            .or_else(|| in_turn().next())
+        let admitted = in_turn.clone().find(|peer| outliers.admits(peer.socket, now));
+        admitted.or_else(|| in_turn.clone().next()).cloned()
+    }
+
+    /// The next replica in turn that does not rest and is none of those `asked` already.
+    pub(super) fn pick_other(&self, asked: &[SocketAddr]) -> Option<Peer> {
+        let peers = self.found.borrow().clone()?;
+        let (mut in_turn, now) = (self.in_turn(&peers), Instant::now());
+        let mut outliers = self.outliers();
+        in_turn
+            .find(|peer| !asked.contains(&peer.socket) && outliers.admits(peer.socket, now))
             .cloned()
+    }
+
+    /// How many replicas there are.
+    pub(super) fn count(&self) -> usize {
+        self.found.borrow().as_ref().map_or(0, |found| found.len())
+    }
+
+    /// All of them, beginning with the one whose turn it is.
+    fn in_turn<'a>(&self, peers: &'a [Peer]) -> impl Iterator<Item = &'a Peer> + Clone + use<'a> {
+        let turn = self.next.fetch_add(1, Ordering::Relaxed);
+        let (later, first) = peers.split_at(turn.checked_rem(peers.len()).unwrap_or(0));
+        first.iter().chain(later)
     }
 
     /// A replica answered: it is called in its turn again.
@@ -106,10 +125,9 @@ impl Peers {
         self.look_up_now.notify_one();
     }
 
-    /// A replica did not answer before the deadline; if it goes on like that it rests.
+    /// A replica did not answer before the deadline, or long after another would have; if it goes on like that it rests.
     pub(super) fn late(&self, socket: SocketAddr) {
-        let all = self.found.borrow().as_ref().map_or(0, |found| found.len());
-        self.outliers().late(socket, all, Instant::now());
+        self.outliers().late(socket, self.count(), Instant::now());
     }
 
     fn outliers(&self) -> MutexGuard<'_, Outliers> {

@@ -2,6 +2,8 @@
 //! `BadRequest` names the fields at fault, `ErrorInfo.reason` is a stable name for everything else.
 //! See <https://google.aip.dev/193>.
 
+use std::{collections::HashMap, time::Duration};
+
 use prost::Message as _;
 use tonic::{Code, Status};
 use tonic_types::{ErrorDetails, FieldViolation, StatusExt, pb};
@@ -73,7 +75,7 @@ pub fn with_reason_and<const N: usize>(
     message: impl Into<String>,
     metadata: [(&str, String); N],
 ) -> Status {
-    let metadata: std::collections::HashMap<String, String> = metadata
+    let metadata: HashMap<String, String> = metadata
         .into_iter()
         .map(|(key, value)| (key.to_owned(), value))
         .collect();
@@ -82,6 +84,20 @@ pub fn with_reason_and<const N: usize>(
         message,
         ErrorDetails::with_error_info(reason, DOMAIN, metadata),
     )
+}
+
+/// `UNAVAILABLE` because there is too much to do here; it is worth asking again after `come_back`. Nothing of what was
+/// asked is done.
+pub fn overloaded(come_back: Duration) -> Status {
+    let mut details = ErrorDetails::with_error_info("OVERLOADED", DOMAIN, HashMap::new());
+    details.set_retry_info(Some(come_back));
+    let message = "too many calls are at work; try again";
+    Status::with_error_details(Code::Unavailable, message, details)
+}
+
+/// When it is worth asking again, where an error says so.
+pub fn retry_delay(status: &Status) -> Option<Duration> {
+    status.get_details_retry_info()?.retry_delay
 }
 
 /// The stable name of an error of ours.

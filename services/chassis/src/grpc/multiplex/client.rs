@@ -26,10 +26,9 @@ use tracing::Instrument as _;
 
 use super::{
     super::{
-        ClientChannel, DEFAULT_DEADLINE, MAX_MESSAGE_SIZE,
+        ClientChannel, DEFAULT_DEADLINE, MAX_MESSAGE_SIZE, attempt,
         call::{CallRecord, Side, time_left},
-        client::{late, unavailable},
-        resolve::Peer,
+        resolve::{Peer, Peers},
         status,
     },
     MOST_CALLS,
@@ -133,17 +132,14 @@ impl<M: Method> Multiplexer<M> {
     }
 
     async fn send(&self, mut question: M::Question, trace: TraceContext) -> Result<M::Answer, Status> {
-        let (peer_name, peers) = (self.channel.peer(), self.channel.peers());
+        let peers = self.channel.peers();
         let deadline = Instant::now() + time_left(DEFAULT_DEADLINE);
         for _ in 0..TRIES {
-            let Ok(peer) = timeout_at(deadline, peers.pick()).await else {
-                return Err(late(peer_name));
-            };
-            let peer = peer.ok_or_else(|| unavailable(peer_name))?;
+            let peer = attempt::first(peers, deadline).await?;
             let calls = self.line(&peer)?;
             let (reply, outcome) = oneshot::channel();
             let Ok(place) = Arc::clone(&calls.room).try_acquire_owned() else {
-                return Err(busy(peer_name));
+                return Err(busy(peers));
             };
             let waiting = Waiting {
                 question,
@@ -155,7 +151,7 @@ impl<M: Method> Multiplexer<M> {
                 Ok(()) => timeout_at(deadline, outcome).await,
                 Err(mpsc::error::TrySendError::Closed(waiting)) => Ok(Ok(Outcome::Unsent(waiting.question))),
                 // There is room for as many as have a place.
-                Err(mpsc::error::TrySendError::Full(_)) => return Err(busy(peer_name)),
+                Err(mpsc::error::TrySendError::Full(_)) => return Err(busy(peers)),
             };
             match outcome {
                 Ok(Ok(Outcome::Answered(answer))) => {
@@ -179,15 +175,15 @@ impl<M: Method> Multiplexer<M> {
                 Ok(Err(_)) => {
                     self.forget(peer.socket, &calls);
                     peers.broke(peer.socket);
-                    return Err(unavailable(peer_name));
+                    return Err(attempt::unavailable(peers));
                 }
                 Err(_) => {
                     peers.late(peer.socket);
-                    return Err(late(peer_name));
+                    return Err(attempt::late(peers));
                 }
             }
         }
-        Err(unavailable(peer_name))
+        Err(attempt::unavailable(peers))
     }
 
     /// The stream to that replica, opened where there is none.
@@ -397,11 +393,11 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-fn busy(peer: &str) -> Status {
+fn busy(peers: &Peers) -> Status {
     status::with_reason(
         Code::ResourceExhausted,
         "BUSY",
-        format!("too many calls to {peer} are under way"),
+        format!("too many calls to {} are under way", peers.name),
     )
 }
 

@@ -3,13 +3,13 @@
 //! The `type` is a stable name that programs can rely on; `detail` is for people; `errors` names each field at fault as
 //! the caller wrote it. What the services refuse by gRPC becomes HTTP here and nowhere else.
 
-use std::borrow::Cow;
+use std::{borrow::Cow, time::Duration};
 
 use axum::{
     http::{HeaderName, HeaderValue, StatusCode, header},
     response::{IntoResponse, Response},
 };
-use chassis::grpc::status::reason;
+use chassis::grpc::status::{reason, retry_delay};
 use serde::Serialize;
 use tonic::{Code, Status};
 use tonic_types::StatusExt as _;
@@ -88,6 +88,12 @@ impl Problem {
             errors: Vec::new(),
             header,
         }))
+    }
+
+    /// Whole seconds, as HTTP has them; never sooner than after `delay`.
+    fn come_back_in(self, delay: Duration) -> Self {
+        let seconds = delay.as_secs() + u64::from(delay.subsec_nanos() > 0);
+        self.with_header(header::RETRY_AFTER, seconds.into())
     }
 
     fn with_header(mut self, name: HeaderName, value: HeaderValue) -> Self {
@@ -231,7 +237,11 @@ impl From<Status> for Problem {
             || Cow::Borrowed(name_of(http)),
             |reason| Cow::Owned(reason.to_ascii_lowercase().replace('_', "-")),
         );
-        Self::new(http, name, status.message().to_owned())
+        let problem = Self::new(http, name, status.message().to_owned());
+        match retry_delay(&status) {
+            Some(delay) if http == StatusCode::SERVICE_UNAVAILABLE => problem.come_back_in(delay),
+            _ => problem,
+        }
     }
 }
 
@@ -287,7 +297,7 @@ fn public_field(field: &str) -> String {
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used)]
-    use chassis::grpc::status::{FieldViolations, with_reason};
+    use chassis::grpc::status::{FieldViolations, overloaded, with_reason};
     use http_body_util::BodyExt as _;
 
     use super::*;
@@ -356,6 +366,16 @@ mod tests {
                 .contains_key(header::RETRY_AFTER);
             assert_eq!(waits, expected == 503, "{code:?} {reason}");
         }
+    }
+
+    #[tokio::test]
+    async fn who_is_full_says_when_to_come_back() {
+        let problem = Problem::from(overloaded(Duration::from_millis(1_500)));
+        let waits = problem.clone().into_response().headers()[header::RETRY_AFTER].clone();
+        assert_eq!(waits, "2");
+        let (status, document) = read(problem).await;
+        assert_eq!(status, StatusCode::SERVICE_UNAVAILABLE);
+        assert_eq!(document["type"], "urn:problem-type:shop:overloaded");
     }
 
     #[tokio::test]

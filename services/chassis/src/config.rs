@@ -79,7 +79,13 @@ pub struct ServiceArgs {
     /// How long calls in flight may take to finish once the service was told to stop.
     #[arg(long, env = "SHUTDOWN_GRACE", default_value = "8s", value_parser = humantime::parse_duration)]
     pub shutdown_grace: Duration,
+    /// The most gRPC calls at work at once; one more is refused at once, and told when to come back.
+    #[arg(long, env = "MAX_CONCURRENT_CALLS", default_value_t = MAX_CONCURRENT_CALLS, value_parser = clap::value_parser!(u16).range(1..))]
+    pub max_concurrent_calls: u16,
 }
+
+/// What a server works off within a second or two; measured, see `docs/adr/0006-one-layer-asks-again.md`.
+const MAX_CONCURRENT_CALLS: u16 = 1_024;
 
 impl ServiceArgs {
     /// Free ports on the loopback address: what a test wants.
@@ -91,6 +97,7 @@ impl ServiceArgs {
             log_format: LogFormat::Pretty,
             log: "warn".to_owned(),
             shutdown_grace: Duration::from_secs(8),
+            max_concurrent_calls: MAX_CONCURRENT_CALLS,
         }
     }
 }

@@ -84,6 +84,7 @@ pub struct Service {
     tasks: TaskTracker,
     failure: watch::Sender<Option<String>>,
     grace: Duration,
+    most_calls: u16,
     tls: Option<Tls>,
 }
 
@@ -116,6 +117,7 @@ impl Service {
             tasks: TaskTracker::new(),
             failure: watch::Sender::new(None),
             grace: args.shutdown_grace,
+            most_calls: args.max_concurrent_calls,
             tls: None,
             health,
         };
@@ -183,10 +185,10 @@ impl Service {
 
     /// Answers gRPC calls from now on, with health, reflection, telemetry, deadlines and limits added.
     pub fn serve_grpc(self, routes: tonic::service::Routes) -> Running {
-        let (tasks, tls) = (self.tasks.clone(), self.tls.clone());
+        let (tasks, tls, most_calls) = (self.tasks.clone(), self.tls.clone(), self.most_calls);
         self.serve(move |listener, health, shutdown| async move {
             let incoming = TcpIncoming::from(listener).with_nodelay(Some(true));
-            grpc::server::serve(routes, incoming, tls, health, tasks, shutdown)
+            grpc::server::serve(routes, incoming, tls, most_calls, health, tasks, shutdown)
                 .await
                 .map_err(|error| error.to_string())
         })

@@ -84,9 +84,7 @@ impl StreamingService<QuotePricesRequest> for Quoting {
     fn call(&mut self, requests: Request<Streaming<QuotePricesRequest>>) -> Self::Future {
         let quoting = self.clone();
         Box::pin(async move {
-            Ok(multiplex::serve(requests.into_inner(), move |wanted| {
-                quoting.clone().quote(wanted)
-            }))
+            multiplex::serve(requests.into_inner(), move |wanted| quoting.clone().quote(wanted))
         })
     }
 }

@@ -12,7 +12,7 @@ use reqwest::Response;
 use serde_json::{Value, json};
 use uuid::Uuid;
 
-use crate::support::Gateway;
+use crate::support::{Gateway, is, problem};
 
 /// The gateway with three services behind it, and an admin's token.
 struct Shop {
@@ -253,6 +253,45 @@ async fn what_only_a_later_version_knows_is_shown_as_it_came() {
         "{roles:?}"
     );
     shop.close().await;
+}
+
+#[tokio::test]
+async fn a_service_that_is_full_is_a_503_that_says_when_to_come_back() {
+    let database = Database::create().await;
+    let mut config = inventory_service::Config::try_parse_from(["inventory-service"]).unwrap();
+    config.service = ServiceArgs {
+        max_concurrent_calls: 1,
+        ..ServiceArgs::loopback()
+    };
+    config.postgres = PostgresArgs::from_url(database.url());
+    let inventory = inventory_service::start(config).await.unwrap();
+    let url = format!("--inventory-service-url=http://{}", inventory.addr());
+    let gateway = Gateway::start(&[&url]).await;
+
+    let mut locked = database.pool().begin().await.unwrap();
+    sqlx::raw_sql("LOCK TABLE products")
+        .execute(&mut *locked)
+        .await
+        .unwrap();
+    let waiting = tokio::spawn(gateway.get("/products").send());
+    let waits = "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'";
+    while sqlx::query_scalar::<_, i64>(waits)
+        .fetch_one(database.pool())
+        .await
+        .unwrap()
+        == 0
+    {
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    let refused = gateway.get("/products").send().await.unwrap();
+    assert_eq!(refused.headers()["retry-after"], "1");
+    assert_eq!(problem(refused).await, is(503, "overloaded"));
+    locked.rollback().await.unwrap();
+    assert_eq!(waiting.await.unwrap().unwrap().status(), 200);
+    assert_eq!(gateway.get("/products").send().await.unwrap().status(), 200);
+    gateway.stop().await;
+    inventory.stop().await.unwrap();
+    database.drop().await;
 }
 
 #[tokio::test]

@@ -46,6 +46,11 @@ pub(super) fn known(path: &str) -> Option<&'static str> {
     METHODS.get(path.strip_prefix('/')?).map(String::as_str)
 }
 
+/// Whether the method is one of the standard services (health, reflection), which tell of the server itself.
+pub(super) fn is_probe(path: &str) -> bool {
+    path.starts_with("/grpc.")
+}
+
 /// A made-up method as a span may have it.
 pub(super) fn original(path: &str) -> &str {
     let name = path.strip_prefix('/').unwrap_or(path);

@@ -7,12 +7,14 @@
 //! - **Balancing.** A client goes round all addresses of a name ([`ClientChannel`]).
 //! - **Streams** end with UNAVAILABLE when their server stops; who follows one asks again.
 //! - **Many calls at a time** share a stream to each replica where that matters ([`multiplex`]).
+//! - **Limits.** A server has so many calls at work and refuses more at once, saying when to come back.
 //! - **Repeats** are for the one to ask for who is nearest to the person, on calls that may be sent twice
 //!   ([`repeatable()`]): retries and hedges, within a budget.
 
 mod attempt;
 mod call;
 mod client;
+mod limit;
 mod method;
 pub mod multiplex;
 mod outlier;

@@ -235,7 +235,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_call_waits_a_moment_for_a_name_that_has_no_address_yet() {
-        let peers = Peers::watch("http://nobody.invalid:1".parse().unwrap(), None, None);
+        let peers = Peers::watch("nobody", "http://nobody.invalid:1".parse().unwrap(), None, None);
         let began = Instant::now();
         assert!(peers.pick().await.is_none());
         assert!(

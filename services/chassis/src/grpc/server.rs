@@ -28,6 +28,8 @@ use tracing::Instrument as _;
 use super::{
     DEFAULT_DEADLINE,
     call::{CallRecord, DEADLINE, Side, code_of, read_timeout},
+    limit::Limit,
+    method,
     streams::EndStreams,
 };
 use crate::{health::Health, telemetry::trace, tls::Tls};
@@ -41,6 +43,7 @@ pub(crate) async fn serve(
     routes: Routes,
     incoming: TcpIncoming,
     tls: Option<Tls>,
+    most_calls: u16,
     health: Health,
     tasks: TaskTracker,
     shutdown: CancellationToken,
@@ -51,6 +54,7 @@ pub(crate) async fn serve(
         .register_encoded_file_descriptor_set(proto::FILE_DESCRIPTOR_SET)
         .register_encoded_file_descriptor_set(tonic_health::pb::FILE_DESCRIPTOR_SET)
         .build_v1()?;
+    let limit = Limit::of(most_calls);
     let mut server = Server::builder();
     if let Some(tls) = tls {
         server = server.tls_config(tls.server())?;
@@ -65,8 +69,11 @@ pub(crate) async fn serve(
             serving: Serving {
                 tasks,
                 shutdown: shutdown.clone(),
+                limit: limit.clone(),
             },
         })
+        // Inside: a call has its place until its task ends, also where the caller has gone.
+        .layer(limit)
         .add_routes(routes)
         .add_service(health_service)
         .add_service(reflection)
@@ -105,6 +112,8 @@ pub(super) struct Serving {
     /// What it waits for before it ends.
     pub(super) tasks: TaskTracker,
     pub(super) shutdown: CancellationToken,
+    /// Which the calls that share a stream have their places of, too.
+    pub(super) limit: Limit,
 }
 
 tokio::task_local! {
@@ -112,12 +121,9 @@ tokio::task_local! {
 }
 
 impl Serving {
-    /// Of the call that is being answered. Outside of any, one that nobody stops or waits for.
-    pub(super) fn current() -> Self {
-        SERVING.try_with(Clone::clone).unwrap_or_else(|_| Self {
-            tasks: TaskTracker::new(),
-            shutdown: CancellationToken::new(),
-        })
+    /// Of the call that is being answered; none outside of any.
+    pub(super) fn current() -> Option<Self> {
+        SERVING.try_with(Clone::clone).ok()
     }
 }
 
@@ -159,7 +165,7 @@ where
 
     fn call(&mut self, request: Request<Body>) -> Self::Future {
         // The probes of a load balancer are no part of anybody's trace.
-        if request.uri().path().starts_with("/grpc.") {
+        if method::is_probe(request.uri().path()) {
             return Box::pin(self.inner.call(request));
         }
         let record = CallRecord::begin(Side::Server, request.uri().path());

@@ -80,10 +80,10 @@ impl InventoryService for Inventory {
         requests: Request<Streaming<QuotePricesRequest>>,
     ) -> Result<Response<Self::QuotePricesStream>, Status> {
         let inventory = self.clone();
-        Ok(multiplex::serve(requests.into_inner(), move |wanted| {
+        multiplex::serve(requests.into_inner(), move |wanted| {
             let inventory = inventory.clone();
             async move { inventory.prices(wanted).await }
-        }))
+        })
     }
 
     async fn list_products(

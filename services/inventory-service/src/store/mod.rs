@@ -27,6 +27,9 @@ const COMMON_SEARCHES: u64 = 1_000;
 const COMMON_FOR: Duration = Duration::from_mins(1);
 /// Who waited so long for a turn to read a list is told to come back: the person who asked has not gone yet.
 const LONGEST_WAIT_TO_LIST: Duration = Duration::from_millis(500);
+/// How many wait for that turn at most. They are calls at work, of which the service has room for so many: the others are
+/// for those that wait for no list.
+const MAX_WAITING_TO_LIST: usize = 64;
 
 /// Products, their stock, its ledger and what was decided about orders.
 #[derive(Clone, Debug)]
@@ -36,6 +39,7 @@ pub struct Store {
     emits_stock_changed: bool,
     common_searches: Cache<(String, String), ()>,
     lists: Arc<Semaphore>,
+    waiting_to_list: Arc<Semaphore>,
 }
 
 /// Why the store did not do what was asked.
@@ -99,11 +103,13 @@ impl Store {
             emits_stock_changed,
             common_searches,
             lists: Arc::new(Semaphore::new((connections as usize / 2).max(1))),
+            waiting_to_list: Arc::new(Semaphore::new(MAX_WAITING_TO_LIST)),
         }
     }
 
     /// Waits, for a moment, until a list may be read; it is being read as long as the permit is held.
     async fn turn_to_list(&self) -> Result<SemaphorePermit<'_>, StoreError> {
+        let _waiting = self.waiting_to_list.try_acquire().map_err(|_| StoreError::Busy)?;
         match tokio::time::timeout(LONGEST_WAIT_TO_LIST, self.lists.acquire()).await {
             Ok(Ok(turn)) => Ok(turn),
             _ => Err(StoreError::Busy),

@@ -110,6 +110,10 @@ async fn the_largest_request_for_stock_is_taken() {
     shop.close().await;
 }
 
+/// More than the service has room for, if each of them could wait there.
+const SEARCHERS: usize = 200;
+const MAX_CONCURRENT_CALLS: u16 = 128;
+
 /// A database in which a search takes as long as one among a million products, without having them: each waits a
 /// quarter of a second for its words at least.
 async fn slow_to_search() -> Database {
@@ -126,10 +130,11 @@ async fn slow_to_search() -> Database {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn allocations_go_on_while_there_are_as_many_searches_as_can_be() {
-    let shop = Shop::open_on(slow_to_search().await, &[]).await;
+    let limit = MAX_CONCURRENT_CALLS.to_string();
+    let shop = Shop::open_on(slow_to_search().await, &["--max-concurrent-calls", &limit]).await;
     let product = shop.add_with_stock(1_000).await;
     let enough = Arc::new(AtomicBool::new(false));
-    let searching = (0..32).map(|_| {
+    let searching = (0..SEARCHERS).map(|_| {
         let (mut client, enough) = (shop.client.clone(), Arc::clone(&enough));
         tokio::spawn(async move {
             let mut answers = Vec::new();
@@ -141,6 +146,10 @@ async fn allocations_go_on_while_there_are_as_many_searches_as_can_be() {
                     ..ListProductsRequest::default()
                 };
                 let answer = client.list_products(request).await;
+                if answer.is_err() {
+                    let pause = rand::random_range(20..=180);
+                    tokio::time::sleep(Duration::from_millis(pause)).await;
+                }
                 answers.push(answer.map(|list| list.into_inner().products.len()));
             }
             answers
@@ -162,9 +171,12 @@ async fn allocations_go_on_while_there_are_as_many_searches_as_can_be() {
     assert!(slowest < Duration::from_secs(1), "an allocation took {slowest:?}");
     assert!(found.iter().all(|found| *found.as_ref().unwrap() == 1) && found.len() >= 4);
     assert!(!refused.is_empty(), "more was asked for than there is room for");
+    // All of them began together, and there is not room for that.
+    let at_once = (Code::Unavailable, "OVERLOADED".to_owned());
+    let busy = (Code::ResourceExhausted, "SEARCH_BUSY".to_owned());
     for refused in refused {
         let refused = reason(&refused.unwrap_err());
-        assert_eq!(refused, (Code::ResourceExhausted, "SEARCH_BUSY".to_owned()));
+        assert!(refused == busy || refused == at_once, "{refused:?}");
     }
     shop.close().await;
 }

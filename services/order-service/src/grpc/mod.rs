@@ -113,10 +113,10 @@ impl OrderService for Orders {
         requests: Request<Streaming<PlaceOrdersRequest>>,
     ) -> Result<Response<Self::PlaceOrdersStream>, Status> {
         let orders = self.clone();
-        Ok(multiplex::serve(requests.into_inner(), move |order| {
+        multiplex::serve(requests.into_inner(), move |order| {
             let orders = orders.clone();
             async move { orders.create(order, &Room::of_an_answer()).await }
-        }))
+        })
     }
 
     async fn get_order(

@@ -6,11 +6,12 @@ use chassis::grpc::MAX_MESSAGE_SIZE;
 use prost::Message as _;
 use proto::{
     limits,
-    order::{GetOrderRequest, ListOrdersRequest},
+    order::{CreateOrdersRequest, GetOrderRequest, ListOrdersRequest},
 };
 use tonic::Code;
+use uuid::Uuid;
 
-use super::support::{World, eventually};
+use super::support::{World, created, eventually, order_of};
 
 /// 100 orders of 100 lines, each with the longest name in the longest characters and the largest amounts.
 const LARGEST_ORDERS: &str = "
@@ -88,5 +89,51 @@ async fn old_keys_are_gone_within_one_round_and_young_ones_stay() {
     .await;
     let took = began.elapsed();
     assert!(took < Duration::from_secs(10), "{took:?}");
+    world.end().await;
+}
+
+/// PostgreSQL has room for 6,400 locks by default, of all replicas together.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_waits_to_be_committed_holds_few_locks() {
+    const ORDERS: usize = 600;
+    let world = World::start().await;
+    let product = world.product(1, "EUR").await;
+    let mut blocked = world.database.pool().begin().await.unwrap();
+    sqlx::raw_sql("LOCK TABLE orders IN SHARE MODE")
+        .execute(&mut *blocked)
+        .await
+        .unwrap();
+    let placing = (0..ORDERS).map(|_| {
+        let (mut orders, mut order) = (world.orders.clone(), order_of(&[&product]));
+        order.idempotency_key = Uuid::now_v7().to_string();
+        order.request_digest = vec![0; 32];
+        tokio::spawn(async move {
+            let request = CreateOrdersRequest { orders: vec![order] };
+            orders
+                .create_orders(request)
+                .await
+                .unwrap()
+                .into_inner()
+                .results
+                .remove(0)
+        })
+    });
+    let placing: Vec<_> = placing.collect();
+    let held = "SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND database =
+                    (SELECT oid FROM pg_database WHERE datname = current_database())";
+    let mut most = 0;
+    let began = Instant::now();
+    while began.elapsed() < Duration::from_secs(2) {
+        most = most.max(world.count(held).await);
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    blocked.rollback().await.unwrap();
+    for placed in placing {
+        created(placed.await.unwrap());
+        most = most.max(world.count(held).await);
+    }
+    assert!((1..=256).contains(&most), "{most}");
+    assert_eq!(world.count("SELECT count(*) FROM orders").await, 600);
+    assert_eq!(world.count(held).await, 0);
     world.end().await;
 }

@@ -24,17 +24,16 @@ use tonic::{Code, Status, Streaming, client::Grpc};
 use tonic_prost::ProstCodec;
 use tracing::Instrument as _;
 
-use super::{
-    super::{
-        ClientChannel, DEFAULT_DEADLINE, MAX_MESSAGE_SIZE, attempt,
-        call::{CallRecord, Side, time_left},
-        resolve::{Peer, Peers},
-        status,
-    },
-    MOST_CALLS,
+use super::super::{
+    ClientChannel, DEFAULT_DEADLINE, MAX_MESSAGE_SIZE, attempt,
+    call::{CallRecord, Side, time_left},
+    resolve::{Peer, Peers},
+    status,
 };
 use crate::telemetry::trace;
 
+/// The most calls that are under way to a replica. One more is refused: it would not be served sooner by waiting here.
+const MOST_CALLS: usize = 2_048;
 /// How often a call that could not be sent to one replica is sent to another.
 const TRIES: usize = 3;
 const OPEN_TIMEOUT: Duration = Duration::from_secs(5);
@@ -163,6 +162,8 @@ impl<M: Method> Multiplexer<M> {
                         // The server's own clock struck first.
                         Code::DeadlineExceeded => peers.late(peer.socket),
                         Code::Unimplemented => {}
+                        // It does not say whether the calls that it is full of get anywhere.
+                        _ if status::retry_delay(&status).is_some() => {}
                         _ => peers.answered(peer.socket),
                     }
                     return Err(status);

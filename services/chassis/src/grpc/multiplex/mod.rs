@@ -19,6 +19,3 @@ mod server;
 
 pub use client::Multiplexer;
 pub use server::{Answers, serve};
-
-/// The most calls that are under way on a stream. One more is refused: so many are not served sooner by waiting here.
-const MOST_CALLS: usize = 2_048;

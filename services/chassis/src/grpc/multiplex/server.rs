@@ -12,24 +12,24 @@ use std::{
 use futures::{FutureExt as _, Stream};
 use prost::Message as _;
 use proto::multiplex::{Call, Method, Reply};
-use tokio::sync::{Semaphore, mpsc};
+use tokio::sync::mpsc;
 use tonic::{Code, Response, Status, Streaming};
 use tracing::Instrument as _;
 
-use super::{
-    super::{
-        MAX_MESSAGE_SIZE,
-        call::{CallRecord, DEADLINE, Side},
-        server::{LONGEST_DEADLINE, Serving},
-        status,
-        streams::EndsItself,
-    },
-    MOST_CALLS,
+use super::super::{
+    MAX_MESSAGE_SIZE,
+    call::{CallRecord, DEADLINE, Side},
+    server::{LONGEST_DEADLINE, Serving},
+    status,
+    streams::EndsItself,
 };
 use crate::telemetry::trace;
 
 /// How long a server that stops waits for a caller to close its side. Callers do that at once.
 const CLOSING: Duration = Duration::from_secs(2);
+
+/// Answers that wait for their caller to read them. While it does not, no more calls end.
+const UNSENT_ANSWERS: usize = 256;
 
 /// The stream of answers.
 #[derive(Debug)]
@@ -43,22 +43,22 @@ impl<M: Method> Stream for Answers<M> {
     }
 }
 
-/// Answers each of the calls by `answer`, in a task of its own. Must be called by a handler of a gRPC server of
-/// [`Service`](crate::Service).
-pub fn serve<M, F, Fut>(requests: Streaming<M::Request>, answer: F) -> Response<Answers<M>>
+/// Answers each of the calls by `answer`, in a task of its own; more at once than the server's limit are refused. To be
+/// called by a handler of a gRPC server of [`Service`](crate::Service); an error says that it was not.
+pub fn serve<M, F, Fut>(requests: Streaming<M::Request>, answer: F) -> Result<Response<Answers<M>>, Status>
 where
     M: Method,
     F: Fn(M::Question) -> Fut + Send + Sync + 'static,
     Fut: Future<Output = Result<M::Answer, Status>> + Send + 'static,
 {
-    let serving = Serving::current();
-    // Each call that is under way has room for its answer, and one is left to say that the server stops.
-    let (responses, answers) = mpsc::channel(MOST_CALLS + 1);
+    let serving = Serving::current()
+        .ok_or_else(|| Status::internal("calls are answered by a server of the chassis"))?;
+    let (responses, answers) = mpsc::channel(UNSENT_ANSWERS);
     let tasks = serving.tasks.clone();
     tasks.spawn(read::<M, F, Fut>(requests, answer, responses, serving).instrument(tracing::Span::none()));
     let mut response = Response::new(Answers(answers));
     response.extensions_mut().insert(EndsItself);
-    response
+    Ok(response)
 }
 
 async fn read<M, F, Fut>(
@@ -71,7 +71,7 @@ async fn read<M, F, Fut>(
     F: Fn(M::Question) -> Fut + Send + Sync + 'static,
     Fut: Future<Output = Result<M::Answer, Status>> + Send + 'static,
 {
-    let (room, answer) = (Arc::new(Semaphore::new(MOST_CALLS)), Arc::new(answer));
+    let answer = Arc::new(answer);
     let mut closed_by = None;
     loop {
         let request = tokio::select! {
@@ -93,17 +93,18 @@ async fn read<M, F, Fut>(
                 return;
             }
         };
-        let Ok(place) = Arc::clone(&room).try_acquire_owned() else {
-            let refused =
-                status::with_reason(Code::ResourceExhausted, "BUSY", "too many calls are under way");
-            drop(responses.send(reply::<M>(call.id, Err(refused))).await);
-            continue;
+        let at_work = match serving.limit.begin() {
+            Ok(at_work) => at_work,
+            Err(refused) => {
+                drop(responses.send(reply::<M>(call.id, Err(refused))).await);
+                continue;
+            }
         };
         let (responses, answer) = (responses.clone(), Arc::clone(&answer));
         serving.tasks.spawn(async move {
             let outcome = answer_one::<M, F, Fut>(&call, question, &*answer).await;
             drop(responses.send(reply::<M>(call.id, outcome)).await);
-            drop(place);
+            drop(at_work);
         });
     }
 }

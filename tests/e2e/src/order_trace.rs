@@ -12,8 +12,8 @@ const ORDER: &str = "order-service";
 const PRODUCER: &str = "producer-service";
 const CONSUMER: &str = "consumer-service";
 
-const CREATE_ORDERS: &str = "shop.order.v1.OrderService/CreateOrders";
-const GET_PRICES: &str = "shop.inventory.v1.InventoryService/GetPrices";
+const PLACE_ORDERS: &str = "shop.order.v1.OrderService/PlaceOrders";
+const QUOTE_PRICES: &str = "shop.inventory.v1.InventoryService/QuotePrices";
 const PUBLISH_EVENTS: &str = "shop.producer.v1.ProducerService/PublishEvents";
 const ALLOCATE_STOCK: &str = "shop.inventory.v1.InventoryService/AllocateStock";
 const RECORD_OUTCOMES: &str = "shop.order.v1.OrderService/RecordOutcomes";
@@ -48,8 +48,8 @@ fn follow(trace: &Trace, order: &Value) -> anyhow::Result<()> {
     )?;
     ensure!(trace.parent(request).is_none(), "the request begins the trace");
 
-    let created = call(trace, request, GATEWAY, ORDER, CREATE_ORDERS)?;
-    call(trace, created, ORDER, INVENTORY, GET_PRICES)?;
+    let created = call(trace, request, GATEWAY, ORDER, PLACE_ORDERS)?;
+    call(trace, created, ORDER, INVENTORY, QUOTE_PRICES)?;
 
     // The outbox: the event leaves after the commit, as the consequence of the request that wrote it.
     let sent = trace.one_where(PRODUCER, Kind::Producer, "send shop.events", |span| {

@@ -9,19 +9,19 @@ const HOPS: [(&str, Kind, &str, &str); 12] = [
     (
         "api-gateway",
         Kind::Client,
-        "shop.order.v1.OrderService/CreateOrders",
+        "shop.order.v1.OrderService/PlaceOrders",
         "",
     ),
     (
         "order-service",
         Kind::Server,
-        "shop.order.v1.OrderService/CreateOrders",
+        "shop.order.v1.OrderService/PlaceOrders",
         "",
     ),
     (
         "inventory-service",
         Kind::Server,
-        "shop.inventory.v1.InventoryService/GetPrices",
+        "shop.inventory.v1.InventoryService/QuotePrices",
         "",
     ),
     (

@@ -252,8 +252,14 @@ async fn whatever_a_call_fails_of_the_order_at_fault_is_found_while_the_others_f
         Status::cancelled("the stream was reset"),
         Status::data_loss("cut off"),
     ];
-    let orders: Vec<_> = (0..49).map(|_| Uuid::now_v7()).collect();
-    let poison: Vec<_> = orders.iter().step_by(8).map(ToString::to_string).collect();
+    // The first is healthy: it may come alone, and a poison before which nothing was ever answered takes longer to judge.
+    let orders: Vec<_> = (0..50).map(|_| Uuid::now_v7()).collect();
+    let poison: Vec<_> = orders
+        .iter()
+        .skip(1)
+        .step_by(8)
+        .map(ToString::to_string)
+        .collect();
     // The seventh is not refused: it takes forever.
     peers.state().never_answered.insert(poison[6].clone());
     peers.state().inventory_refuses = Some(refuse(poison.iter().cloned().zip(statuses).collect()));
@@ -264,7 +270,7 @@ async fn whatever_a_call_fails_of_the_order_at_fault_is_found_while_the_others_f
     let began = Instant::now();
     let running = start(&queue, &peers).await;
     until_waiting(&queue, DEAD_LETTER_QUEUE, 7).await;
-    until(|| peers.state().recorded.len() == 42).await;
+    until(|| peers.state().recorded.len() == 43).await;
     assert!(began.elapsed() < PATIENCE, "{:?}", began.elapsed());
 
     // Who comes later is no longer held up.
@@ -276,7 +282,7 @@ async fn whatever_a_call_fails_of_the_order_at_fault_is_found_while_the_others_f
         dead.push(id_of(&letter));
     }
     dead.sort_unstable();
-    assert_eq!(dead, ids.iter().step_by(8).cloned().collect::<Vec<_>>());
+    assert_eq!(dead, ids.iter().skip(1).step_by(8).cloned().collect::<Vec<_>>());
     stop_and_expect(running, queue, 0, 0).await;
 }
 

@@ -84,7 +84,7 @@ pub struct ServiceArgs {
     pub max_concurrent_calls: u16,
 }
 
-/// What a server works off within a second or two; measured, see `docs/adr/0006-one-layer-asks-again.md`.
+/// About a second's worth of orders on two cores: see `docs/adr/0006-one-layer-asks-again.md`.
 const MAX_CONCURRENT_CALLS: u16 = 1_024;
 
 impl ServiceArgs {

@@ -6,7 +6,7 @@ use std::{
         Arc,
         atomic::{AtomicUsize, Ordering},
     },
-    time::{Duration, Instant},
+    time::Duration,
 };
 
 use chassis::{
@@ -93,14 +93,6 @@ fn client(port: u16) -> ProducerServiceClient<ClientChannel> {
     ProducerServiceClient::new(ClientChannel::new("waiter", url, None).unwrap())
 }
 
-async fn until(what: &str, condition: impl Fn() -> bool) {
-    let began = Instant::now();
-    while !condition() {
-        assert!(began.elapsed() < Duration::from_secs(10), "{what}");
-        tokio::time::sleep(Duration::from_millis(5)).await;
-    }
-}
-
 #[tokio::test]
 async fn a_peer_that_is_down_is_unavailable_and_found_again_when_it_is_up() {
     let waiter = Waiter::default();
@@ -154,11 +146,11 @@ async fn a_caller_that_hangs_up_does_not_cancel_the_work() {
     let running = serve(&waiter).await;
     let mut client = client(running.addr().port());
     let call = tokio::spawn(async move { client.publish_events(asking("wait", None)).await });
-    until("the call has begun", || waiter.begun.load(Ordering::SeqCst) == 1).await;
+    fixtures::until("the call has begun", || waiter.begun.load(Ordering::SeqCst) == 1).await;
     call.abort();
     assert!(call.await.unwrap_err().is_cancelled());
     waiter.go.notify_one();
-    until("the work is finished all the same", || {
+    fixtures::until("the work is finished all the same", || {
         waiter.finished.load(Ordering::SeqCst) == 1
     })
     .await;
@@ -220,7 +212,7 @@ async fn stopping_waits_for_calls_in_flight() {
     let running = serve(&waiter).await;
     let mut client = client(running.addr().port());
     let call = tokio::spawn(async move { client.publish_events(asking("wait", None)).await });
-    until("the call has begun", || waiter.begun.load(Ordering::SeqCst) == 1).await;
+    fixtures::until("the call has begun", || waiter.begun.load(Ordering::SeqCst) == 1).await;
     let stopping = tokio::spawn(running.stop());
     tokio::time::sleep(Duration::from_millis(50)).await;
     assert!(!stopping.is_finished());

@@ -53,14 +53,8 @@ impl ProducerService for Slow {
 
 impl Slow {
     async fn until_begun(&self, calls: usize) {
-        let began = Instant::now();
-        while self.begun.load(Ordering::SeqCst) < calls {
-            assert!(
-                began.elapsed() < Duration::from_secs(10),
-                "{calls} calls have begun"
-            );
-            tokio::time::sleep(Duration::from_millis(5)).await;
-        }
+        let what = format!("{calls} calls have begun");
+        fixtures::until(&what, || self.begun.load(Ordering::SeqCst) >= calls).await;
     }
 }
 

@@ -84,7 +84,9 @@ impl StreamingService<QuotePricesRequest> for Quoting {
     fn call(&mut self, requests: Request<Streaming<QuotePricesRequest>>) -> Self::Future {
         let quoting = self.clone();
         Box::pin(async move {
-            multiplex::serve(requests.into_inner(), move |wanted| quoting.clone().quote(wanted))
+            multiplex::serve::<QuotePrices, _, _>(requests.into_inner(), move |wanted| {
+                quoting.clone().quote(wanted)
+            })
         })
     }
 }
@@ -144,14 +146,6 @@ async fn quote(calls: &Multiplexer<QuotePrices>, id: &str) -> Result<String, Sta
     Ok(answer.prices.into_iter().next().unwrap().name)
 }
 
-async fn until(what: &str, condition: impl Fn() -> bool) {
-    let began = Instant::now();
-    while !condition() {
-        assert!(began.elapsed() < Duration::from_secs(10), "{what}");
-        tokio::time::sleep(Duration::from_millis(5)).await;
-    }
-}
-
 #[tokio::test]
 async fn each_call_is_answered_by_itself() {
     let quoting = Quoting::default();
@@ -161,7 +155,7 @@ async fn each_call_is_answered_by_itself() {
         let calls = calls.clone();
         tokio::spawn(async move { quote(&calls, "wait").await })
     };
-    until("the call has begun", || quoting.begun.load(Ordering::SeqCst) == 1).await;
+    fixtures::until("the call has begun", || quoting.begun.load(Ordering::SeqCst) == 1).await;
     let too_large = "y".repeat(MAX_MESSAGE_SIZE);
     let ids: Vec<String> = (0..200)
         .map(|number| match number % 10 {
@@ -212,7 +206,7 @@ async fn a_replica_that_stops_answers_what_it_has_and_others_are_called() {
         })
     });
     let callers: Vec<_> = callers.collect();
-    until("both are called", || {
+    fixtures::until("both are called", || {
         first.begun.load(Ordering::SeqCst) > 50 && second.begun.load(Ordering::SeqCst) > 50
     })
     .await;
@@ -220,7 +214,7 @@ async fn a_replica_that_stops_answers_what_it_has_and_others_are_called() {
     stops.stop().await.unwrap();
     assert!(stopped.elapsed() < Duration::from_secs(2), "no caller keeps it");
     let begun = first.begun.load(Ordering::SeqCst);
-    until("the other one goes on", || {
+    fixtures::until("the other one goes on", || {
         first.begun.load(Ordering::SeqCst) > begun + 50
     })
     .await;
@@ -307,7 +301,7 @@ async fn a_caller_that_goes_away_leaves_what_it_began_to_its_end() {
     {
         let calls = calling(vec![running.addr()]);
         let call = tokio::spawn(async move { quote(&calls, "wait").await });
-        until("the call has begun", || quoting.begun.load(Ordering::SeqCst) == 1).await;
+        fixtures::until("the call has begun", || quoting.begun.load(Ordering::SeqCst) == 1).await;
         call.abort();
     }
     let stopping = tokio::spawn(running.stop());

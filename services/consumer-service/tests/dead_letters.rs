@@ -43,28 +43,18 @@ async fn dead(count: usize) -> (Queue, Vec<String>) {
 
 /// Whether it succeeded, and what it said.
 async fn run(queue: &Queue, arguments: &[&str]) -> (bool, String) {
-    let output = Command::new(env!("CARGO_BIN_EXE_consumer-service"))
+    let mut command = Command::new(env!("CARGO_BIN_EXE_consumer-service"));
+    command
         .arg("dead-letters")
         .args(arguments)
-        .env("AMQP_URL", queue.broker.amqp_url())
-        .output()
-        .await
-        .unwrap();
-    let said = if output.status.success() {
-        output.stdout
-    } else {
-        output.stderr
-    };
-    (output.status.success(), String::from_utf8(said).unwrap())
+        .env("AMQP_URL", queue.broker.amqp_url());
+    fixtures::said(&mut command).await
 }
 
 async fn listed(queue: &Queue, arguments: &[&str]) -> Vec<Value> {
     let (success, lines) = run(queue, &[&["list", "--json"], arguments].concat()).await;
     assert!(success, "{lines}");
-    lines
-        .lines()
-        .map(|line| serde_json::from_str(line).unwrap())
-        .collect()
+    fixtures::json_lines(&lines)
 }
 
 fn ids(letters: &[Value]) -> Vec<&str> {

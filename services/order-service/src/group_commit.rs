@@ -16,8 +16,8 @@ use crate::{
     store::{Creation, NewOrder, Store},
 };
 
-/// Each order with an idempotency key takes an advisory lock: with 2 transactions of 128, replicas by the dozen stay far
-/// below what PostgreSQL has room for (`max_locks_per_transaction` times `max_connections`, 6,400 by default).
+/// Each order with an idempotency key takes an advisory lock: with one transaction of 128 at a time, replicas by the dozen
+/// stay far below what PostgreSQL has room for (`max_locks_per_transaction` times `max_connections`, 6,400 by default).
 const COMMIT: BatchOptions = BatchOptions {
     name: "orders to commit",
     max_batch: 128,

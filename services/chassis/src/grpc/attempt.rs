@@ -1,5 +1,7 @@
 //! One attempt of a call at one replica, and what its outcome says of the replica.
 
+use std::net::SocketAddr;
+
 use http::{Request, Response};
 use tokio::time::{Instant, timeout_at};
 use tonic::{Code, Status, body::Body};
@@ -37,13 +39,8 @@ pub(super) async fn at(
     };
     match timeout_at(deadline, answer).await {
         Ok(Ok(response)) => {
-            match Status::from_header_map(response.headers()) {
-                // The server's own clock may strike first.
-                Some(status) if status.code() == Code::DeadlineExceeded => peers.late(replica.socket),
-                // It does not say whether the calls that it is full of get anywhere.
-                Some(status) if retry_delay(&status).is_some() => {}
-                _ => peers.answered(replica.socket),
-            }
+            let refused = Status::from_header_map(response.headers());
+            heard_from(peers, replica.socket, refused.as_ref());
             Ok(response)
         }
         Ok(Err(error)) if !is_late(&error) => {
@@ -56,6 +53,17 @@ pub(super) async fn at(
             peers.late(replica.socket);
             Err(late(peers))
         }
+    }
+}
+
+/// Notes what an answer, of which only a refusal is looked at, says of the replica.
+pub(super) fn heard_from(peers: &Peers, replica: SocketAddr, refused: Option<&Status>) {
+    match refused {
+        // The server's own clock may strike first.
+        Some(status) if status.code() == Code::DeadlineExceeded => peers.late(replica),
+        // It does not say whether the calls that it is full of get anywhere.
+        Some(status) if retry_delay(status).is_some() => {}
+        _ => peers.answered(replica),
     }
 }
 

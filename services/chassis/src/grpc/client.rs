@@ -30,7 +30,8 @@ use crate::{
 ///
 /// Calls go round the addresses that the name resolves to, which is looked up again every few seconds. An address that
 /// refuses, or is late again and again, is passed over for a growing time while there are others. A service that can't be
-/// reached is UNAVAILABLE at once, not after a wait. A call is tried once, unless its request is [`super::repeatable()`].
+/// reached is UNAVAILABLE at once; one whose name has no address is waited for, for less than half a second. A call is
+/// tried once, unless its request is [`super::repeatable()`].
 #[derive(Clone, Debug)]
 pub struct ClientChannel {
     url: Arc<GrpcUrl>,

@@ -80,7 +80,7 @@ impl InventoryService for Inventory {
         requests: Request<Streaming<QuotePricesRequest>>,
     ) -> Result<Response<Self::QuotePricesStream>, Status> {
         let inventory = self.clone();
-        multiplex::serve(requests.into_inner(), move |wanted| {
+        multiplex::serve::<QuotePrices, _, _>(requests.into_inner(), move |wanted| {
             let inventory = inventory.clone();
             async move { inventory.prices(wanted).await }
         })

@@ -98,7 +98,10 @@ impl Store {
             .map(|line| (line.order_id, line.product_id, line.delta))
             .collect();
         let stock_changes = plan.stock_changes();
-        let (changed_products, changes): (Vec<_>, Vec<_>) = stock_changes.clone().into_iter().unzip();
+        let (changed_products, changes): (Vec<_>, Vec<_>) = stock_changes
+            .iter()
+            .map(|(product_id, change)| (*product_id, *change))
+            .unzip();
         let written = sqlx::query_as(
             "WITH decided AS (
                  INSERT INTO allocations (order_id, status, rejection_reason, rejected_product)

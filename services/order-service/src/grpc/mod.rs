@@ -113,7 +113,7 @@ impl OrderService for Orders {
         requests: Request<Streaming<PlaceOrdersRequest>>,
     ) -> Result<Response<Self::PlaceOrdersStream>, Status> {
         let orders = self.clone();
-        multiplex::serve(requests.into_inner(), move |order| {
+        multiplex::serve::<PlaceOrders, _, _>(requests.into_inner(), move |order| {
             let orders = orders.clone();
             async move { orders.create(order, &Room::of_an_answer()).await }
         })

@@ -8,28 +8,18 @@ use super::support::{World, eventually};
 
 /// Whether it succeeded, and what it said.
 async fn run(database_url: &str, arguments: &[&str]) -> (bool, String) {
-    let output = Command::new(env!("CARGO_BIN_EXE_order-service"))
+    let mut command = Command::new(env!("CARGO_BIN_EXE_order-service"));
+    command
         .args(["outbox", "poison"])
         .args(arguments)
-        .env("DATABASE_URL", database_url)
-        .output()
-        .await
-        .unwrap();
-    let said = if output.status.success() {
-        output.stdout
-    } else {
-        output.stderr
-    };
-    (output.status.success(), String::from_utf8(said).unwrap())
+        .env("DATABASE_URL", database_url);
+    fixtures::said(&mut command).await
 }
 
 async fn listed(url: &str, arguments: &[&str]) -> Vec<Value> {
     let (success, lines) = run(url, &[&["list", "--json"], arguments].concat()).await;
     assert!(success, "{lines}");
-    lines
-        .lines()
-        .map(|line| serde_json::from_str(line).unwrap())
-        .collect()
+    fixtures::json_lines(&lines)
 }
 
 #[tokio::test]

@@ -154,17 +154,13 @@ impl<M: Method> Multiplexer<M> {
             };
             match outcome {
                 Ok(Ok(Outcome::Answered(answer))) => {
-                    peers.answered(peer.socket);
+                    attempt::heard_from(peers, peer.socket, None);
                     return Ok(answer);
                 }
                 Ok(Ok(Outcome::Refused(status))) => {
-                    match status.code() {
-                        // The server's own clock struck first.
-                        Code::DeadlineExceeded => peers.late(peer.socket),
-                        Code::Unimplemented => {}
-                        // It does not say whether the calls that it is full of get anywhere.
-                        _ if status::retry_delay(&status).is_some() => {}
-                        _ => peers.answered(peer.socket),
+                    // Of a replica that does not know the method there is nothing to say.
+                    if status.code() != Code::Unimplemented {
+                        attempt::heard_from(peers, peer.socket, Some(&status));
                     }
                     return Err(status);
                 }

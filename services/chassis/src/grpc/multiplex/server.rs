@@ -3,16 +3,15 @@
 use std::{
     future::Future,
     panic::AssertUnwindSafe,
-    pin::Pin,
     sync::Arc,
-    task::{Context, Poll},
     time::{Duration, Instant},
 };
 
-use futures::{FutureExt as _, Stream};
+use futures::FutureExt as _;
 use prost::Message as _;
 use proto::multiplex::{Call, Method, Reply};
 use tokio::sync::mpsc;
+use tokio_stream::wrappers::ReceiverStream;
 use tonic::{Code, Response, Status, Streaming};
 use tracing::Instrument as _;
 
@@ -32,16 +31,7 @@ const CLOSING: Duration = Duration::from_secs(2);
 const UNSENT_ANSWERS: usize = 256;
 
 /// The stream of answers.
-#[derive(Debug)]
-pub struct Answers<M: Method>(mpsc::Receiver<M::Response>);
-
-impl<M: Method> Stream for Answers<M> {
-    type Item = Result<M::Response, Status>;
-
-    fn poll_next(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Self::Item>> {
-        self.0.poll_recv(context).map(|response| response.map(Ok))
-    }
-}
+pub type Answers<M> = ReceiverStream<Result<<M as Method>::Response, Status>>;
 
 /// Answers each of the calls by `answer`, in a task of its own; more at once than the server's limit are refused. To be
 /// called by a handler of a gRPC server of [`Service`](crate::Service); an error says that it was not.
@@ -56,7 +46,7 @@ where
     let (responses, answers) = mpsc::channel(UNSENT_ANSWERS);
     let tasks = serving.tasks.clone();
     tasks.spawn(read::<M, F, Fut>(requests, answer, responses, serving).instrument(tracing::Span::none()));
-    let mut response = Response::new(Answers(answers));
+    let mut response = Response::new(ReceiverStream::new(answers));
     response.extensions_mut().insert(EndsItself);
     Ok(response)
 }
@@ -64,7 +54,7 @@ where
 async fn read<M, F, Fut>(
     mut requests: Streaming<M::Request>,
     answer: F,
-    responses: mpsc::Sender<M::Response>,
+    responses: mpsc::Sender<Result<M::Response, Status>>,
     serving: Serving,
 ) where
     M: Method,
@@ -79,7 +69,7 @@ async fn read<M, F, Fut>(
             () = serving.shutdown.cancelled(), if closed_by.is_none() => {
                 closed_by = Some(tokio::time::Instant::now() + CLOSING);
                 // A caller that is gone needs no word of it.
-                drop(responses.send(M::Response::from((Reply::default(), None))).await);
+                drop(responses.send(Ok(M::Response::from((Reply::default(), None)))).await);
                 continue;
             }
             () = tokio::time::sleep_until(closed_by.unwrap_or_else(tokio::time::Instant::now)), if closed_by.is_some() => return,
@@ -96,14 +86,14 @@ async fn read<M, F, Fut>(
         let at_work = match serving.limit.begin() {
             Ok(at_work) => at_work,
             Err(refused) => {
-                drop(responses.send(reply::<M>(call.id, Err(refused))).await);
+                drop(responses.send(Ok(reply::<M>(call.id, Err(refused)))).await);
                 continue;
             }
         };
         let (responses, answer) = (responses.clone(), Arc::clone(&answer));
         serving.tasks.spawn(async move {
             let outcome = answer_one::<M, F, Fut>(&call, question, &*answer).await;
-            drop(responses.send(reply::<M>(call.id, outcome)).await);
+            drop(responses.send(Ok(reply::<M>(call.id, outcome))).await);
             drop(at_work);
         });
     }

@@ -2,7 +2,10 @@
 
 use std::future::Future;
 
-use chassis::grpc::{self, ClientChannel, multiplex::Multiplexer, status};
+use chassis::{
+    grpc::{self, ClientChannel, multiplex::Multiplexer, status},
+    telemetry::trace,
+};
 use proto::{
     inventory::inventory_service_client::InventoryServiceClient,
     limits,
@@ -13,7 +16,7 @@ use proto::{
     },
     user::user_service_client::UserServiceClient,
 };
-use tonic::{Code, Request, Response, Status};
+use tonic::{Request, Response, Status};
 
 /// Clients of each service. Cheap to clone.
 #[derive(Clone, Debug)]
@@ -41,14 +44,14 @@ impl Backends {
 
     /// Places one order: nothing of it can touch another's.
     pub async fn place_order(&self, order: NewOrder) -> Result<CreatedOrder, Status> {
-        match self.placing.call(order.clone()).await {
-            // A replica of the version before.
-            Err(status) if status.code() == Code::Unimplemented => self.place_alone(order).await,
-            placed => placed,
-        }
+        self.placing
+            .call(order, |order| self.place_in_a_batch_of_one(order))
+            .await
     }
 
-    async fn place_alone(&self, order: NewOrder) -> Result<CreatedOrder, Status> {
+    /// As order-service had it before `PlaceOrders`.
+    async fn place_in_a_batch_of_one(&self, mut order: NewOrder) -> Result<CreatedOrder, Status> {
+        order.trace = Some(trace::current());
         let request = CreateOrdersRequest { orders: vec![order] };
         let mut answer = self.orders.clone().create_orders(request).await?.into_inner();
         match answer.results.pop().and_then(|result| result.outcome) {

@@ -6,11 +6,8 @@
 
 use std::{future::Future, sync::Arc};
 
-use futures::future::BoxFuture;
 use tokio::sync::{Semaphore, mpsc, oneshot};
 use tracing::Instrument as _;
-
-use crate::bisect::{Verdict, bisect};
 
 /// The bounds of a [`Batcher`].
 #[derive(Clone, Copy, Debug)]
@@ -132,36 +129,13 @@ where
     }
 }
 
-/// Does something for many items together; where that is refused for a reason that may lie in one of them, does it in
-/// halves, until whatever is at fault stands alone and all others are done. One result per item, in order.
-///
-/// `may_be_one` says of a refusal whether a part of the items may fare better than all of them.
-pub async fn in_halves<T, R, E: Clone>(
-    items: &[T],
-    may_be_one: impl Fn(&E) -> bool,
-    together: impl for<'a> Fn(&'a [T]) -> BoxFuture<'a, Result<Vec<R>, E>>,
-) -> Vec<Result<R, E>> {
-    bisect(items.len(), 1, |group| {
-        let done = together(&items[group.clone()]);
-        let may_be_one = &may_be_one;
-        async move {
-            match done.await {
-                Ok(done) => Verdict::Settled(done.into_iter().map(Ok).collect()),
-                Err(refusal) if group.len() > 1 && may_be_one(&refusal) => Verdict::Divide,
-                Err(refusal) => Verdict::Settled(group.map(|_| Err(refusal.clone())).collect()),
-            }
-        }
-    })
-    .await
-}
-
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used)]
     use std::{
         sync::{
             Mutex,
-            atomic::{AtomicBool, AtomicUsize, Ordering},
+            atomic::{AtomicBool, Ordering},
         },
         time::Duration,
     };
@@ -236,39 +210,5 @@ mod tests {
             }
         }
         assert!(refused >= 40 - 2 * OPTIONS.max_queued, "{refused} were refused");
-    }
-
-    #[tokio::test]
-    async fn what_is_at_fault_is_refused_alone_and_an_outage_is_not_divided() {
-        let calls = AtomicUsize::new(0);
-        for (may_be_one, refused, most_calls) in [(true, &[5][..], 7), (false, &[0, 1, 2, 3, 4, 5, 6, 7], 1)]
-        {
-            calls.store(0, Ordering::SeqCst);
-            let items: Vec<u32> = (0..8).collect();
-            let results = in_halves(
-                &items,
-                |_| may_be_one,
-                |items| {
-                    calls.fetch_add(1, Ordering::SeqCst);
-                    Box::pin(async move {
-                        if items.contains(&5) {
-                            Err("five")
-                        } else {
-                            Ok(items.iter().map(|item| item * 10).collect())
-                        }
-                    })
-                },
-            )
-            .await;
-            let expected = items.iter().map(|item| {
-                if refused.contains(item) {
-                    Err("five")
-                } else {
-                    Ok(item * 10)
-                }
-            });
-            assert_eq!(results, expected.collect::<Vec<_>>());
-            assert_eq!(calls.load(Ordering::SeqCst), most_calls);
-        }
     }
 }

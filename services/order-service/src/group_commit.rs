@@ -4,8 +4,11 @@
 //! comes together with others for the one thing that costs the same for one and for many, the commit. An order that the
 //! database refuses is found in halves and refused alone.
 
+use std::ops::Range;
+
 use chassis::{
-    batch::{BatchError, BatchOptions, Batcher, in_halves},
+    batch::{BatchError, BatchOptions, Batcher},
+    bisect::{Verdict, bisect},
     grpc::status::with_reason,
     postgres,
 };
@@ -46,21 +49,15 @@ impl GroupCommit {
             look_ups: Batcher::spawn(LOOK_UP, move |keys: Vec<IdempotencyKey>| {
                 let store = reading.clone();
                 async move {
-                    in_halves(&keys, may_be_one, |keys| {
-                        let store = store.clone();
-                        Box::pin(async move { store.saved_answers(keys).await.map_err(postgres::status) })
-                    })
-                    .await
+                    let look_up = |range| store.saved_answers(&keys[range]);
+                    bisect(keys.len(), 1, |range| settle(range.clone(), look_up(range))).await
                 }
             }),
             commits: Batcher::spawn(COMMIT, move |orders: Vec<NewOrder>| {
                 let store = store.clone();
                 async move {
-                    in_halves(&orders, may_be_one, |orders| {
-                        let store = store.clone();
-                        Box::pin(async move { store.create(orders).await.map_err(postgres::status) })
-                    })
-                    .await
+                    let commit = |range| store.create(&orders[range]);
+                    bisect(orders.len(), 1, |range| settle(range.clone(), commit(range))).await
                 }
             }),
         }
@@ -77,9 +74,16 @@ impl GroupCommit {
     }
 }
 
-/// The database is there and refuses: because of one of them, perhaps.
-fn may_be_one(refusal: &Status) -> bool {
-    refusal.code() == Code::Internal
+/// What has become of those orders or keys. Where the database is there and refuses several, it may be because of one of them.
+async fn settle<R>(
+    group: Range<usize>,
+    done: impl Future<Output = sqlx::Result<Vec<R>>>,
+) -> Verdict<Result<R, Status>> {
+    match done.await.map_err(postgres::status) {
+        Ok(done) => Verdict::Settled(done.into_iter().map(Ok).collect()),
+        Err(refusal) if group.len() > 1 && refusal.code() == Code::Internal => Verdict::Divide,
+        Err(refusal) => Verdict::Settled(group.map(|_| Err(refusal.clone())).collect()),
+    }
 }
 
 fn not_done(error: BatchError) -> Status {
@@ -88,5 +92,35 @@ fn not_done(error: BatchError) -> Status {
         BatchError::Abandoned => {
             Status::unavailable("the transaction failed; the order may or may not be placed")
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use std::future::ready;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn several_that_are_refused_are_divided_and_an_outage_is_not() {
+        let refused = || ready(Err::<Vec<()>, _>(sqlx::Error::Protocol("refused".to_owned())));
+        assert!(matches!(settle(0..2, refused()).await, Verdict::Divide));
+        let Verdict::Settled(alone) = settle(3..4, refused()).await else {
+            panic!("one is not divided")
+        };
+        assert_eq!(alone[0].as_ref().unwrap_err().code(), Code::Internal);
+        let away = ready(Err::<Vec<()>, _>(sqlx::Error::Io(
+            std::io::ErrorKind::ConnectionReset.into(),
+        )));
+        let Verdict::Settled(all) = settle(0..2, away).await else {
+            panic!("an outage is nobody's fault")
+        };
+        assert!(
+            all.len() == 2
+                && all
+                    .iter()
+                    .all(|one| one.as_ref().unwrap_err().code() == Code::Unavailable)
+        );
     }
 }

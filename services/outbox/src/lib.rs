@@ -2,7 +2,8 @@
 //! it. Neither is ever there without the other.
 //!
 //! A service that emits events calls [`start`] once, adds [`migrations`] to its own, and [`Outbox::append`]s an
-//! [`Event`] within the transaction of each change. That is all it has to know. Its command line gains [`Command`], which
+//! [`Event`] within the transaction of each change, or, where round trips matter, within its very statement
+//! ([`appended!`]). That is all it has to know. Its command line gains [`Command`], which
 //! `main` hands to [`command::run`].
 //!
 //! ```text
@@ -16,31 +17,34 @@
 //! at least once, always with the same id. **Events of one subject keep their order**, also between replicas: an event is
 //! published from memory only where every earlier one of its subject has been, and swept only when no earlier row is
 //! left. **One event never holds up another subject's**: a call that is refused as a whole is halved until the event at
-//! fault is alone ([`publish`]), and that one is set aside in `outbox_poison` with its reason. [`upkeep`] measures and
-//! keeps the table small; [`command`] is for the person who looks at what was set aside.
+//! fault is alone ([`publish`]), and that one is set aside in `outbox_poison` with its reason. **What nobody listens to
+//! costs nothing** ([`unheard`]). [`upkeep`] measures and keeps the table small; [`command`] is for the person who looks at what was set aside.
 
+mod append;
 pub mod command;
 mod event;
 mod fresh;
 mod publish;
 mod relay;
 mod store;
+mod unheard;
 mod upkeep;
 
-use chassis::{
-    Service,
-    grpc::ClientChannel,
-    postgres::{Database, Transaction},
-};
+use std::time::Instant;
+
+use chassis::{Service, grpc::ClientChannel, postgres::Database};
 use sqlx::migrate::Migrator;
 use tokio::sync::mpsc;
 
+pub use append::{Appended, Appending};
 pub use command::Command;
 pub use event::Event;
 pub use relay::RelayArgs;
 pub use store::SWEEP;
 
 use fresh::Pending;
+use proto::event::EventType;
+use unheard::Unheard;
 
 /// The most commits whose events wait to be looked at; those of a further one are left to the sweep.
 const MAX_COMMITS: usize = 1_024;
@@ -56,6 +60,7 @@ pub fn migrations() -> Migrator {
 #[derive(Clone, Debug)]
 pub struct Outbox {
     committed: mpsc::Sender<Vec<Pending>>,
+    unheard: Unheard,
 }
 
 /// Starts the relay on a database with the tables of [`migrations`]. `source` is the CloudEvents source of every event,
@@ -68,26 +73,17 @@ pub fn start(
     args: &RelayArgs,
 ) -> Outbox {
     let (committed, fresh) = mpsc::channel(MAX_COMMITS);
-    let relay = relay::Relay::new(database.clone(), publish::Publisher::new(producer, source), args);
+    let unheard = Unheard::default();
+    let publisher = publish::Publisher::new(producer, source, unheard.clone());
+    let relay = relay::Relay::new(database.clone(), publisher, args);
     service.spawn("outbox-relay", |shutdown| relay.run(fresh, shutdown));
     service.spawn("outbox-upkeep", |shutdown| upkeep::run(database, shutdown));
-    Outbox { committed }
+    Outbox { committed, unheard }
 }
 
 impl Outbox {
-    /// Adds events to the transaction, in the order given. They are published once it has committed.
-    pub async fn append(&self, transaction: &mut Transaction, events: Vec<Event>) -> sqlx::Result<()> {
-        if events.is_empty() {
-            return Ok(());
-        }
-        let appended = store::append(transaction, events).await?;
-        let committed = self.committed.clone();
-        transaction.on_commit(move || {
-            // Without room the events are where they are safe, and the sweep finds them.
-            if committed.try_send(appended).is_err() {
-                tracing::debug!("committed events are left to the sweep");
-            }
-        });
-        Ok(())
+    /// Whether anybody may be listening to events of that type. One that nobody listens to need not be appended.
+    pub fn is_heard(&self, kind: EventType) -> bool {
+        !self.unheard.covers(kind.as_str(), Instant::now())
     }
 }

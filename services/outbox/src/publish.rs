@@ -1,6 +1,6 @@
 //! Handing events to producer-service, and finding the one that is at fault when a call is refused.
 
-use std::sync::OnceLock;
+use std::{sync::OnceLock, time::Instant};
 
 use chassis::{
     bisect::{Verdict, bisect},
@@ -14,7 +14,7 @@ use proto::producer::{
 use tonic::{Code, Status};
 use tracing::Instrument as _;
 
-use crate::{Event, fresh::Pending};
+use crate::{Event, fresh::Pending, unheard::Unheard};
 
 /// The largest call in bytes, unless a single event is larger. producer-service takes four times as much.
 const MAX_CALL_BYTES: usize = 4 * 1024 * 1024;
@@ -38,13 +38,16 @@ pub(crate) enum Fate {
 pub(crate) struct Publisher {
     client: ProducerServiceClient<ClientChannel>,
     source: &'static str,
+    unheard: Unheard,
 }
 
 impl Publisher {
-    pub(crate) fn new(producer: ClientChannel, source: &'static str) -> Self {
+    /// Notes in `unheard` which types nobody listens to.
+    pub(crate) fn new(producer: ClientChannel, source: &'static str, unheard: Unheard) -> Self {
         Self {
             client: ProducerServiceClient::new(producer),
             source,
+            unheard,
         }
     }
 
@@ -64,7 +67,10 @@ impl Publisher {
             return Verdict::Divide;
         }
         match self.call(group).await {
-            Ok(results) => Verdict::Settled(results.into_iter().map(fate).collect()),
+            Ok(results) => {
+                self.note_unheard(group, &results);
+                Verdict::Settled(results.into_iter().map(fate).collect())
+            }
             Err(status) if status.code() == Code::Unavailable || !self.answers().await => {
                 away.get_or_init(|| status);
                 Verdict::Settled(vec![Fate::Untried; group.len()])
@@ -76,6 +82,16 @@ impl Publisher {
                 }
                 tracing::warn!(events = group.len(), %status, "a call was refused; trying in halves");
                 Verdict::Divide
+            }
+        }
+    }
+
+    fn note_unheard(&self, group: &[Pending], results: &[PublishResult]) {
+        let now = Instant::now();
+        for (pending, result) in group.iter().zip(results) {
+            if matches!(&result.outcome, Some(publish_result::Outcome::Published(published)) if published.unheard)
+            {
+                self.unheard.note(&pending.event.kind, now);
             }
         }
     }

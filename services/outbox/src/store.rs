@@ -2,10 +2,7 @@
 
 pub(crate) mod poison;
 
-use std::{
-    collections::HashMap,
-    time::{Duration, Instant},
-};
+use std::time::{Duration, Instant};
 
 use chassis::postgres::{Database, Transaction};
 use proto::trace::TraceContext;
@@ -13,61 +10,7 @@ use sqlx::FromRow;
 use time::OffsetDateTime;
 use uuid::Uuid;
 
-use crate::{
-    Event,
-    fresh::{LEASE, Pending},
-};
-
-/// Adds events in the order given, and says where they are.
-pub(crate) async fn append(transaction: &mut Transaction, events: Vec<Event>) -> sqlx::Result<Vec<Pending>> {
-    // A subject's changes are made one after the other, under the lock of its own row: an earlier event of it is
-    // committed by now, and seen.
-    let later = events.iter().filter(|event| !event.is_first);
-    let rows: Vec<(i64, Uuid, Option<i64>)> = sqlx::query_as(
-        "WITH earlier AS (
-             SELECT subject, max(seq) AS seq FROM outbox_events WHERE subject = ANY($9) GROUP BY subject
-         ), added AS (
-             INSERT INTO outbox_events
-                 (event_id, subject, type, data, traceparent, tracestate, occurred_at, next_attempt_at)
-             SELECT new.event_id, new.subject, new.type, new.data, new.traceparent, new.tracestate, new.occurred_at,
-                    clock_timestamp() + make_interval(secs => $8)
-             FROM unnest($1::uuid[], $2::uuid[], $3::text[], $4::text[], $5::text[], $6::text[], $7::timestamptz[])
-                  WITH ORDINALITY
-                  AS new (event_id, subject, type, data, traceparent, tracestate, occurred_at, place)
-             ORDER BY new.place
-             RETURNING seq, event_id, subject
-         )
-         SELECT added.seq, added.event_id, earlier.seq
-         FROM added LEFT JOIN earlier ON earlier.subject = added.subject",
-    )
-    .bind(events.iter().map(|event| event.id).collect::<Vec<_>>())
-    .bind(events.iter().map(|event| event.subject).collect::<Vec<_>>())
-    .bind(events.iter().map(|event| event.kind.as_str()).collect::<Vec<_>>())
-    .bind(events.iter().map(|event| event.data.as_str()).collect::<Vec<_>>())
-    .bind(events.iter().map(|event| event.trace.traceparent.as_str()).collect::<Vec<_>>())
-    .bind(events.iter().map(|event| event.trace.tracestate.as_str()).collect::<Vec<_>>())
-    .bind(events.iter().map(|event| event.occurred_at).collect::<Vec<_>>())
-    .bind(LEASE.as_secs_f64())
-    .bind(later.map(|event| event.subject).collect::<Vec<_>>())
-    .fetch_all(&mut *transaction)
-    .await?;
-    let places: HashMap<Uuid, (i64, Option<i64>)> = rows
-        .into_iter()
-        .map(|(seq, id, follows)| (id, (seq, follows)))
-        .collect();
-    let appended = Instant::now();
-    let pending = events.into_iter().filter_map(|event| {
-        let (seq, follows) = *places.get(&event.id)?;
-        Some(Pending {
-            seq,
-            attempts: 0,
-            event,
-            follows,
-            appended,
-        })
-    });
-    Ok(pending.collect())
-}
+use crate::{Event, fresh::Pending};
 
 /// The first rows that are due and that nobody else holds, at most one of each subject, under lock. `$1`: how many. Its
 /// plan at a large backlog is a promise that a test looks after.

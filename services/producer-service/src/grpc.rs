@@ -162,7 +162,8 @@ fn result(
     let outcome = match refused {
         Some(invalid) => failed(&status::invalid_field(invalid.field(), invalid.to_string())),
         None => match outcome() {
-            Outcome::Published => publish_result::Outcome::Published(Published {}),
+            Outcome::Published => publish_result::Outcome::Published(Published { unheard: false }),
+            Outcome::Unheard => publish_result::Outcome::Published(Published { unheard: true }),
             Outcome::Unroutable => failed(&status::with_reason(
                 Code::FailedPrecondition,
                 "UNROUTABLE",
@@ -189,7 +190,7 @@ fn result(
 /// `error.type` of a message that was not published.
 fn failure(outcome: Outcome) -> Option<&'static str> {
     match outcome {
-        Outcome::Published => None,
+        Outcome::Published | Outcome::Unheard => None,
         Outcome::Unroutable => Some("UNROUTABLE"),
         Outcome::Nacked => Some("NACKED"),
         Outcome::Unknown => Some("UNCONFIRMED"),

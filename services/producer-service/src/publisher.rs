@@ -42,7 +42,7 @@ pub struct Message {
     pub id: String,
     /// The event's type.
     pub routing_key: String,
-    /// Whether it is an error that no queue takes it.
+    /// Whether it is an error that no queue takes it. The broker says so of every message.
     pub mandatory: bool,
     /// The envelope.
     pub body: Vec<u8>,
@@ -55,8 +55,10 @@ pub struct Message {
 pub enum Outcome {
     /// The broker has it, and so does a queue where the message was mandatory.
     Published,
-    /// The broker has no queue for it.
+    /// The broker has no queue for it, and somebody must get it.
     Unroutable,
+    /// The broker has no queue for it, and nobody has to get it.
+    Unheard,
     /// The broker refused it for now.
     Nacked,
     /// The connection was lost before the broker answered; it may have been published.
@@ -261,16 +263,19 @@ type Sending<F> = Pin<Box<MaybeDone<F>>>;
 
 impl Lease {
     async fn publish(self, messages: Vec<Message>, mut deadline: Instant) -> Vec<Outcome> {
-        let (ids, sends): (Vec<_>, Vec<_>) = messages
+        let (sent, sends): (Vec<_>, Vec<_>) = messages
             .into_iter()
-            .map(|mut message| (mem::take(&mut message.id), self.send(message)))
+            .map(|mut message| {
+                let sent = (mem::take(&mut message.id), message.mandatory);
+                (sent, self.send(message))
+            })
             .unzip();
         let mut returned = HashSet::new();
         let mut outcomes = Vec::with_capacity(sends.len());
         for send in sends {
             let Some(confirmation) = self.confirmation(send, &mut deadline).await else {
                 // A return may have come with the confirm that is given up: nothing of the batch is certain.
-                return vec![Outcome::Unknown; ids.len()];
+                return vec![Outcome::Unknown; sent.len()];
             };
             outcomes.push(match &confirmation {
                 Ok(Confirmation::Ack(_)) => Outcome::Published,
@@ -284,9 +289,13 @@ impl Lease {
             let id = back.and_then(|message| message.properties.message_id().clone());
             returned.extend(id.map(String::from));
         }
-        for (outcome, id) in outcomes.iter_mut().zip(&ids) {
+        for (outcome, (id, mandatory)) in outcomes.iter_mut().zip(&sent) {
             if *outcome == Outcome::Published && returned.contains(id) {
-                *outcome = Outcome::Unroutable;
+                *outcome = if *mandatory {
+                    Outcome::Unroutable
+                } else {
+                    Outcome::Unheard
+                };
             }
         }
         self.give_back();
@@ -298,7 +307,7 @@ impl Lease {
     fn send(&self, message: Message) -> Sending<impl Future<Output = lapin::Result<Confirmation>>> {
         let mut send = Box::pin(futures::future::maybe_done(async move {
             let options = BasicPublishOptions {
-                mandatory: message.mandatory,
+                mandatory: true,
                 immediate: false,
             };
             let Message {

@@ -9,6 +9,8 @@
 //! An event is for many readers and lives on in their queues and logs: it holds no secret and nothing personal. A user
 //! is an id here; their name and email are read from user-service, by whoever may.
 
+use std::time::Duration;
+
 use serde::{Deserialize, Serialize};
 use time::OffsetDateTime;
 use uuid::Uuid;
@@ -23,6 +25,10 @@ pub const ORDER_SOURCE: &str = "/order-service";
 pub const INVENTORY_SOURCE: &str = "/inventory-service";
 /// The `source` of every event of a user.
 pub const USER_SOURCE: &str = "/user-service";
+
+/// How long after the broker had no queue for an event none of its type is published, unless it is mandatory
+/// ([`EventType::is_mandatory`]). A new binding is noticed after so long at the latest.
+pub const UNHEARD_FOR: Duration = Duration::from_secs(1);
 
 /// What happened. The text form is the CloudEvents `type` and the AMQP routing key.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]

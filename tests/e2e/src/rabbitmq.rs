@@ -1,5 +1,7 @@
 //! A look at RabbitMQ from the side, and a hand in it.
 
+use std::time::Duration;
+
 use anyhow::Context as _;
 use chassis::amqp::topology::{DEAD_LETTER_QUEUE, EXCHANGE, QUEUE};
 use lapin::{
@@ -10,6 +12,7 @@ use lapin::{
     },
     types::FieldTable,
 };
+use proto::event::UNHEARD_FOR;
 
 use crate::wait_until;
 
@@ -33,7 +36,8 @@ impl RabbitMq {
         })
     }
 
-    /// Makes a queue of the test's own that gets what is published under a routing key from now on.
+    /// Makes a queue of the test's own that gets what is published under a routing key from now on. Waits until services
+    /// that had noticed that nobody listens look again.
     pub async fn tap(&self, routing_key: &str) -> anyhow::Result<String> {
         let options = QueueDeclareOptions {
             exclusive: true,
@@ -48,6 +52,7 @@ impl RabbitMq {
         self.channel
             .queue_bind(name.clone(), EXCHANGE.into(), routing_key.into(), options, none)
             .await?;
+        tokio::time::sleep(UNHEARD_FOR + Duration::from_millis(100)).await;
         Ok(name.to_string())
     }
 

@@ -1,4 +1,4 @@
-//! How much the gateway lets in: requests at work at once, the time that each may take, and each client's rate.
+//! Who is let in, and how much: requests at work at once, the time that each may take, the caller's identity and rate.
 
 use std::panic::AssertUnwindSafe;
 
@@ -10,16 +10,20 @@ use axum::{
 };
 use futures::FutureExt as _;
 
-use super::{Api, caller::Identity, probes};
+use super::{
+    Api,
+    caller::{self, Identity},
+    probes,
+};
 use crate::problem::Problem;
 
-/// Serves a request within the time limit and the bound on requests at work; a panic is this request's alone. A stream
-/// counts until it begins.
-pub(super) async fn bound(State(api): State<Api>, request: Request, next: Next) -> Response {
+/// Serves a request of a caller who may ask, within the time limit and the bound on requests at work; a panic is this
+/// request's alone. A stream counts until it begins.
+pub(super) async fn admit(State(api): State<Api>, request: Request, next: Next) -> Response {
     let Ok(_at_work) = api.at_work.try_acquire() else {
         return Problem::overloaded().into_response();
     };
-    let answer = AssertUnwindSafe(next.run(request)).catch_unwind();
+    let answer = AssertUnwindSafe(serve(&api, request, next)).catch_unwind();
     match tokio::time::timeout(api.limits.request_timeout, answer).await {
         Ok(Ok(response)) => response,
         Ok(Err(_panic)) => {
@@ -35,23 +39,23 @@ pub(super) async fn bound(State(api): State<Api>, request: Request, next: Next) 
     }
 }
 
-/// Refuses clients that ask too often. Probes are not counted.
-pub(super) async fn limit_rate(State(api): State<Api>, request: Request, next: Next) -> Response {
-    let path = request.uri().path();
-    if probes::PATHS.contains(&path) {
-        return next.run(request).await;
+async fn serve(api: &Api, request: Request, next: Next) -> Response {
+    let (mut parts, body) = request.into_parts();
+    let identity = caller::identify(api, &parts.headers, &parts.extensions).await;
+    if let Err(seconds) = count(api, parts.uri.path(), &identity) {
+        return Problem::too_many_requests(seconds).into_response();
     }
-    let Some(identity) = request.extensions().get::<Identity>() else {
-        tracing::error!("a request has no identity");
-        return Problem::internal().into_response();
-    };
-    let counted = if path.starts_with("/auth/") {
+    parts.extensions.insert(identity);
+    next.run(Request::from_parts(parts, body)).await
+}
+
+/// Refuses clients that ask too often, with the seconds until they may. Probes are not counted.
+fn count(api: &Api, path: &str, identity: &Identity) -> Result<(), u64> {
+    if probes::PATHS.contains(&path) {
+        Ok(())
+    } else if path.starts_with("/auth/") {
         api.limiter.count_login(identity.address())
     } else {
         api.limiter.count_request(identity.client())
-    };
-    match counted {
-        Ok(()) => next.run(request).await,
-        Err(seconds) => Problem::too_many_requests(seconds).into_response(),
     }
 }

@@ -3,10 +3,8 @@
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 
 use axum::{
-    extract::{ConnectInfo, FromRequestParts, Request, State},
-    http::{HeaderMap, StatusCode, header, request::Parts},
-    middleware::Next,
-    response::Response,
+    extract::{ConnectInfo, FromRequestParts},
+    http::{Extensions, HeaderMap, StatusCode, header, request::Parts},
 };
 use proto::access_token::Role;
 use uuid::Uuid;
@@ -65,17 +63,14 @@ impl Identity {
     }
 }
 
-/// Puts an [`Identity`] into the request's extensions.
-pub(super) async fn identify(State(api): State<Api>, request: Request, next: Next) -> Response {
-    let (mut parts, body) = request.into_parts();
-    let peer = parts.extensions.get::<ConnectInfo<SocketAddr>>();
+/// Whose request it is. Handlers find it in the request's extensions.
+pub(super) async fn identify(api: &Api, headers: &HeaderMap, extensions: &Extensions) -> Identity {
+    let peer = extensions.get::<ConnectInfo<SocketAddr>>();
     let peer = peer.map_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED), |ConnectInfo(peer)| peer.ip());
-    let identity = Identity {
-        address: api.limiter.address(peer, &parts.headers),
-        caller: caller(&api, &parts.headers).await,
-    };
-    parts.extensions.insert(identity);
-    next.run(Request::from_parts(parts, body)).await
+    Identity {
+        address: api.limiter.address(peer, headers),
+        caller: caller(api, headers).await,
+    }
 }
 
 async fn caller(api: &Api, headers: &HeaderMap) -> Result<Caller, Problem> {

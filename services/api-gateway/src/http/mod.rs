@@ -1,8 +1,8 @@
 //! The API over HTTP: a file per resource, and what every request goes through.
 //!
-//! From the outside in: a span and a duration ([`telemetry`]), headers, CORS and compression, a time limit and a bound
-//! on requests at work ([`admission`]), the caller's identity ([`caller`]) and rate, then the handler, which reads its
-//! input strictly ([`input`]).
+//! From the outside in: a span and a duration ([`telemetry`]), headers, CORS and compression, a bound on requests at
+//! work, a time limit, the caller's identity ([`caller`]) and rate (all in [`admission`]), then the handler, which reads
+//! its input strictly ([`input`]).
 
 mod admission;
 mod auth;
@@ -20,7 +20,7 @@ mod stock;
 mod telemetry;
 mod users;
 
-use std::sync::Arc;
+use std::{ops::Deref, sync::Arc};
 
 use axum::{
     Router,
@@ -41,9 +41,12 @@ use crate::{
     Config, backends::Backends, config::Limits, problem::Problem, rate_limit::Limiter, token::Verifier,
 };
 
-/// What handlers and layers work with. Cheap to clone.
+/// What handlers and layers work with. Cheap to clone: each request does, several times.
 #[derive(Clone)]
-pub struct Api {
+pub struct Api(Arc<Inner>);
+
+/// The same, once.
+pub struct Inner {
     backends: Backends,
     verifier: Arc<Verifier>,
     limiter: Limiter,
@@ -64,7 +67,7 @@ impl Api {
         limits: &Limits,
         shutdown: CancellationToken,
     ) -> Self {
-        Self {
+        Self(Arc::new(Inner {
             backends,
             verifier,
             limiter,
@@ -73,7 +76,15 @@ impl Api {
             event_streams: Arc::new(Semaphore::new(limits.max_event_streams)),
             limits: limits.clone(),
             shutdown,
-        }
+        }))
+    }
+}
+
+impl Deref for Api {
+    type Target = Inner;
+
+    fn deref(&self) -> &Inner {
+        &self.0
     }
 }
 
@@ -91,9 +102,7 @@ pub fn router(api: Api, config: &Config) -> Router {
     shop.merge(docs::routes(document))
         .fallback(unknown_route)
         .method_not_allowed_fallback(wrong_method)
-        .layer(from_fn_with_state(api.clone(), admission::limit_rate))
-        .layer(from_fn_with_state(api.clone(), caller::identify))
-        .layer(from_fn_with_state(api.clone(), admission::bound))
+        .layer(from_fn_with_state(api.clone(), admission::admit))
         // The handlers' own limit is the one that is configured.
         .layer(DefaultBodyLimit::disable())
         .layer(CompressionLayer::new())

@@ -6,7 +6,7 @@ use axum::{
     http::{HeaderName, HeaderValue, StatusCode, header, request::Parts},
     response::{IntoResponse as _, Response},
 };
-use chassis::{grpc::from_timestamp, telemetry::trace};
+use chassis::grpc::from_timestamp;
 use proto::order::{
     ActorRole, GetOrderRequest, ListOrdersRequest, NewOrder, NewOrderLine, Order as OrderMessage,
     OrderLine as LineMessage, OrderStatus as StatusMessage, Rejection as RejectionMessage,
@@ -278,7 +278,7 @@ async fn create(
         lines: lines.collect(),
         idempotency_key,
         request_digest,
-        trace: Some(trace::current()),
+        trace: None,
     });
     let created = created.await?;
     let order = created.order.ok_or_else(Problem::internal)?;

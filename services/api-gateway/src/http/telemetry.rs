@@ -14,10 +14,13 @@ use axum::{
     middleware::Next,
     response::Response,
 };
-use chassis::telemetry::{DURATION_BOUNDARIES, meter, trace};
+use chassis::telemetry::{
+    DURATION_BOUNDARIES, meter,
+    trace::{self, Scope},
+};
 use opentelemetry::{KeyValue, metrics::Histogram};
 use proto::trace::TraceContext;
-use tracing::{Instrument as _, Span, field::Empty};
+use tracing::{Span, field::Empty};
 use uuid::Uuid;
 
 /// Names a request for its sender; one that the sender chose is kept.
@@ -39,17 +42,17 @@ pub(super) async fn observe(request: Request, next: Next) -> Response {
     let route = request.extensions().get::<MatchedPath>().cloned();
     let route = route.as_ref().map(MatchedPath::as_str);
     let request_id = request_id(request.headers());
-    let span = span(&request, method, route);
-    trace::add_link(&span, &caller_context(request.headers()));
+    let scope = Scope::root(|| span(&request, method, route));
 
-    let mut response = next.run(request).instrument(span.clone()).await;
+    let mut response = scope.enter(next.run(request)).await;
 
     let status = response.status();
+    let span = scope.span();
     span.record("http.response.status_code", status.as_u16());
     if status.is_server_error() {
         span.record("error.type", status.as_str());
         span.record("otel.status_code", "ERROR");
-        span.in_scope(|| tracing::warn!(method, route, status = status.as_u16(), "a request failed"));
+        scope.in_scope(|| tracing::warn!(method, route, status = status.as_u16(), "a request failed"));
     }
     DURATION.record(
         began.elapsed().as_secs_f64(),
@@ -66,7 +69,7 @@ pub(super) async fn observe(request: Request, next: Next) -> Response {
 
 fn span(request: &Request, method: &'static str, route: Option<&str>) -> Span {
     let name = route.map(|route| format!("{method} {route}"));
-    tracing::info_span!(
+    let span = tracing::info_span!(
         parent: None,
         "http",
         otel.name = name.as_deref().unwrap_or(method),
@@ -78,7 +81,9 @@ fn span(request: &Request, method: &'static str, route: Option<&str>) -> Span {
         http.response.status_code = Empty,
         error.type = Empty,
         otel.status_code = Empty,
-    )
+    );
+    trace::add_link(&span, &caller_context(request.headers()));
+    span
 }
 
 /// The context of a caller that is traced itself, if it says the truth.

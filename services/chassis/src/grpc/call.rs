@@ -7,12 +7,12 @@ use std::{
 };
 
 use http::{HeaderMap, HeaderValue};
-use opentelemetry::{KeyValue, metrics::Histogram};
+use opentelemetry::{KeyValue, metrics::Histogram, trace::SpanContext};
 use tonic::Code;
 use tracing::Span;
 
 use super::method;
-use crate::telemetry::{DURATION_BOUNDARIES, meter};
+use crate::telemetry::{DURATION_BOUNDARIES, meter, trace::Scope};
 
 tokio::task_local! {
     /// When the call that is being answered must be over. Calls made meanwhile get what is left.
@@ -57,55 +57,50 @@ pub(super) fn read_timeout(headers: &HeaderMap) -> Option<Duration> {
     }
 }
 
-/// The side of a call that a span is of.
+/// The side of a call that a record is of.
 #[derive(Clone, Copy)]
-pub(super) enum Side {
+enum Side {
     Client,
     Server,
 }
 
-/// One side's record of one call: its span, and its duration by outcome.
+/// One side's record of one call: its part in the trace, and its duration by outcome.
 pub(super) struct CallRecord {
     side: Side,
     method: &'static str,
     began: Instant,
-    pub(super) span: Span,
+    pub(super) scope: Scope,
 }
 
 impl CallRecord {
-    /// `path` is the request's path: `/shop.order.v1.OrderService/GetOrder`. The conventions name the span by the
-    /// fully qualified method, and by the system where somebody made the method up.
-    pub(super) fn begin(side: Side, path: &str) -> Self {
+    /// Of a call that the current scope makes. `path` is the request's path: `/shop.order.v1.OrderService/GetOrder`.
+    pub(super) fn made(path: &str) -> Self {
         let known = method::known(path);
-        let kind = match side {
-            Side::Client => "client",
-            Side::Server => "server",
-        };
-        let span = tracing::info_span!(
-            "rpc",
-            otel.name = known.unwrap_or("grpc"),
-            otel.kind = kind,
-            rpc.system.name = "grpc",
-            rpc.method = known.unwrap_or(method::OTHER),
-            rpc.method_original = known.is_none().then(|| method::original(path)),
-            server.address = tracing::field::Empty,
-            server.port = tracing::field::Empty,
-            rpc.response.status_code = tracing::field::Empty,
-            error.type = tracing::field::Empty,
-            otel.status_code = tracing::field::Empty,
-        );
+        let scope = Scope::child(|| span(path, known, "client"));
+        Self::begin(Side::Client, known, scope)
+    }
+
+    /// Of a call that is answered.
+    pub(super) fn answered(path: &str, caller: Option<SpanContext>) -> Self {
+        let known = method::known(path);
+        let scope = Scope::remote(caller, || span(path, known, "server"));
+        Self::begin(Side::Server, known, scope)
+    }
+
+    fn begin(side: Side, known: Option<&'static str>, scope: Scope) -> Self {
         Self {
             side,
             method: known.unwrap_or(method::OTHER),
             began: Instant::now(),
-            span,
+            scope,
         }
     }
 
     /// Notes the outcome. On the server's side only what is the server's fault makes the span an error.
     pub(super) fn end(self, code: Code) {
         let name = code_name(code);
-        self.span.record("rpc.response.status_code", name);
+        let span = self.scope.span();
+        span.record("rpc.response.status_code", name);
         let failed = match self.side {
             Side::Client => code != Code::Ok,
             Side::Server => matches!(
@@ -119,8 +114,8 @@ impl CallRecord {
             ),
         };
         if failed {
-            self.span.record("error.type", name);
-            self.span.record("otel.status_code", "ERROR");
+            span.record("error.type", name);
+            span.record("otel.status_code", "ERROR");
         }
         let durations = match self.side {
             Side::Client => &CLIENT_DURATION,
@@ -135,6 +130,23 @@ impl CallRecord {
             ],
         );
     }
+}
+
+/// The conventions name the span by the fully qualified method, and by the system where somebody made the method up.
+fn span(path: &str, known: Option<&'static str>, kind: &str) -> Span {
+    tracing::info_span!(
+        "rpc",
+        otel.name = known.unwrap_or("grpc"),
+        otel.kind = kind,
+        rpc.system.name = "grpc",
+        rpc.method = known.unwrap_or(method::OTHER),
+        rpc.method_original = known.is_none().then(|| method::original(path)),
+        server.address = tracing::field::Empty,
+        server.port = tracing::field::Empty,
+        rpc.response.status_code = tracing::field::Empty,
+        error.type = tracing::field::Empty,
+        otel.status_code = tracing::field::Empty,
+    )
 }
 
 /// The outcome as the answer's headers have it. An error that came before any message stands there; a success is only

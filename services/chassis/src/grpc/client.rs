@@ -12,11 +12,10 @@ use http::{HeaderValue, Request, Response};
 use tokio::time::Instant;
 use tonic::{Status, body::Body};
 use tower::{Service, retry::budget::TpsBudget};
-use tracing::Instrument as _;
 
 use super::{
     DEFAULT_DEADLINE, attempt,
-    call::{CallRecord, Side, code_of, read_timeout, time_left},
+    call::{CallRecord, code_of, read_timeout, time_left},
     repeat::{self, Repeatable},
     resolve::Peers,
 };
@@ -92,13 +91,13 @@ impl Service<Request<Body>> for ClientChannel {
     }
 
     fn call(&mut self, mut request: Request<Body>) -> Self::Future {
-        let record = CallRecord::begin(Side::Client, request.uri().path());
-        self.describe(&record.span);
+        let record = CallRecord::made(request.uri().path());
+        self.describe(record.scope.span());
         let wanted = read_timeout(request.headers()).unwrap_or(DEFAULT_DEADLINE);
         let deadline = Instant::now() + time_left(wanted);
         write_trace(&mut request, &record);
         let (peers, repeats) = (Arc::clone(&self.peers), Arc::clone(&self.repeats));
-        let span = record.span.clone();
+        let scope = record.scope.clone();
         let call = async move {
             let outcome = if request.extensions().get::<Repeatable>().is_some() {
                 repeat::send(&peers, &repeats, request, deadline).await
@@ -112,7 +111,7 @@ impl Service<Request<Body>> for ClientChannel {
             );
             outcome
         };
-        Box::pin(call.instrument(span))
+        Box::pin(scope.enter(call))
     }
 }
 
@@ -123,7 +122,7 @@ async fn once(peers: &Peers, request: Request<Body>, deadline: Instant) -> Resul
 }
 
 fn write_trace(request: &mut Request<Body>, record: &CallRecord) {
-    trace::inject(&trace::of(&record.span), |name, value| {
+    trace::inject_bounded(record.scope.context(), |name, value| {
         if let Ok(value) = HeaderValue::from_str(&value) {
             request.headers_mut().insert(name, value);
         }

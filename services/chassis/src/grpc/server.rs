@@ -13,7 +13,6 @@ use std::{
 };
 
 use http::{Request, Response};
-use proto::trace::TraceContext;
 use tokio::time::timeout_at;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use tonic::{
@@ -23,11 +22,10 @@ use tonic::{
     transport::{Server, server::TcpIncoming},
 };
 use tower::{Layer, Service};
-use tracing::Instrument as _;
 
 use super::{
     DEFAULT_DEADLINE,
-    call::{CallRecord, DEADLINE, Side, code_of, read_timeout},
+    call::{CallRecord, DEADLINE, code_of, read_timeout},
     limit::Limit,
     method,
     streams::EndStreams,
@@ -168,17 +166,15 @@ where
         if method::is_probe(request.uri().path()) {
             return Box::pin(self.inner.call(request));
         }
-        let record = CallRecord::begin(Side::Server, request.uri().path());
-        trace::set_parent(&record.span, &trace_headers(&request));
+        let caller = trace::caller(|name| request.headers().get(name)?.to_str().ok());
+        let record = CallRecord::answered(request.uri().path(), caller);
         let timeout = read_timeout(request.headers())
             .unwrap_or(DEFAULT_DEADLINE)
             .min(LONGEST_DEADLINE);
         let deadline = Instant::now() + timeout;
         let answer = DEADLINE.scope(deadline, self.inner.call(request));
-        let answer = SERVING
-            .scope(self.serving.clone(), answer)
-            .instrument(record.span.clone());
-        let answer = self.serving.tasks.spawn(answer);
+        let answer = SERVING.scope(self.serving.clone(), answer);
+        let answer = self.serving.tasks.spawn(record.scope.enter(answer));
         Box::pin(async move {
             let response = match timeout_at(deadline.into(), answer).await {
                 Ok(Ok(response)) => response.unwrap_or_else(|never| match never {}),
@@ -189,8 +185,4 @@ where
             Ok(response)
         })
     }
-}
-
-fn trace_headers(request: &Request<Body>) -> TraceContext {
-    trace::extract(|name| request.headers().get(name)?.to_str().ok())
 }

@@ -25,13 +25,17 @@ pub(super) fn base_options(service: &str, url: &SecretString) -> Result<PgConnec
 /// Time is bounded by the server too, for when we can't tell it any more: it must not keep the locks of a transaction
 /// whose client was cut off.
 ///
-/// A session keeps the plan of a statement. One that it made while a table was empty would read all of it from then on,
-/// however large it grows, until somebody vacuums or analyzes it; of a table that is filled and emptied all the time
-/// that is most of the time. Every statement of ours that grows has its index: so a table is read as a whole only where
-/// there is no other way.
+/// A session plans a statement once, whatever it is given, and keeps the plan. Left to itself it would plan one with lists
+/// of varying length anew each time it is short, which costs more than doing it.
+///
+/// A plan that was made while a table was empty would read all of it from then on, however large it grows, until somebody
+/// vacuums or analyzes it; of a table that is filled and emptied all the time that is most of the time. Every statement of
+/// ours that grows has its index: so a table is read as a whole only where there is no other way. What that leaves open is
+/// which index is read: `tests/e2e/tests/statements.rs` looks at every statement of the way of an order.
 pub(super) fn for_sessions(options: PgConnectOptions) -> PgConnectOptions {
     let milliseconds = STATEMENT_TIMEOUT.as_millis().to_string();
     options.options([
+        ("plan_cache_mode", "force_generic_plan"),
         ("enable_seqscan", "off"),
         // Forbidden plans look costly to it, and no statement of ours is worth compiling.
         ("jit", "off"),

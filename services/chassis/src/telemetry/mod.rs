@@ -92,6 +92,7 @@ pub fn init(service: &'static str, args: &ServiceArgs) -> Result<Telemetry, Tele
         meter: meter_provider(exporting, &resource)?,
         logger: exporting.then(|| logger_provider(&resource)).transpose()?,
     };
+    trace::record(recording(exporting));
     global::set_text_map_propagator(TraceContextPropagator::new());
     global::set_meter_provider(telemetry.meter.clone());
 
@@ -174,6 +175,17 @@ fn export_is_on() -> bool {
     set("OTEL_EXPORTER_OTLP_ENDPOINT") && !disabled
 }
 
+/// What of the traces is recorded, by the standard variables.
+fn recording(exporting: bool) -> trace::Recording {
+    if !exporting {
+        return trace::Recording::Nothing;
+    }
+    match std::env::var("OTEL_TRACES_SAMPLER") {
+        Ok(sampler) if !sampler.starts_with("parentbased_") => trace::Recording::AsTheSamplerSays,
+        _ => trace::Recording::Sampled,
+    }
+}
+
 fn tracer_provider(exporting: bool, resource: &Resource) -> Result<SdkTracerProvider, TelemetryError> {
     let builder = SdkTracerProvider::builder().with_resource(resource.clone());
     Ok(if exporting {
@@ -181,7 +193,7 @@ fn tracer_provider(exporting: bool, resource: &Resource) -> Result<SdkTracerProv
             .with_batch_exporter(opentelemetry_otlp::SpanExporter::builder().with_tonic().build()?)
             .build()
     } else {
-        // Trace ids still exist, for log lines and error answers; spans cost next to nothing.
+        // Trace ids still exist, for log lines and error answers: see trace::Scope.
         builder.with_sampler(Sampler::AlwaysOff).build()
     })
 }

@@ -8,20 +8,28 @@
 //! **Whose context it is.** A context that comes from outside of the shop is a stranger's: it is linked to
 //! ([`add_link`]) and never a parent, so it decides neither the ids of a trace nor whether it is recorded.
 //!
+//! **What is not recorded has no spans.** Where nobody sees a trace, because nothing is exported or the trace is not
+//! sampled, a call passes its caller's context on as it came ([`Scope`]): log lines have the trace's id all the same, and
+//! spans would cost a fifth of a call's time.
+//!
 //! **How long it may be.** A context may come from anybody, directly or by way of a row or a message, and what is
 //! written into a call's metadata counts towards a limit of the peer's that refuses the whole call, with everybody else's
 //! items in it. So everything is bounded here, where it is read ([`extract`], [`bounded`]) and again where it is written
 //! ([`of`], [`inject`]): a `traceparent` of version 00 has 55 characters, and of a `tracestate` at most
 //! [`MAX_TRACESTATE`] are kept.
 
-use std::{borrow::Cow, str::FromStr as _};
+use std::{borrow::Cow, future::Future, str::FromStr as _, sync::OnceLock};
 
 use opentelemetry::{
     Context,
-    trace::{SpanContext, SpanId, TraceContextExt as _, TraceFlags, TraceId, TraceState},
+    trace::{
+        FutureExt as _, SpanContext, SpanId, TraceContextExt as _, TraceFlags, TraceId, TraceState,
+        WithContext,
+    },
 };
+use opentelemetry_sdk::trace::{IdGenerator as _, RandomIdGenerator};
 use proto::trace::TraceContext;
-use tracing::Span;
+use tracing::{Instrument as _, Span, instrument::Instrumented};
 use tracing_opentelemetry::OpenTelemetrySpanExt as _;
 
 /// More links than this are not worth their bytes.
@@ -36,14 +44,141 @@ const LONG_ENTRY: usize = 128;
 const TRACEPARENT: &str = "traceparent";
 const TRACESTATE: &str = "tracestate";
 
-/// The context of the current span, to be carried by a message. Empty outside of any span.
+/// Which traces this process records.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Recording {
+    /// None: nothing is exported.
+    Nothing,
+    /// Those that it begins and the sampler chooses, and of others those that are sampled.
+    Sampled,
+    /// Whatever the sampler says, of each span anew.
+    AsTheSamplerSays,
+}
+
+static RECORDING: OnceLock<Recording> = OnceLock::new();
+
+/// Decides for the rest of the process, the first time it is called.
+pub(super) fn record(what: Recording) {
+    RECORDING.get_or_init(|| what);
+}
+
+fn is_recorded(parent: Option<&SpanContext>) -> bool {
+    match RECORDING.get() {
+        Some(Recording::Nothing) => false,
+        Some(Recording::Sampled) => parent.is_none_or(SpanContext::is_sampled),
+        Some(Recording::AsTheSamplerSays) | None => true,
+    }
+}
+
+/// What a piece of work is in its trace: a span where the trace is recorded, and its caller's context where it is not.
+#[derive(Clone, Debug)]
+pub struct Scope {
+    /// Of a trace that is not recorded there is none.
+    span: Span,
+    context: Context,
+}
+
+impl Scope {
+    /// The beginning of a trace. The span must be made with `parent: None`.
+    pub fn root(span: impl FnOnce() -> Span) -> Self {
+        if is_recorded(None) {
+            return Self {
+                span: span(),
+                context: Context::new(),
+            };
+        }
+        Self::unrecorded(None)
+    }
+
+    /// A part of the current scope.
+    pub fn child(span: impl FnOnce() -> Span) -> Self {
+        let context = Context::current();
+        let parent = context.span().span_context().clone();
+        let parent = parent.is_valid().then_some(parent);
+        if is_recorded(parent.as_ref()) {
+            return Self {
+                span: span(),
+                context,
+            };
+        }
+        if parent.is_some() {
+            return Self {
+                span: Span::none(),
+                context,
+            };
+        }
+        Self::unrecorded(None)
+    }
+
+    /// What another process asked for. Without its context it is the beginning of a trace.
+    pub fn remote(parent: Option<SpanContext>, span: impl FnOnce() -> Span) -> Self {
+        if !is_recorded(parent.as_ref()) {
+            return Self::unrecorded(parent);
+        }
+        let span = span();
+        if let Some(parent) = parent {
+            set_remote_parent(&span, parent);
+        }
+        Self {
+            span,
+            context: Context::current(),
+        }
+    }
+
+    fn unrecorded(parent: Option<SpanContext>) -> Self {
+        let context = parent.unwrap_or_else(|| {
+            SpanContext::new(
+                RandomIdGenerator::default().new_trace_id(),
+                RandomIdGenerator::default().new_span_id(),
+                TraceFlags::NOT_SAMPLED,
+                false,
+                TraceState::NONE,
+            )
+        });
+        Self {
+            span: Span::none(),
+            context: Context::new().with_remote_span_context(context),
+        }
+    }
+
+    /// Its span, to add to; of a trace that is not recorded one that takes everything and keeps nothing.
+    pub fn span(&self) -> &Span {
+        &self.span
+    }
+
+    /// Its context, to be carried by a message.
+    pub fn context(&self) -> TraceContext {
+        if self.span.is_none() {
+            written(&self.context)
+        } else {
+            of(&self.span)
+        }
+    }
+
+    /// Does the work in this scope.
+    pub fn enter<F: Future>(&self, work: F) -> WithContext<Instrumented<F>> {
+        work.instrument(self.span.clone())
+            .with_context(self.context.clone())
+    }
+
+    /// Calls the function in this scope.
+    pub fn in_scope<T>(&self, call: impl FnOnce() -> T) -> T {
+        let _context = self.context.clone().attach();
+        self.span.in_scope(call)
+    }
+}
+
+/// The context of the current scope, to be carried by a message. Empty outside of any.
 pub fn current() -> TraceContext {
-    of(&Span::current())
+    Context::map_current(written)
 }
 
 /// The context of that span, to be carried by a message.
 pub fn of(span: &Span) -> TraceContext {
-    let context = span.context();
+    written(&span.context())
+}
+
+fn written(context: &Context) -> TraceContext {
     let span = context.span();
     let context = span.span_context();
     if context.is_valid() {
@@ -56,23 +191,26 @@ pub fn of(span: &Span) -> TraceContext {
 /// The context that somebody sent under the headers' names, whatever carries them: HTTP, gRPC or AMQP. `header` gives
 /// the value of the header of that name. Empty where it is malformed.
 pub fn extract<'a>(header: impl Fn(&'static str) -> Option<&'a str>) -> TraceContext {
-    let (traceparent, tracestate) = (header(TRACEPARENT), header(TRACESTATE));
-    traceparent
-        .and_then(|traceparent| parse(traceparent, tracestate.unwrap_or_default()))
-        .map(|context| write(&context))
-        .unwrap_or_default()
+    caller(header).map(|context| write(&context)).unwrap_or_default()
+}
+
+/// As [`extract`], for a [`Scope::remote`]; none where it is malformed.
+pub fn caller<'a>(header: impl Fn(&'static str) -> Option<&'a str>) -> Option<SpanContext> {
+    parse(header(TRACEPARENT)?, header(TRACESTATE).unwrap_or_default())
 }
 
 /// The context that came in a message or a row, as this process passes it on: empty where it is malformed, and bounded.
 pub fn bounded(context: &TraceContext) -> TraceContext {
-    parse_context(context)
-        .map(|context| write(&context))
-        .unwrap_or_default()
+    parsed(context).map(|context| write(&context)).unwrap_or_default()
 }
 
 /// Writes the context's headers, bounded, each with its name. An empty context has none.
-pub fn inject(context: &TraceContext, mut write: impl FnMut(&'static str, String)) {
-    let context = bounded(context);
+pub fn inject(context: &TraceContext, write: impl FnMut(&'static str, String)) {
+    inject_bounded(bounded(context), write);
+}
+
+/// As [`inject`], of what this process wrote itself.
+pub(crate) fn inject_bounded(context: TraceContext, mut write: impl FnMut(&'static str, String)) {
     for (name, value) in [
         (TRACEPARENT, context.traceparent),
         (TRACESTATE, context.tracestate),
@@ -83,30 +221,31 @@ pub fn inject(context: &TraceContext, mut write: impl FnMut(&'static str, String
     }
 }
 
-/// The hexadecimal trace id of the current span.
+/// The hexadecimal trace id of the current scope.
 pub fn trace_id() -> Option<String> {
-    let context = Span::current().context();
-    let span = context.span();
-    let context = span.span_context();
-    context.is_valid().then(|| context.trace_id().to_string())
+    Context::map_current(|context| {
+        let span = context.span();
+        let context = span.span_context();
+        context.is_valid().then(|| context.trace_id().to_string())
+    })
 }
 
 /// Whether the item's trace is recorded; a span of an item's own is needed only then.
 pub fn is_sampled(context: &TraceContext) -> bool {
-    parse_context(context).is_some_and(|context| context.is_sampled())
+    parsed(context).is_some_and(|context| context.is_sampled())
 }
 
 /// Makes the span a child of that context. To be called before the span is entered; a context that is empty or
 /// malformed changes nothing.
 pub fn set_parent(span: &Span, parent: &TraceContext) {
-    if let Some(parent) = parse_context(parent) {
+    if let Some(parent) = parsed(parent) {
         set_remote_parent(span, parent);
     }
 }
 
 /// Links the span to that context. One that is empty or malformed changes nothing.
 pub fn add_link(span: &Span, to: &TraceContext) {
-    if let Some(to) = parse_context(to) {
+    if let Some(to) = parsed(to) {
         span.add_link(to);
     }
 }
@@ -118,7 +257,7 @@ pub fn set_batch_parent<'a>(span: &Span, items: impl Iterator<Item = &'a TraceCo
     for context in items
         .filter(|context| is_sampled(context))
         .take(MAX_LINKS)
-        .filter_map(parse_context)
+        .filter_map(parsed)
     {
         if !contexts.contains(&context) {
             contexts.push(context);
@@ -134,9 +273,8 @@ pub fn set_batch_parent<'a>(span: &Span, items: impl Iterator<Item = &'a TraceCo
 /// current one, is in the item's trace already, the item's span is its child; otherwise it is a child of the item's
 /// own context, with a link to the batch.
 pub fn item_span_parent(span: &Span, item: &TraceContext) {
-    let Some(item) = parse_context(item) else { return };
-    let batch = Span::current().context();
-    let batch = batch.span().span_context().clone();
+    let Some(item) = parsed(item) else { return };
+    let batch = Context::map_current(|context| context.span().span_context().clone());
     if batch.trace_id() == item.trace_id() {
         set_remote_parent(span, batch);
     } else {
@@ -167,7 +305,8 @@ fn write(context: &SpanContext) -> TraceContext {
     }
 }
 
-fn parse_context(context: &TraceContext) -> Option<SpanContext> {
+/// The context that came in a message, for a [`Scope::remote`]; none where it is empty or malformed.
+pub fn parsed(context: &TraceContext) -> Option<SpanContext> {
     parse(&context.traceparent, &context.tracestate)
 }
 
@@ -270,7 +409,7 @@ mod tests {
             "00-0af7651916cd43dd8448eb211c8031-b7ad6b7169203331-01",
             "00-zzf7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01",
         ] {
-            assert!(parse_context(&context(text)).is_none(), "{text}");
+            assert!(parsed(&context(text)).is_none(), "{text}");
             assert_eq!(bounded(&context(text)), TraceContext::default(), "{text}");
         }
     }

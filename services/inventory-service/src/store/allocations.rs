@@ -12,6 +12,7 @@ use chassis::{
     postgres::{Transaction, constraint},
 };
 use proto::event::StockChangeKind;
+use sqlx::FromRow;
 use uuid::Uuid;
 
 use super::{Store, StoreError};
@@ -36,8 +37,7 @@ impl Store {
         product_ids.dedup();
         for _ in 0..MAX_ATTEMPTS {
             let mut transaction = self.database.begin().await?;
-            let available = lock_stock(&mut transaction, &product_ids).await?;
-            let known = decisions(&mut transaction, &order_ids).await?;
+            let (known, available) = lock_and_read(&mut transaction, &order_ids, &product_ids).await?;
             let plan = plan_allocation(orders, &known, available);
             if self
                 .write(transaction, &plan, StockChangeKind::Allocation)
@@ -155,23 +155,55 @@ impl Store {
     }
 }
 
-/// Locks the products' rows of stock, in ascending order, and returns the units of those that are for sale.
-async fn lock_stock(connection: &mut Transaction, product_ids: &[Uuid]) -> sqlx::Result<HashMap<Uuid, i64>> {
-    if product_ids.is_empty() {
-        return Ok(HashMap::new());
+/// What was decided about orders so far, and the units of the products that are for sale, whose rows of stock it locks in
+/// ascending order: in one statement. What is decided while that waits for a lock is not seen; writing finds that out.
+async fn lock_and_read(
+    connection: &mut Transaction,
+    order_ids: &[Uuid],
+    product_ids: &[Uuid],
+) -> sqlx::Result<(HashMap<Uuid, Decision>, HashMap<Uuid, i64>)> {
+    #[derive(FromRow)]
+    struct Row {
+        id: Uuid,
+        available: Option<i64>,
+        status: Option<String>,
+        reason: Option<String>,
+        product: Option<Uuid>,
     }
-    let rows: Vec<(Uuid, i64, bool)> = sqlx::query_as(
-        "SELECT s.product_id, s.available, p.deleted_at IS NULL
-         FROM stock s JOIN products p ON p.id = s.product_id
-         WHERE s.product_id = ANY($1) ORDER BY s.product_id FOR NO KEY UPDATE OF s",
+    let rows: Vec<Row> = sqlx::query_as(
+        "WITH locked AS (
+             SELECT s.product_id, s.available, p.deleted_at
+             FROM stock s JOIN products p ON p.id = s.product_id
+             WHERE s.product_id = ANY($1) ORDER BY s.product_id FOR NO KEY UPDATE OF s
+         )
+         SELECT product_id AS id, available, NULL AS status, NULL AS reason, NULL::uuid AS product
+         FROM locked WHERE deleted_at IS NULL
+         UNION ALL
+         SELECT order_id, NULL, status, rejection_reason, rejected_product
+         FROM allocations WHERE order_id = ANY($2)",
     )
     .bind(product_ids)
+    .bind(order_ids)
     .fetch_all(connection)
     .await?;
-    let for_sale = rows.into_iter().filter(|(_, _, for_sale)| *for_sale);
-    Ok(for_sale
-        .map(|(product_id, available, _)| (product_id, available))
-        .collect())
+    let (mut known, mut available) = (HashMap::new(), HashMap::new());
+    for row in rows {
+        if let Some(units) = row.available {
+            available.insert(row.id, units);
+        } else if let Some(status) = row.status {
+            known.insert(row.id, decision(&status, row.reason, row.product));
+        }
+    }
+    Ok((known, available))
+}
+
+/// Locks the products' rows of stock, in ascending order.
+async fn lock_stock(connection: &mut Transaction, product_ids: &[Uuid]) -> sqlx::Result<()> {
+    sqlx::query("SELECT FROM stock WHERE product_id = ANY($1) ORDER BY product_id FOR NO KEY UPDATE")
+        .bind(product_ids)
+        .execute(connection)
+        .await?;
+    Ok(())
 }
 
 /// What was decided about orders so far.
@@ -185,19 +217,23 @@ async fn decisions(
     .bind(order_ids)
     .fetch_all(connection)
     .await?;
-    let decision = |(order_id, status, reason, product): (Uuid, String, Option<String>, Option<Uuid>)| {
-        let decision = match (status.as_str(), reason, product) {
-            ("allocated", None, None) => Decision::Allocated,
-            ("released", None, None) => Decision::Released,
-            ("rejected", Some(reason), Some(product_id)) => Decision::Rejected(Rejection {
-                reason: Open::parse(&reason),
-                product_id,
-            }),
-            _ => Decision::Newer(status.into()),
-        };
-        (order_id, decision)
-    };
-    Ok(rows.into_iter().map(decision).collect())
+    let decided = rows
+        .into_iter()
+        .map(|(order_id, status, reason, product)| (order_id, decision(&status, reason, product)));
+    Ok(decided.collect())
+}
+
+/// The decision of the columns `status`, `rejection_reason` and `rejected_product`.
+fn decision(status: &str, reason: Option<String>, product: Option<Uuid>) -> Decision {
+    match (status, reason, product) {
+        ("allocated", None, None) => Decision::Allocated,
+        ("released", None, None) => Decision::Released,
+        ("rejected", Some(reason), Some(product_id)) => Decision::Rejected(Rejection {
+            reason: Open::parse(&reason),
+            product_id,
+        }),
+        _ => Decision::Newer(status.into()),
+    }
 }
 
 /// The lines of those orders that are allocated.

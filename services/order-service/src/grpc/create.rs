@@ -6,9 +6,12 @@ use std::{
     sync::atomic::{AtomicUsize, Ordering},
 };
 
-use chassis::grpc::{
-    MAX_MESSAGE_SIZE,
-    status::{self, FieldViolations, with_reason},
+use chassis::{
+    grpc::{
+        MAX_MESSAGE_SIZE,
+        status::{self, FieldViolations, with_reason},
+    },
+    telemetry::trace,
 };
 use futures::future::join_all;
 use prost::Message as _;
@@ -100,13 +103,10 @@ impl Orders {
                 .map(|line| line.product_id.to_string())
                 .collect(),
         };
-        let answer = match self.prices.call(request.clone()).await {
-            // A replica of the version before.
-            Err(status) if status.code() == Code::Unimplemented => {
-                self.inventory.clone().get_prices(request).await?.into_inner()
-            }
-            answer => answer?,
-        };
+        let answer = self.prices.call(request, async |request| {
+            Ok(self.inventory.clone().get_prices(request).await?.into_inner())
+        });
+        let answer = answer.await?;
         let offers = answer.prices.into_iter().map(|offered| {
             let price = offered.price.unwrap_or_default();
             let offer = Offer {
@@ -145,7 +145,8 @@ impl Draft {
             user_id,
             lines,
             key,
-            trace: request.trace.unwrap_or_default(),
+            // A batch says of each of its orders which trace it is of; an order in a call of its own is of the call's.
+            trace: request.trace.unwrap_or_else(trace::current),
         })
     }
 

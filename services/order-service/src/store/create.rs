@@ -3,7 +3,8 @@
 use std::collections::HashSet;
 
 use chassis::postgres::Transaction;
-use outbox::Event;
+use outbox::{Appended, Appending, Event};
+use sqlx::PgExecutor;
 
 use super::{Store, idempotency::saved};
 use crate::{
@@ -33,9 +34,37 @@ pub enum Creation {
     InFlight,
 }
 
+/// Everything of the orders in one statement: where none has a key, it is a transaction by itself.
+const CREATE: &str = concat!(
+    "WITH ",
+    outbox::appended!(),
+    ", new_orders AS (
+         INSERT INTO orders (id, user_id, status, currency_code, total_minor_units, created_at, updated_at)
+         SELECT id, user_id, status, currency_code, total, created_at, created_at
+         FROM unnest($10::uuid[], $11::uuid[], $12::text[], $13::text[], $14::bigint[], $15::timestamptz[])
+              AS new (id, user_id, status, currency_code, total, created_at)
+     ), new_lines AS (
+         INSERT INTO order_lines (order_id, line_no, product_id, product_name, quantity, unit_price_minor_units)
+         SELECT order_id, line_no, product_id, product_name, quantity, unit_price
+         FROM unnest($16::uuid[], $17::smallint[], $18::uuid[], $19::text[], $20::bigint[], $21::bigint[])
+              AS new (order_id, line_no, product_id, product_name, quantity, unit_price)
+     ), new_keys AS (
+         INSERT INTO idempotency_keys (user_id, key, request_digest, answer)
+         SELECT user_id, key, digest, answer
+         FROM unnest($22::uuid[], $23::text[], $24::bytea[], $25::bytea[]) AS new (user_id, key, digest, answer)
+     )
+     SELECT seq, event_id, follows FROM appended"
+);
+
 impl Store {
     /// Creates the orders in one transaction, with their events and keys. One result per order, in order.
     pub async fn create(&self, orders: &[NewOrder]) -> sqlx::Result<Vec<Creation>> {
+        if orders.iter().all(|new| new.key.is_none()) {
+            let all: Vec<&NewOrder> = orders.iter().collect();
+            let (appending, appended) = self.insert(&self.database, &all).await?;
+            appending.committed(appended);
+            return Ok(vec![Creation::Created; orders.len()]);
+        }
         let mut transaction = self.database.begin().await?;
         let results = claim_keys(&mut transaction, orders).await?;
         let to_create: Vec<&NewOrder> = orders
@@ -45,14 +74,55 @@ impl Store {
             .map(|(new, _)| new)
             .collect();
         if !to_create.is_empty() {
-            insert_orders(&mut transaction, &to_create).await?;
-            insert_lines(&mut transaction, &to_create).await?;
-            insert_keys(&mut transaction, &to_create).await?;
-            let events = to_create.iter().map(|new| new.event.clone()).collect();
-            self.outbox.append(&mut transaction, events).await?;
+            let (appending, appended) = self.insert(&mut transaction, &to_create).await?;
+            transaction.on_commit(move || appending.committed(appended));
         }
         transaction.commit().await?;
         Ok(results)
+    }
+
+    async fn insert(
+        &self,
+        executor: impl PgExecutor<'_>,
+        new: &[&NewOrder],
+    ) -> sqlx::Result<(Appending, Vec<Appended>)> {
+        let appending = self
+            .outbox
+            .appending(new.iter().map(|new| new.event.clone()).collect());
+        let orders = || new.iter().map(|new| &new.order);
+        let lines = || {
+            orders().flat_map(|order| {
+                (1_i16..)
+                    .zip(&order.lines)
+                    .map(|(line_no, line)| (order.id, line_no, line))
+            })
+        };
+        let keys = || new.iter().filter_map(|new| new.key.as_ref());
+        let appended = appending
+            .bind(sqlx::query_as(CREATE))
+            .bind(orders().map(|order| order.id).collect::<Vec<_>>())
+            .bind(orders().map(|order| order.user_id).collect::<Vec<_>>())
+            .bind(orders().map(|order| order.status.as_str()).collect::<Vec<_>>())
+            .bind(orders().map(|order| order.currency.as_str()).collect::<Vec<_>>())
+            .bind(orders().map(|order| order.total).collect::<Vec<_>>())
+            .bind(orders().map(|order| order.created_at).collect::<Vec<_>>())
+            .bind(lines().map(|(order_id, ..)| order_id).collect::<Vec<_>>())
+            .bind(lines().map(|(_, line_no, _)| line_no).collect::<Vec<_>>())
+            .bind(lines().map(|(.., line)| line.product_id).collect::<Vec<_>>())
+            .bind(
+                lines()
+                    .map(|(.., line)| line.product_name.as_str())
+                    .collect::<Vec<_>>(),
+            )
+            .bind(lines().map(|(.., line)| line.quantity).collect::<Vec<_>>())
+            .bind(lines().map(|(.., line)| line.unit_price).collect::<Vec<_>>())
+            .bind(keys().map(|(key, _)| key.user_id).collect::<Vec<_>>())
+            .bind(keys().map(|(key, _)| key.key.as_str()).collect::<Vec<_>>())
+            .bind(keys().map(|(key, _)| key.digest.as_slice()).collect::<Vec<_>>())
+            .bind(keys().map(|(_, answer)| answer.as_slice()).collect::<Vec<_>>())
+            .fetch_all(executor)
+            .await?;
+        Ok((appending, appended))
     }
 }
 
@@ -93,75 +163,4 @@ async fn claim_keys(transaction: &mut Transaction, orders: &[NewOrder]) -> sqlx:
             }
         })
         .collect())
-}
-
-async fn insert_orders(transaction: &mut Transaction, orders: &[&NewOrder]) -> sqlx::Result<()> {
-    let column = || orders.iter().map(|new| &new.order);
-    sqlx::query(
-        "INSERT INTO orders (id, user_id, status, currency_code, total_minor_units, created_at, updated_at)
-         SELECT id, user_id, status, currency_code, total, created_at, created_at
-         FROM unnest($1::uuid[], $2::uuid[], $3::text[], $4::text[], $5::bigint[], $6::timestamptz[])
-              AS new (id, user_id, status, currency_code, total, created_at)",
-    )
-    .bind(column().map(|order| order.id).collect::<Vec<_>>())
-    .bind(column().map(|order| order.user_id).collect::<Vec<_>>())
-    .bind(column().map(|order| order.status.as_str()).collect::<Vec<_>>())
-    .bind(column().map(|order| order.currency.as_str()).collect::<Vec<_>>())
-    .bind(column().map(|order| order.total).collect::<Vec<_>>())
-    .bind(column().map(|order| order.created_at).collect::<Vec<_>>())
-    .execute(&mut *transaction)
-    .await?;
-    Ok(())
-}
-
-async fn insert_lines(transaction: &mut Transaction, orders: &[&NewOrder]) -> sqlx::Result<()> {
-    let lines = || {
-        orders.iter().flat_map(|new| {
-            (1_i16..)
-                .zip(&new.order.lines)
-                .map(|(line_no, line)| (new.order.id, line_no, line))
-        })
-    };
-    sqlx::query(
-        "INSERT INTO order_lines (order_id, line_no, product_id, product_name, quantity, unit_price_minor_units)
-         SELECT order_id, line_no, product_id, product_name, quantity, unit_price
-         FROM unnest($1::uuid[], $2::smallint[], $3::uuid[], $4::text[], $5::bigint[], $6::bigint[])
-              AS new (order_id, line_no, product_id, product_name, quantity, unit_price)",
-    )
-    .bind(lines().map(|(order_id, ..)| order_id).collect::<Vec<_>>())
-    .bind(lines().map(|(_, line_no, _)| line_no).collect::<Vec<_>>())
-    .bind(lines().map(|(.., line)| line.product_id).collect::<Vec<_>>())
-    .bind(lines().map(|(.., line)| line.product_name.as_str()).collect::<Vec<_>>())
-    .bind(lines().map(|(.., line)| line.quantity).collect::<Vec<_>>())
-    .bind(lines().map(|(.., line)| line.unit_price).collect::<Vec<_>>())
-    .execute(&mut *transaction)
-    .await?;
-    Ok(())
-}
-
-async fn insert_keys(transaction: &mut Transaction, orders: &[&NewOrder]) -> sqlx::Result<()> {
-    let keys: Vec<&(IdempotencyKey, Vec<u8>)> = orders.iter().filter_map(|new| new.key.as_ref()).collect();
-    if keys.is_empty() {
-        return Ok(());
-    }
-    sqlx::query(
-        "INSERT INTO idempotency_keys (user_id, key, request_digest, answer)
-         SELECT user_id, key, digest, answer
-         FROM unnest($1::uuid[], $2::text[], $3::bytea[], $4::bytea[]) AS new (user_id, key, digest, answer)",
-    )
-    .bind(keys.iter().map(|(key, _)| key.user_id).collect::<Vec<_>>())
-    .bind(keys.iter().map(|(key, _)| key.key.as_str()).collect::<Vec<_>>())
-    .bind(
-        keys.iter()
-            .map(|(key, _)| key.digest.as_slice())
-            .collect::<Vec<_>>(),
-    )
-    .bind(
-        keys.iter()
-            .map(|(_, answer)| answer.as_slice())
-            .collect::<Vec<_>>(),
-    )
-    .execute(&mut *transaction)
-    .await?;
-    Ok(())
 }

@@ -90,7 +90,7 @@ impl ProducerService for Publications {
                 publish_result::Outcome::Failed(status::to_pb(&refused))
             } else {
                 state.events.push(event);
-                publish_result::Outcome::Published(Published {})
+                publish_result::Outcome::Published(Published::default())
             };
             results.push(PublishResult {
                 event_id,

@@ -3,6 +3,7 @@
 use std::{
     collections::HashMap,
     fmt,
+    future::Future,
     net::SocketAddr,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::Duration,
@@ -26,11 +27,10 @@ use tracing::Instrument as _;
 
 use super::super::{
     ClientChannel, DEFAULT_DEADLINE, MAX_MESSAGE_SIZE, attempt,
-    call::{CallRecord, Side, time_left},
+    call::{CallRecord, time_left},
     resolve::{Peer, Peers},
     status,
 };
-use crate::telemetry::trace;
 
 /// The most calls that are under way to a replica. One more is refused: it would not be served sooner by waiting here.
 const MOST_CALLS: usize = 2_048;
@@ -104,7 +104,11 @@ enum Outcome<M: Method> {
     Refused(Status),
     /// The stream ended before the call was sent: another replica may have it.
     Unsent(M::Question),
+    Unknown(Unknown<M>),
 }
+
+/// What was not asked, for the replica does not know the method.
+struct Unknown<M: Method>(M::Question);
 
 /// The calls that were sent and are not answered; none once the stream is over.
 type Sent<M> = Arc<Mutex<Option<HashMap<u64, Caller<M>>>>>;
@@ -118,24 +122,43 @@ impl<M: Method> Multiplexer<M> {
         }
     }
 
-    /// Makes a call. As of a unary one, UNAVAILABLE says that it may or may not have been done, and UNIMPLEMENTED that the
-    /// replica whose turn it was is of a version that does not know the method.
-    pub async fn call(&self, question: M::Question) -> Result<M::Answer, Status> {
-        let record = CallRecord::begin(Side::Client, M::PATH);
-        self.channel.describe(&record.span);
-        let trace = trace::of(&record.span);
-        let span = record.span.clone();
-        let outcome = self.send(question, trace).instrument(span).await;
-        record.end(outcome.as_ref().map_or_else(Status::code, |_| Code::Ok));
-        outcome
+    /// Makes a call; `before` makes it as the version before this method did, where the replica whose turn it is does not
+    /// know the method. As of a unary call, UNAVAILABLE says that it may or may not have been done.
+    pub async fn call<Fut>(
+        &self,
+        question: M::Question,
+        before: impl FnOnce(M::Question) -> Fut,
+    ) -> Result<M::Answer, Status>
+    where
+        Fut: Future<Output = Result<M::Answer, Status>>,
+    {
+        let record = CallRecord::made(M::PATH);
+        self.channel.describe(record.scope.span());
+        let trace = record.scope.context();
+        let sent = record.scope.enter(self.send(question, trace)).await;
+        record.end(match &sent {
+            Ok(Ok(_)) => Code::Ok,
+            Ok(Err(Unknown(_))) => Code::Unimplemented,
+            Err(status) => status.code(),
+        });
+        match sent? {
+            Ok(answer) => Ok(answer),
+            Err(Unknown(question)) => before(question).await,
+        }
     }
 
-    async fn send(&self, mut question: M::Question, trace: TraceContext) -> Result<M::Answer, Status> {
+    async fn send(
+        &self,
+        mut question: M::Question,
+        trace: TraceContext,
+    ) -> Result<Result<M::Answer, Unknown<M>>, Status> {
         let peers = self.channel.peers();
         let deadline = Instant::now() + time_left(DEFAULT_DEADLINE);
         for _ in 0..TRIES {
             let peer = attempt::first(peers, deadline).await?;
-            let calls = self.line(&peer)?;
+            let Some(calls) = self.line(&peer) else {
+                return Ok(Err(Unknown(question)));
+            };
             let (reply, outcome) = oneshot::channel();
             let Ok(place) = Arc::clone(&calls.room).try_acquire_owned() else {
                 return Err(busy(peers));
@@ -146,24 +169,28 @@ impl<M: Method> Multiplexer<M> {
                 deadline,
                 caller: Caller { reply, _place: place },
             };
-            let outcome = match calls.queue.try_send(waiting) {
-                Ok(()) => timeout_at(deadline, outcome).await,
-                Err(mpsc::error::TrySendError::Closed(waiting)) => Ok(Ok(Outcome::Unsent(waiting.question))),
+            match calls.queue.try_send(waiting) {
+                Ok(()) => {}
+                // It has just ended.
+                Err(mpsc::error::TrySendError::Closed(waiting)) => {
+                    self.forget(peer.socket, &calls);
+                    question = waiting.question;
+                    continue;
+                }
                 // There is room for as many as have a place.
                 Err(mpsc::error::TrySendError::Full(_)) => return Err(busy(peers)),
-            };
-            match outcome {
+            }
+            match timeout_at(deadline, outcome).await {
                 Ok(Ok(Outcome::Answered(answer))) => {
                     attempt::heard_from(peers, peer.socket, None);
-                    return Ok(answer);
+                    return Ok(Ok(answer));
                 }
                 Ok(Ok(Outcome::Refused(status))) => {
-                    // Of a replica that does not know the method there is nothing to say.
-                    if status.code() != Code::Unimplemented {
-                        attempt::heard_from(peers, peer.socket, Some(&status));
-                    }
+                    attempt::heard_from(peers, peer.socket, Some(&status));
                     return Err(status);
                 }
+                // Of such a replica there is nothing to say.
+                Ok(Ok(Outcome::Unknown(unknown))) => return Ok(Err(unknown)),
                 Ok(Ok(Outcome::Unsent(unsent))) => {
                     self.forget(peer.socket, &calls);
                     peers.broke(peer.socket);
@@ -183,12 +210,12 @@ impl<M: Method> Multiplexer<M> {
         Err(attempt::unavailable(peers))
     }
 
-    /// The stream to that replica, opened where there is none.
-    fn line(&self, peer: &Peer) -> Result<Calls<M>, Status> {
+    /// The stream to that replica, opened where there is none. None where it does not know the method.
+    fn line(&self, peer: &Peer) -> Option<Calls<M>> {
         let mut lines = self.lines();
         match lines.get(&peer.socket) {
-            Some(Line::Open(calls)) if !calls.queue.is_closed() => return Ok(calls.clone()),
-            Some(Line::Unknown { until }) if *until > Instant::now() => return Err(unknown()),
+            Some(Line::Open(calls)) if !calls.queue.is_closed() => return Some(calls.clone()),
+            Some(Line::Unknown { until }) if *until > Instant::now() => return None,
             _ => {}
         }
         lines.retain(|_, line| match line {
@@ -208,7 +235,7 @@ impl<M: Method> Multiplexer<M> {
             Arc::clone(&self.lines),
         );
         tokio::spawn(stream.instrument(tracing::Span::none()));
-        Ok(calls)
+        Some(calls)
     }
 
     /// Opens a new stream at the next call, unless that was done already.
@@ -234,8 +261,11 @@ async fn run<M: Method>(
     lines: Arc<Mutex<HashMap<SocketAddr, Line<M>>>>,
 ) {
     let sent: Sent<M> = Arc::new(Mutex::new(Some(HashMap::new())));
+    let mut queue = Queue(waiting);
+    // Nothing is sent before it is known that the replica knows the method.
+    let (opened, once_open) = oneshot::channel();
     let closing = CancellationToken::new();
-    let requests = requests(Queue(waiting), Arc::clone(&sent), closing.clone());
+    let requests = requests(once_open, Arc::clone(&sent), closing.clone());
     // Who calls holds the lines: they must not hold themselves.
     let lines = {
         let weak = Arc::downgrade(&lines);
@@ -246,11 +276,21 @@ async fn run<M: Method>(
     drop(channel);
     let ended = match timeout(OPEN_TIMEOUT, open::<M>(&peer, requests)).await {
         Ok(Ok(responses)) => {
+            // Where the other side is gone already, this drops the queue.
+            drop(opened.send(queue));
             let stopping = || {
                 peers.broke(peer.socket);
                 closing.cancel();
             };
             answer(responses, &sent, stopping).await
+        }
+        Ok(Err(status)) if status.code() == Code::Unimplemented => {
+            if let Some(lines) = lines.upgrade() {
+                let until = Instant::now() + ASK_AGAIN;
+                lock(&lines).insert(peer.socket, Line::Unknown { until });
+            }
+            queue.hand_back(|question| Outcome::Unknown(Unknown(question)));
+            return;
         }
         Ok(Err(status)) => Err(status),
         Err(_) => Err(Status::new(
@@ -259,24 +299,11 @@ async fn run<M: Method>(
         )),
     };
     closing.cancel();
+    // Dropping those that are not answered tells them that nobody knows.
     let unanswered = lock(&sent).take().unwrap_or_default();
-    match ended {
-        Err(status) if status.code() == Code::Unimplemented => {
-            if let Some(lines) = lines.upgrade() {
-                let until = Instant::now() + ASK_AGAIN;
-                lock(&lines).insert(peer.socket, Line::Unknown { until });
-            }
-            for caller in unanswered.into_values() {
-                // A caller that gave up wants no answer.
-                drop(caller.reply.send(Outcome::Refused(unknown())));
-            }
-        }
-        Err(status) => {
-            tracing::debug!(address = %peer.socket, %status, unanswered = unanswered.len(), "a stream of calls broke");
-        }
-        Ok(()) => {}
+    if let Err(status) = ended {
+        tracing::debug!(address = %peer.socket, %status, unanswered = unanswered.len(), "a stream of calls broke");
     }
-    // Dropping the others tells them that nobody knows.
 }
 
 async fn open<M: Method>(
@@ -322,13 +349,14 @@ async fn answer<M: Method>(
     Ok(())
 }
 
-/// The calls that wait, as messages; closed when `closing` says so and all that waited are sent.
+/// The calls that wait, as messages, once the stream is open; closed when `closing` says so and all that waited are sent.
 fn requests<M: Method>(
-    mut queue: Queue<M>,
+    once_open: oneshot::Receiver<Queue<M>>,
     sent: Sent<M>,
     closing: CancellationToken,
 ) -> impl Stream<Item = M::Request> + Send {
     async_stream::stream! {
+        let Ok(mut queue) = once_open.await else { return };
         let mut id = 0;
         loop {
             let next = tokio::select! {
@@ -372,12 +400,19 @@ fn requests<M: Method>(
 /// What is left in it when the stream breaks was not sent.
 struct Queue<M: Method>(mpsc::Receiver<Waiting<M>>);
 
-impl<M: Method> Drop for Queue<M> {
-    fn drop(&mut self) {
+impl<M: Method> Queue<M> {
+    fn hand_back(&mut self, outcome: impl Fn(M::Question) -> Outcome<M>) {
         self.0.close();
         while let Ok(Waiting { question, caller, .. }) = self.0.try_recv() {
-            drop(caller.reply.send(Outcome::Unsent(question)));
+            // A caller that gave up wants no answer.
+            drop(caller.reply.send(outcome(question)));
         }
+    }
+}
+
+impl<M: Method> Drop for Queue<M> {
+    fn drop(&mut self) {
+        self.hand_back(Outcome::Unsent);
     }
 }
 
@@ -396,8 +431,4 @@ fn busy(peers: &Peers) -> Status {
         "BUSY",
         format!("too many calls to {} are under way", peers.name),
     )
-}
-
-fn unknown() -> Status {
-    Status::unimplemented("this version does not know the method")
 }

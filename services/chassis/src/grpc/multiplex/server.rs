@@ -17,7 +17,7 @@ use tracing::Instrument as _;
 
 use super::super::{
     MAX_MESSAGE_SIZE,
-    call::{CallRecord, DEADLINE, Side},
+    call::{CallRecord, DEADLINE},
     server::{LONGEST_DEADLINE, Serving},
     status,
     streams::EndsItself,
@@ -99,23 +99,21 @@ async fn read<M, F, Fut>(
     }
 }
 
-/// Answers in the call's span and within its time, and with an error where that panics.
+/// Answers in the call's scope and within its time, and with an error where that panics.
 async fn answer_one<M, F, Fut>(call: &Call, question: M::Question, answer: &F) -> Result<M::Answer, Status>
 where
     M: Method,
     F: Fn(M::Question) -> Fut,
     Fut: Future<Output = Result<M::Answer, Status>>,
 {
-    let record = CallRecord::begin(Side::Server, M::PATH);
-    if let Some(parent) = &call.trace {
-        trace::set_parent(&record.span, parent);
-    }
+    let record = CallRecord::answered(M::PATH, call.trace.as_ref().and_then(trace::parsed));
     let time = Duration::from_millis(call.timeout_millis.into()).min(LONGEST_DEADLINE);
     // The caller has a clock of its own: what comes too late is answered all the same, and was bounded by this deadline.
-    let answered = DEADLINE.scope(Instant::now() + time, async { answer(question).await });
-    let outcome = AssertUnwindSafe(answered)
-        .catch_unwind()
-        .instrument(record.span.clone())
+    // Boxed where it is made, so that what goes around it moves a pointer.
+    let answered = Box::pin(async { answer(question).await });
+    let outcome = record
+        .scope
+        .enter(AssertUnwindSafe(DEADLINE.scope(Instant::now() + time, answered)).catch_unwind())
         .await
         .unwrap_or_else(|_| Err(Status::internal("internal error")));
     record.end(outcome.as_ref().map_or_else(Status::code, |_| Code::Ok));

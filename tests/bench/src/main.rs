@@ -40,14 +40,20 @@ enum Scenario {
         #[command(flatten)]
         shop: ShopArgs,
         /// How many clients at once, each waiting for its answer before its next order.
-        #[arg(long, value_delimiter = ',', default_value = "1,16,64")]
+        #[arg(long, value_delimiter = ',', default_value = "1,16,64,256")]
         clients: Vec<usize>,
+        /// How many clients order one product, all the same, in a further step; 0 for no such step.
+        #[arg(long, default_value_t = 64)]
+        hot_clients: usize,
+        /// How many clients place orders of 100 lines in a further step; 0 for no such step.
+        #[arg(long, default_value_t = 16)]
+        large_clients: usize,
         /// How long each step lasts.
         #[arg(long, value_parser = humantime::parse_duration, default_value = "10s")]
         duration: Duration,
-        /// Among how many products the orders choose; 1 is the hottest of shops.
-        #[arg(long, default_value_t = 1000)]
-        products: usize,
+        /// Among how many products the orders choose.
+        #[arg(long, default_value_t = 1000, value_parser = clap::value_parser!(u16).range(100..))]
+        products: u16,
     },
     /// The products list with many products.
     Products {
@@ -72,9 +78,14 @@ async fn main() -> anyhow::Result<()> {
         Scenario::Orders {
             shop,
             clients,
+            hot_clients,
+            large_clients,
             duration,
             products,
-        } => orders::measure(&Shop::connect(&shop).await?, &clients, duration, products).await?,
+        } => {
+            let loads = orders::loads(&clients, hot_clients, large_clients);
+            orders::measure(&Shop::connect(&shop).await?, &loads, duration, products.into()).await?
+        }
         Scenario::Products {
             shop,
             products,

@@ -2,13 +2,13 @@
 
 use std::{
     collections::BTreeMap,
+    fmt,
     sync::Arc,
     time::{Duration, Instant},
 };
 
 use anyhow::{Context as _, ensure};
 use futures::future::try_join_all;
-use rand::RngExt as _;
 use serde::Serialize;
 use serde_json::{Value, json};
 use uuid::Uuid;
@@ -23,11 +23,59 @@ use crate::{
 /// After this long an order that is still pending is lost, as far as a customer can tell.
 const PATIENCE: Duration = Duration::from_secs(30);
 
+/// What is asked of the shop in a step.
+#[derive(Clone, Copy, Serialize)]
+pub(crate) struct Load {
+    /// At once, each waiting for its answer before its next order.
+    clients: usize,
+    /// Of each order.
+    lines: usize,
+    /// All order the same product.
+    hot: bool,
+}
+
+/// Orders of two lines with each number of clients, and the two that are hard in other ways, where there are clients for
+/// them: one product for all, and orders of 100 lines.
+pub(crate) fn loads(clients: &[usize], hot_clients: usize, large_clients: usize) -> Vec<Load> {
+    let two_lines = clients.iter().map(|clients| Load {
+        clients: *clients,
+        lines: 2,
+        hot: false,
+    });
+    let hot = Load {
+        clients: hot_clients,
+        lines: 1,
+        hot: true,
+    };
+    let large = Load {
+        clients: large_clients,
+        lines: 100,
+        hot: false,
+    };
+    two_lines
+        .chain([hot, large])
+        .filter(|load| load.clients > 0)
+        .collect()
+}
+
+impl fmt::Display for Load {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} clients", self.clients)?;
+        match (self.hot, self.lines) {
+            (true, _) => write!(f, ", one product"),
+            (false, 2) => Ok(()),
+            (false, lines) => write!(f, ", {lines} lines"),
+        }
+    }
+}
+
 #[derive(Serialize)]
 struct Step {
-    clients: usize,
+    #[serde(flatten)]
+    load: Load,
     orders: usize,
     orders_per_second: f64,
+    /// Transactions of two lines each.
     pgbench_per_second: f64,
     ratio: f64,
     /// From request to 201.
@@ -44,19 +92,24 @@ struct Step {
 
 pub(crate) async fn measure(
     shop: &Shop,
-    clients: &[usize],
+    loads: &[Load],
     duration: Duration,
     products: usize,
 ) -> anyhow::Result<Value> {
     let products: Arc<[Uuid]> = catalog::stocked(&shop.inventory, products).await?.into();
     println!("a second without figures, so that connections and caches are warm");
-    place(shop, 16, Duration::from_secs(1), &products).await?;
+    let warm = Load {
+        clients: 16,
+        lines: 2,
+        hot: false,
+    };
+    place(shop, warm, Duration::from_secs(1), &products).await?;
     drain(shop).await?;
     let floor = floor::Floor::prepare(shop).await?;
     let mut steps = Vec::new();
-    for clients in clients {
-        let pgbench_per_second = floor.run(*clients, duration).await?;
-        let step = step(shop, *clients, duration, &products, pgbench_per_second).await?;
+    for load in loads {
+        let pgbench_per_second = floor.run(load.clients, duration).await?;
+        let step = step(shop, *load, duration, &products, pgbench_per_second).await?;
         print_step(&step);
         steps.push(step);
     }
@@ -65,7 +118,7 @@ pub(crate) async fn measure(
 
 async fn step(
     shop: &Shop,
-    clients: usize,
+    load: Load,
     duration: Duration,
     products: &Arc<[Uuid]>,
     pgbench_per_second: f64,
@@ -76,7 +129,7 @@ async fn step(
         .await?;
     let before = shop.processes.cpu();
     let began = Instant::now();
-    let latencies = place(shop, clients, duration, products).await?;
+    let latencies = place(shop, load, duration, products).await?;
     let elapsed = began.elapsed();
     let drained = drain(shop).await?;
     let used = shop.processes.cpu_since(&before);
@@ -89,7 +142,7 @@ async fn step(
         .collect();
     let orders_per_second = count / elapsed.as_secs_f64();
     Ok(Step {
-        clients,
+        load,
         orders,
         orders_per_second,
         pgbench_per_second,
@@ -102,22 +155,22 @@ async fn step(
     })
 }
 
-/// Each client places one order after the other, of two lines each.
+/// Each client places one order after the other.
 async fn place(
     shop: &Shop,
-    clients: usize,
+    load: Load,
     duration: Duration,
     products: &Arc<[Uuid]>,
 ) -> anyhow::Result<Latencies> {
     let until = Instant::now() + duration;
-    let tasks = (0..clients).map(|_| {
+    let tasks = (0..load.clients).map(|_| {
         let (gateway, token, products) = (shop.gateway.clone(), shop.customer.clone(), Arc::clone(products));
         async move {
             let client = tokio::spawn(async move {
                 let mut client = Client::connect(&gateway).await?;
                 let mut latencies = Latencies::default();
                 while Instant::now() < until {
-                    let body = order(&products)?;
+                    let body = order(load, &products)?;
                     let began = Instant::now();
                     let (status, answer) = client.send("POST", "/orders", Some(&token), body.into()).await?;
                     latencies.add(began.elapsed());
@@ -139,13 +192,15 @@ async fn place(
     Ok(all)
 }
 
-fn order(products: &[Uuid]) -> anyhow::Result<Vec<u8>> {
-    let mut random = rand::rng();
-    let first = random.random_range(0..products.len());
-    let second = (first + 1 + random.random_range(0..products.len().max(2) - 1)) % products.len();
-    let line = |index: usize| json!({ "product_id": products.get(index), "quantity": 1 });
+/// Of different products, at random.
+fn order(load: Load, products: &[Uuid]) -> anyhow::Result<Vec<u8>> {
+    let among = if load.hot { 1 } else { products.len() };
+    let chosen = rand::seq::index::sample(&mut rand::rng(), among, load.lines);
+    let items = chosen
+        .into_iter()
+        .map(|index| json!({ "product_id": products.get(index), "quantity": 1 }));
     Ok(serde_json::to_vec(
-        &json!({ "items": [line(first), line(second)] }),
+        &json!({ "items": items.collect::<Vec<_>>() }),
     )?)
 }
 
@@ -182,8 +237,8 @@ async fn decisions(shop: &Shop, since: f64) -> anyhow::Result<Percentiles> {
 
 fn print_step(step: &Step) {
     println!(
-        "\n{} clients: {:.0} orders/s; pgbench {:.0}/s; ratio {:.2}",
-        step.clients, step.orders_per_second, step.pgbench_per_second, step.ratio
+        "\n{}: {:.0} orders/s; pgbench {:.0}/s; ratio {:.2}",
+        step.load, step.orders_per_second, step.pgbench_per_second, step.ratio
     );
     let row = |name, ms: Percentiles| {
         println!(

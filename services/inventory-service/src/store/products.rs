@@ -13,8 +13,7 @@ use crate::{
     product::{Change, Details, Price, Product},
 };
 
-/// What a statement that writes products returns: the columns of a [`Product`] that are in their table. Without those
-/// that serve searching only.
+/// The columns of a [`Product`] that are in their table: without those that serve searching only.
 macro_rules! details {
     () => {
         "id, sku, name, description, price_minor_units, currency_code, category, image_url, version, created_at, \
@@ -143,9 +142,11 @@ impl Store {
     /// not touched: its rows change with every order, and each read would walk over the versions that they leave behind.
     pub async fn prices(&self, ids: &[Uuid]) -> sqlx::Result<Vec<NamedPrice>> {
         sqlx::query_as(
-            // The fence keeps the planner from reading one of the indexes of all products that are not deleted.
+            // OFFSET is a fence: it keeps the planner from reading one of the indexes of all products that are not deleted.
             "SELECT id, name, price_minor_units, currency_code
-             FROM (SELECT * FROM products WHERE id = ANY($1) OFFSET 0) AS found WHERE deleted_at IS NULL",
+             FROM (SELECT id, name, price_minor_units, currency_code, deleted_at
+                   FROM products WHERE id = ANY($1) OFFSET 0) AS found
+             WHERE deleted_at IS NULL",
         )
         .bind(ids)
         .fetch_all(&self.database)
@@ -157,7 +158,9 @@ impl Store {
         let products = sqlx::query_as(concat!(
             "SELECT ",
             columns!(),
-            " FROM (SELECT * FROM products WHERE id = ANY($1) OFFSET 0) AS p JOIN stock s ON s.product_id = p.id
+            " FROM (SELECT ",
+            details!(),
+            ", deleted_at FROM products WHERE id = ANY($1) OFFSET 0) AS p JOIN stock s ON s.product_id = p.id
              WHERE p.deleted_at IS NULL"
         ))
         .bind(ids)

@@ -40,10 +40,8 @@ pub async fn its_confirmation_is_part_of_the_trace(receiver: &Receiver) -> anyho
         let processed = spans
             .one(CONSUMER, Kind::Consumer, "process consumer-service.orders")
             .ok()?;
-        let announced = spans.one_where(PRODUCER, Kind::Producer, "send shop.events", |span| {
-            span.attribute("messaging.rabbitmq.destination.routing_key") == "order.confirmed"
-        });
-        spans.descends(announced.ok()?, processed).then_some(())
+        let announced = sent_event(spans, "order.confirmed").ok()?;
+        spans.descends(announced, processed).then_some(())
     };
     receiver
         .wait_for("order.confirmed, which follows from the processing", |spans| {
@@ -72,9 +70,7 @@ fn follow(trace: &Trace, order: &Value) -> anyhow::Result<()> {
     call(trace, created, ORDER, INVENTORY, QUOTE_PRICES)?;
 
     // The outbox: the event leaves after the commit, as the consequence of the request that wrote it.
-    let sent = trace.one_where(PRODUCER, Kind::Producer, "send shop.events", |span| {
-        span.attribute("messaging.rabbitmq.destination.routing_key") == "order.created"
-    })?;
+    let sent = sent_event(trace, "order.created")?;
     has(
         sent,
         &[
@@ -133,6 +129,13 @@ fn follow(trace: &Trace, order: &Value) -> anyhow::Result<()> {
         order["id"]
     );
     Ok(())
+}
+
+/// The one event of that type that is sent.
+fn sent_event<'a>(trace: &'a Trace, kind: &str) -> anyhow::Result<&'a Span> {
+    trace.one_where(PRODUCER, Kind::Producer, "send shop.events", |span| {
+        span.attribute("messaging.rabbitmq.destination.routing_key") == kind
+    })
 }
 
 /// One gRPC hop: the client's span below `cause`, and the server's span as its child.

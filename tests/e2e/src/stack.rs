@@ -399,7 +399,7 @@ impl Drop for Stack {
         }
         if let Some((backends, broker)) = &self.backends {
             let databases = [&backends.users, &backends.inventory, &backends.orders];
-            let names = databases.map(|database| database.url().rsplit('/').next().unwrap_or_default());
+            let names = databases.map(Database::name);
             eprintln!("kept for a look: vhost {}, databases {names:?}", broker.vhost());
         }
     }

@@ -29,8 +29,7 @@ async fn no_statement_of_an_orders_way_reads_more_when_the_tables_are_full() -> 
         .pool()
         .execute("CREATE EXTENSION IF NOT EXISTS pg_stat_statements")
         .await?;
-    let names =
-        [inventory, orders].map(|database| database.url().rsplit('/').next().expect("a name").to_owned());
+    let names = [inventory, orders].map(Database::name);
     sqlx::query("SELECT pg_stat_statements_reset(0, oid, 0) FROM pg_database WHERE datname = ANY($1)")
         .bind(names.as_slice())
         .execute(orders.pool())

@@ -26,7 +26,7 @@ use time::OffsetDateTime;
 use tonic::{Code, Request, Response, Status};
 use uuid::Uuid;
 
-pub(crate) const PORTS: DefaultAddrs = DefaultAddrs { listen: 0, admin: 0 };
+const PORTS: DefaultAddrs = DefaultAddrs { listen: 0, admin: 0 };
 
 /// Keeps what it is given.
 #[derive(Clone, Default)]
@@ -128,17 +128,23 @@ pub(crate) async fn serve(producer: &Producer, args: &ServiceArgs) -> Running {
     service.serve_grpc(tonic::service::Routes::new(server))
 }
 
+/// A service with an outbox's tables, and nothing started.
+pub(crate) async fn emitter(fixture: &fixtures::Database) -> (Service, Database) {
+    let mut service = Service::bind("emitter", &ServiceArgs::loopback(), PORTS)
+        .await
+        .unwrap();
+    let args = PostgresArgs::from_url(fixture.url());
+    let database = service.postgres(&args, [outbox::migrations()]).await.unwrap();
+    (service, database)
+}
+
 impl World {
     pub(crate) async fn start() -> Self {
         let fixture = fixtures::Database::create().await;
         let producer = Producer::default();
         let serving = serve(&producer, &ServiceArgs::loopback()).await;
         let addr = serving.addr();
-        let mut service = Service::bind("emitter", &ServiceArgs::loopback(), PORTS)
-            .await
-            .unwrap();
-        let args = PostgresArgs::from_url(fixture.url());
-        let database = service.postgres(&args, [outbox::migrations()]).await.unwrap();
+        let (service, database) = emitter(&fixture).await;
         let channel = ClientChannel::new(
             "producer-service",
             format!("http://{addr}").parse().unwrap(),

@@ -1,22 +1,14 @@
 //! The table stays small, and is read by its index.
 
-use chassis::{
-    Service,
-    config::{PostgresArgs, ServiceArgs},
-    grpc::ClientChannel,
-};
+use chassis::grpc::ClientChannel;
 use outbox::RelayArgs;
 
-use crate::support::{PORTS, eventually};
+use crate::support::{emitter, eventually};
 
 #[tokio::test]
 async fn a_held_snapshot_does_not_keep_the_table_large() {
     let fixture = fixtures::Database::create().await;
-    let mut service = Service::bind("emitter", &ServiceArgs::loopback(), PORTS)
-        .await
-        .unwrap();
-    let args = PostgresArgs::from_url(fixture.url());
-    let database = service.postgres(&args, [outbox::migrations()]).await.unwrap();
+    let (service, database) = emitter(&fixture).await;
     let mut held = fixture.pool().begin().await.unwrap();
     sqlx::query("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ")
         .execute(&mut *held)
@@ -73,13 +65,7 @@ async fn a_held_snapshot_does_not_keep_the_table_large() {
 #[tokio::test]
 async fn a_large_backlog_is_read_by_its_index() {
     let fixture = fixtures::Database::create().await;
-    let mut service = Service::bind("emitter", &ServiceArgs::loopback(), PORTS)
-        .await
-        .unwrap();
-    service
-        .postgres(&PostgresArgs::from_url(fixture.url()), [outbox::migrations()])
-        .await
-        .unwrap();
+    let (service, _database) = emitter(&fixture).await;
     sqlx::query(
         "INSERT INTO outbox_events (slot, event_id, subject, type, data, traceparent, tracestate, occurred_at)
          SELECT n % 3, gen_random_uuid(), gen_random_uuid(), 'order.created', '{}', '', '', now()

@@ -1,7 +1,5 @@
 //! What an order is, and which changes it allows. Nothing here knows gRPC or SQL.
 
-use std::collections::HashMap;
-
 use chassis::open_enum::{Open, Spelled};
 use time::OffsetDateTime;
 use uuid::Uuid;
@@ -317,27 +315,26 @@ pub struct Offer {
     pub currency: String,
 }
 
-/// Makes an order of what is wanted, at today's prices.
-#[allow(clippy::implicit_hasher, reason = "there is one caller")]
+/// Makes an order of what is wanted, at today's prices: an offer for each line, and none where there is no such product.
 pub fn place(
     id: Uuid,
     user_id: Uuid,
     wanted: &[WantedLine],
-    offers: &HashMap<Uuid, Offer>,
+    offers: Vec<Option<Offer>>,
     now: OffsetDateTime,
 ) -> Result<Order, Vec<Violation>> {
     let mut violations = Vec::new();
     let mut lines = Vec::with_capacity(wanted.len());
-    let mut currency: Option<&str> = None;
+    let mut currency: Option<String> = None;
     let mut total = Some(0_i64);
-    for line in wanted {
+    for (line, offer) in wanted.iter().zip(offers) {
         let field = || format!("lines[{}].product_id", line.position);
-        let Some(offer) = offers.get(&line.product_id) else {
+        let Some(offer) = offer else {
             violations.push(Violation::new(field(), "there is no such product"));
             continue;
         };
-        let of_order = *currency.get_or_insert(&offer.currency);
-        if of_order != offer.currency {
+        let of_order = currency.get_or_insert_with(|| offer.currency.clone());
+        if *of_order != offer.currency {
             let description = format!(
                 "is priced in {}, other lines in {of_order}; order them apart",
                 offer.currency
@@ -350,7 +347,7 @@ pub fn place(
             .and_then(|(sum, line_total)| sum.checked_add(line_total));
         lines.push(Line {
             product_id: line.product_id,
-            product_name: offer.name.clone(),
+            product_name: offer.name,
             quantity: line.quantity,
             unit_price: offer.price,
         });
@@ -364,7 +361,7 @@ pub fn place(
             user_id,
             status: OrderStatus::Pending.into(),
             lines,
-            currency: currency.to_owned(),
+            currency,
             total,
             rejection: None,
             created_at: now,

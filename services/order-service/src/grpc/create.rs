@@ -73,7 +73,7 @@ impl Orders {
             return repeated(key.compare(saved));
         }
         let offers = self.offers(&draft).await?;
-        let order = draft.price(&offers)?;
+        let order = draft.price(offers)?;
         let answer = convert::order(&order.order);
         // Before the commit: an order that is stored must not be answered with an error.
         room.take(answer.encoded_len())?;
@@ -94,29 +94,34 @@ impl Orders {
         }
     }
 
-    /// Names and prices as they are now, of the products that the draft wants.
-    async fn offers(&self, draft: &Draft) -> Result<HashMap<Uuid, Offer>, Status> {
+    /// What the draft's lines are and cost now, in their order; none where there is no such product.
+    async fn offers(&self, draft: &Draft) -> Result<Vec<Option<Offer>>, Status> {
+        let product_ids: Vec<String> = draft
+            .lines
+            .iter()
+            .map(|line| line.product_id.to_string())
+            .collect();
         let request = GetPricesRequest {
-            product_ids: draft
-                .lines
-                .iter()
-                .map(|line| line.product_id.to_string())
-                .collect(),
+            product_ids: product_ids.clone(),
         };
         let answer = self.prices.call(request, async |request| {
             Ok(self.inventory.clone().get_prices(request).await?.into_inner())
         });
-        let answer = answer.await?;
-        let offers = answer.prices.into_iter().map(|offered| {
-            let price = offered.price.unwrap_or_default();
-            let offer = Offer {
-                name: offered.name,
-                price: price.minor_units,
-                currency: price.currency_code,
-            };
-            Ok((status::parse_uuid("product_id", &offered.product_id)?, offer))
-        });
-        offers.collect()
+        let mut offers: HashMap<String, Offer> = answer
+            .await?
+            .prices
+            .into_iter()
+            .map(|offered| {
+                let price = offered.price.unwrap_or_default();
+                let offer = Offer {
+                    name: offered.name,
+                    price: price.minor_units,
+                    currency: price.currency_code,
+                };
+                (offered.product_id, offer)
+            })
+            .collect();
+        Ok(product_ids.iter().map(|id| offers.remove(id)).collect())
     }
 }
 
@@ -151,7 +156,7 @@ impl Draft {
     }
 
     /// The order at today's prices, with its event and the answer to be saved.
-    fn price(self, offers: &HashMap<Uuid, Offer>) -> Result<NewOrder, Status> {
+    fn price(self, offers: Vec<Option<Offer>>) -> Result<NewOrder, Status> {
         let id = Uuid::now_v7();
         let order = place(id, self.user_id, &self.lines, offers, now()).map_err(violations)?;
         let trace = own_span(

@@ -2,20 +2,12 @@ use proptest::prelude::*;
 
 use super::*;
 
-fn offers(prices: &[(Uuid, i64, &str)]) -> HashMap<Uuid, Offer> {
-    prices
-        .iter()
-        .map(|(id, price, currency)| {
-            (
-                *id,
-                Offer {
-                    name: format!("Product {id}"),
-                    price: *price,
-                    currency: (*currency).to_owned(),
-                },
-            )
-        })
-        .collect()
+fn offer(price: i64, currency: &str) -> Offer {
+    Offer {
+        name: format!("Product for {price}"),
+        price,
+        currency: currency.to_owned(),
+    }
 }
 
 fn fields(violations: Vec<Violation>) -> Vec<String> {
@@ -105,45 +97,51 @@ fn merged_lines_have_the_limit_of_one() {
     );
 }
 
+fn place_these(wanted: &[(i64, usize)], offers: Vec<Option<Offer>>) -> Result<Order, Vec<Violation>> {
+    let wanted: Vec<WantedLine> = wanted
+        .iter()
+        .map(|(quantity, position)| WantedLine {
+            product_id: Uuid::now_v7(),
+            quantity: *quantity,
+            position: *position,
+        })
+        .collect();
+    place(
+        Uuid::nil(),
+        Uuid::nil(),
+        &wanted,
+        offers,
+        OffsetDateTime::UNIX_EPOCH,
+    )
+}
+
 #[test]
 fn an_order_has_one_currency_and_known_products() {
-    let (euro, dollar, unknown) = (Uuid::now_v7(), Uuid::now_v7(), Uuid::now_v7());
-    let offers = offers(&[(euro, 100, "EUR"), (dollar, 100, "USD")]);
-    let line = |product_id, position| WantedLine {
-        product_id,
-        quantity: 1,
-        position,
-    };
-    let now = OffsetDateTime::UNIX_EPOCH;
-    let place = |lines: &[WantedLine]| place(Uuid::nil(), Uuid::nil(), lines, &offers, now);
-    assert_eq!(
-        fields(place(&[line(euro, 0), line(dollar, 1)]).unwrap_err()),
-        ["lines[1].product_id"]
+    let refused = place_these(
+        &[(1, 0), (1, 1)],
+        vec![Some(offer(100, "EUR")), Some(offer(100, "USD"))],
     );
+    assert_eq!(fields(refused.unwrap_err()), ["lines[1].product_id"]);
+    let refused = place_these(&[(1, 0), (1, 3)], vec![Some(offer(100, "EUR")), None]);
+    assert_eq!(fields(refused.unwrap_err()), ["lines[3].product_id"]);
     assert_eq!(
-        fields(place(&[line(euro, 0), line(unknown, 3)]).unwrap_err()),
-        ["lines[3].product_id"]
+        place_these(&[(1, 0)], vec![Some(offer(100, "USD"))])
+            .unwrap()
+            .total,
+        100
     );
-    assert_eq!(place(&[line(dollar, 0)]).unwrap().total, 100);
 }
 
 #[test]
 fn a_total_that_overflows_is_refused() {
-    let (one, two) = (Uuid::now_v7(), Uuid::now_v7());
-    let wanted = |product_id, quantity| WantedLine {
-        product_id,
-        quantity,
-        position: 0,
-    };
-    let now = OffsetDateTime::UNIX_EPOCH;
-    let dear = offers(&[(one, i64::MAX, "EUR"), (two, 1, "EUR")]);
-    let place = |lines: &[WantedLine]| place(Uuid::nil(), Uuid::nil(), lines, &dear, now);
-    assert_eq!(fields(place(&[wanted(one, 2)]).unwrap_err()), ["lines"]);
+    let dear = || Some(offer(i64::MAX, "EUR"));
     assert_eq!(
-        fields(place(&[wanted(one, 1), wanted(two, 1)]).unwrap_err()),
+        fields(place_these(&[(2, 0)], vec![dear()]).unwrap_err()),
         ["lines"]
     );
-    assert_eq!(place(&[wanted(one, 1)]).unwrap().total, i64::MAX);
+    let refused = place_these(&[(1, 0), (1, 0)], vec![dear(), Some(offer(1, "EUR"))]);
+    assert_eq!(fields(refused.unwrap_err()), ["lines"]);
+    assert_eq!(place_these(&[(1, 0)], vec![dear()]).unwrap().total, i64::MAX);
 }
 
 proptest! {
@@ -164,15 +162,10 @@ proptest! {
 
     #[test]
     fn the_total_is_the_exact_sum(lines in proptest::collection::vec((1_i64..=10_000, 0_i64..=1_000_000_000_000), 1..100)) {
-        let priced: Vec<(Uuid, i64, &str)> =
-            lines.iter().enumerate().map(|(n, (_, price))| (Uuid::from_u128(n as u128), *price, "JPY")).collect();
-        let wanted: Vec<WantedLine> = lines
-            .iter()
-            .enumerate()
-            .map(|(n, (quantity, _))| WantedLine { product_id: Uuid::from_u128(n as u128), quantity: *quantity, position: n })
-            .collect();
+        let wanted: Vec<(i64, usize)> = lines.iter().enumerate().map(|(n, (quantity, _))| (*quantity, n)).collect();
+        let offers = lines.iter().map(|(_, price)| Some(offer(*price, "JPY"))).collect();
         let exact: i128 = lines.iter().map(|(quantity, price)| i128::from(*quantity) * i128::from(*price)).sum();
-        let placed = place(Uuid::nil(), Uuid::nil(), &wanted, &offers(&priced), OffsetDateTime::UNIX_EPOCH);
+        let placed = place_these(&wanted, offers);
         prop_assert_eq!(placed.ok().map(|order| i128::from(order.total)), i64::try_from(exact).ok().map(i128::from));
     }
 }

@@ -3,7 +3,7 @@
 use std::future::Future;
 
 use chassis::{
-    grpc::{self, ClientChannel, multiplex::Multiplexer, status},
+    grpc::{self, AdaptiveLimit, ClientChannel, multiplex::Multiplexer, status},
     telemetry::trace,
 };
 use proto::{
@@ -28,17 +28,50 @@ pub struct Backends {
     /// Orders.
     pub orders: OrderServiceClient<ClientChannel>,
     placing: Multiplexer<PlaceOrders>,
+    limits: Limits,
+}
+
+/// How many calls may be at work with each.
+#[derive(Clone, Debug)]
+struct Limits {
+    users: AdaptiveLimit,
+    inventory: AdaptiveLimit,
+    orders: AdaptiveLimit,
 }
 
 impl Backends {
-    /// Must be called within a tokio runtime.
-    pub fn new(users: ClientChannel, inventory: ClientChannel, orders: ClientChannel) -> Self {
+    /// With at most `most_calls` at work with each of them. Must be called within a tokio runtime.
+    pub fn new(
+        users: ClientChannel,
+        inventory: ClientChannel,
+        orders: ClientChannel,
+        most_calls: usize,
+    ) -> Self {
+        let limits = Limits {
+            users: AdaptiveLimit::new("user-service", most_calls),
+            inventory: AdaptiveLimit::new("inventory-service", most_calls),
+            orders: AdaptiveLimit::new("order-service", most_calls),
+        };
+        let users = users.limited(limits.users.clone());
+        let inventory = inventory.limited(limits.inventory.clone());
+        let orders = orders.limited(limits.orders.clone());
         Self {
+            limits,
             users: UserServiceClient::new(users),
             inventory: InventoryServiceClient::new(inventory)
                 .max_decoding_message_size(limits::PRODUCTS_PAGE),
             placing: Multiplexer::new(orders.clone()),
             orders: OrderServiceClient::new(orders).max_decoding_message_size(limits::ORDERS_PAGE),
+        }
+    }
+
+    /// Whether a request to that path can't be served now, for the service that it would ask has as much to do as it can.
+    pub fn are_full(&self, path: &str) -> bool {
+        match asked_by(path) {
+            Some(Asked::Users) => self.limits.users.is_full(),
+            Some(Asked::Inventory) => self.limits.inventory.is_full(),
+            Some(Asked::Orders) => self.limits.orders.is_full(),
+            None => false,
         }
     }
 
@@ -59,6 +92,27 @@ impl Backends {
             Some(Outcome::Refused(refused)) => Err(status::from_pb(&refused)),
             None => Err(Status::internal("the order has no result")),
         }
+    }
+}
+
+/// The service that a request is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Asked {
+    /// user-service.
+    Users,
+    /// inventory-service.
+    Inventory,
+    /// order-service.
+    Orders,
+}
+
+/// Which service a request to that path asks; none where the gateway answers by itself.
+pub(crate) fn asked_by(path: &str) -> Option<Asked> {
+    match path.split('/').nth(1)? {
+        "auth" | "users" => Some(Asked::Users),
+        "products" => Some(Asked::Inventory),
+        "orders" => Some(Asked::Orders),
+        _ => None,
     }
 }
 

@@ -57,7 +57,8 @@ pub struct Limits {
     /// How long an answer may take; past it the answer is 503.
     #[arg(long, env = "REQUEST_TIMEOUT", default_value = "10s", value_parser = humantime)]
     pub request_timeout: Duration,
-    /// The most requests at work at once; one more is answered with 503.
+    /// The most requests at work at once; one more is answered with 503. So is one for which a service would be asked that
+    /// answers more slowly than a person notices: of those fewer are let in.
     #[arg(long, env = "MAX_CONCURRENT_REQUESTS", default_value_t = 2_048, value_parser = size(1..=100_000))]
     pub max_concurrent_requests: usize,
     /// The most streams of an order's status at once; one more is answered with 503.

@@ -38,6 +38,7 @@ pub async fn start(config: Config) -> Result<Running, StartError> {
         service.grpc_channel("user-service", &config.user_service_url)?,
         service.grpc_channel("inventory-service", &config.inventory_service_url)?,
         service.grpc_channel("order-service", &config.order_service_url)?,
+        config.limits.max_concurrent_requests,
     );
 
     let verifier = Arc::new(Verifier::new(backends.users.clone()));
@@ -57,6 +58,7 @@ pub async fn start(config: Config) -> Result<Running, StartError> {
         &config.limits,
         service.shutdown(),
     );
+    let gate = http::gate(api.clone());
     let router = http::router(api, &config);
-    Ok(service.serve_http(router, ConnectionLimits::default()))
+    Ok(service.serve_http(router, gate, ConnectionLimits::default()))
 }

@@ -15,7 +15,7 @@ use crate::{
     config::{ConfigError, GrpcUrl, PostgresArgs, ServiceArgs},
     grpc::{self, ClientChannel},
     health::{self, Health, ReadinessFlag},
-    http::{self, ConnectionLimits},
+    http::{self, ConnectionLimits, Gate},
     postgres::{self, Database},
     tls::{Tls, TlsArgs},
 };
@@ -195,9 +195,9 @@ impl Service {
     }
 
     /// Answers HTTP requests from now on. Handlers can ask for the peer's address by `ConnectInfo<SocketAddr>`.
-    pub fn serve_http(self, router: axum::Router, limits: ConnectionLimits) -> Running {
+    pub fn serve_http(self, router: axum::Router, gate: Gate, limits: ConnectionLimits) -> Running {
         self.serve(move |listener, _, shutdown| async move {
-            http::serve(router, listener, limits, shutdown).await;
+            http::serve(router, gate, listener, limits, shutdown).await;
             Ok(())
         })
     }

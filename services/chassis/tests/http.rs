@@ -1,9 +1,14 @@
 //! The HTTP server's bounds.
 #![allow(clippy::unwrap_used, clippy::expect_used, missing_docs)]
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
-use axum::{Router, routing::get};
+use axum::{
+    Router,
+    http::{StatusCode, request::Parts},
+    response::IntoResponse as _,
+    routing::get,
+};
 use chassis::{DefaultAddrs, Running, Service, config::ServiceArgs, http::ConnectionLimits};
 use tokio::{
     io::{AsyncReadExt as _, AsyncWriteExt as _},
@@ -16,7 +21,11 @@ async fn serve(limits: ConnectionLimits) -> Running {
     let service = Service::bind("bounded", &ServiceArgs::loopback(), PORTS)
         .await
         .unwrap();
-    service.serve_http(Router::new().route("/", get(|| async { "hello" })), limits)
+    let gate = |request: &Parts| {
+        (request.uri.path() == "/closed").then(|| StatusCode::SERVICE_UNAVAILABLE.into_response())
+    };
+    let router = Router::new().route("/", get(|| async { "hello" }));
+    service.serve_http(router, Arc::new(gate), limits)
 }
 
 async fn connect(running: &Running) -> TcpStream {

@@ -11,6 +11,8 @@ mod http_client;
 mod latency;
 mod operator;
 mod orders;
+mod overload;
+mod plot;
 mod processes;
 mod products;
 mod shop;
@@ -18,9 +20,11 @@ mod shop;
 use std::{path::PathBuf, time::Duration};
 
 use clap::{Parser, Subcommand};
+use serde_json::json;
 
 use self::{
     operator::OperatorArgs,
+    overload::OverloadArgs,
     shop::{Shop, ShopArgs},
 };
 
@@ -54,6 +58,16 @@ enum Scenario {
         /// Among how many products the orders choose.
         #[arg(long, default_value_t = 1000, value_parser = clap::value_parser!(u16).range(100..))]
         products: u16,
+        /// Where to write a picture of the steps (SVG).
+        #[arg(long)]
+        svg: Option<PathBuf>,
+    },
+    /// What it does with more orders than it can take.
+    Overload {
+        #[command(flatten)]
+        shop: ShopArgs,
+        #[command(flatten)]
+        overload: OverloadArgs,
     },
     /// The products list with many products.
     Products {
@@ -82,9 +96,18 @@ async fn main() -> anyhow::Result<()> {
             large_clients,
             duration,
             products,
+            svg,
         } => {
             let loads = orders::loads(&clients, hot_clients, large_clients);
-            orders::measure(&Shop::connect(&shop).await?, &loads, duration, products.into()).await?
+            let shop = Shop::connect(&shop).await?;
+            let steps = orders::measure(&shop, &loads, duration, products.into()).await?;
+            if let Some(path) = svg {
+                plot::write(&path, &steps)?;
+            }
+            json!({ "seconds": duration.as_secs_f64(), "products": products, "steps": steps })
+        }
+        Scenario::Overload { shop, overload } => {
+            overload::measure(&Shop::connect(&shop).await?, &overload).await?
         }
         Scenario::Products {
             shop,

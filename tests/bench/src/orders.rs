@@ -9,8 +9,9 @@ use std::{
 
 use anyhow::{Context as _, ensure};
 use futures::future::try_join_all;
+use http::StatusCode;
 use serde::Serialize;
-use serde_json::{Value, json};
+use serde_json::json;
 use uuid::Uuid;
 
 use crate::{
@@ -37,11 +38,7 @@ pub(crate) struct Load {
 /// Orders of two lines with each number of clients, and the two that are hard in other ways, where there are clients for
 /// them: one product for all, and orders of 100 lines.
 pub(crate) fn loads(clients: &[usize], hot_clients: usize, large_clients: usize) -> Vec<Load> {
-    let two_lines = clients.iter().map(|clients| Load {
-        clients: *clients,
-        lines: 2,
-        hot: false,
-    });
+    let two_lines = clients.iter().map(|clients| Load::of_two_lines(*clients));
     let hot = Load {
         clients: hot_clients,
         lines: 1,
@@ -58,6 +55,17 @@ pub(crate) fn loads(clients: &[usize], hot_clients: usize, large_clients: usize)
         .collect()
 }
 
+impl Load {
+    /// What most customers order.
+    pub(crate) fn of_two_lines(clients: usize) -> Self {
+        Self {
+            clients,
+            lines: 2,
+            hot: false,
+        }
+    }
+}
+
 impl fmt::Display for Load {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{} clients", self.clients)?;
@@ -69,14 +77,15 @@ impl fmt::Display for Load {
     }
 }
 
+/// What came of a load.
 #[derive(Serialize)]
-struct Step {
+pub(crate) struct Step {
     #[serde(flatten)]
-    load: Load,
+    pub(crate) load: Load,
     orders: usize,
-    orders_per_second: f64,
+    pub(crate) orders_per_second: f64,
     /// Transactions of two lines each.
-    pgbench_per_second: f64,
+    pub(crate) pgbench_per_second: f64,
     ratio: f64,
     /// From request to 201.
     post_ms: Percentiles,
@@ -95,15 +104,10 @@ pub(crate) async fn measure(
     loads: &[Load],
     duration: Duration,
     products: usize,
-) -> anyhow::Result<Value> {
+) -> anyhow::Result<Vec<Step>> {
     let products: Arc<[Uuid]> = catalog::stocked(&shop.inventory, products).await?.into();
     println!("a second without figures, so that connections and caches are warm");
-    let warm = Load {
-        clients: 16,
-        lines: 2,
-        hot: false,
-    };
-    place(shop, warm, Duration::from_secs(1), &products).await?;
+    place(shop, Load::of_two_lines(16), Duration::from_secs(1), &products).await?;
     drain(shop).await?;
     let floor = floor::Floor::prepare(shop).await?;
     let mut steps = Vec::new();
@@ -113,7 +117,7 @@ pub(crate) async fn measure(
         print_step(&step);
         steps.push(step);
     }
-    Ok(json!({ "seconds": duration.as_secs_f64(), "products": products.len(), "steps": steps }))
+    Ok(steps)
 }
 
 async fn step(
@@ -156,7 +160,7 @@ async fn step(
 }
 
 /// Each client places one order after the other.
-async fn place(
+pub(crate) async fn place(
     shop: &Shop,
     load: Load,
     duration: Duration,
@@ -172,12 +176,13 @@ async fn place(
                 while Instant::now() < until {
                     let body = order(load, &products)?;
                     let began = Instant::now();
-                    let (status, answer) = client.send("POST", "/orders", Some(&token), body.into()).await?;
+                    let answer = client.send("POST", "/orders", Some(&token), body.into()).await?;
                     latencies.add(began.elapsed());
                     ensure!(
-                        status == 201,
-                        "an order was refused: {status} {}",
-                        String::from_utf8_lossy(&answer)
+                        answer.status() == StatusCode::CREATED,
+                        "an order was refused: {} {}",
+                        answer.status(),
+                        String::from_utf8_lossy(answer.body())
                     );
                 }
                 Ok(latencies)
@@ -193,7 +198,7 @@ async fn place(
 }
 
 /// Of different products, at random.
-fn order(load: Load, products: &[Uuid]) -> anyhow::Result<Vec<u8>> {
+pub(crate) fn order(load: Load, products: &[Uuid]) -> anyhow::Result<Vec<u8>> {
     let among = if load.hot { 1 } else { products.len() };
     let chosen = rand::seq::index::sample(&mut rand::rng(), among, load.lines);
     let items = chosen
@@ -205,7 +210,7 @@ fn order(load: Load, products: &[Uuid]) -> anyhow::Result<Vec<u8>> {
 }
 
 /// Waits until no order is pending.
-async fn drain(shop: &Shop) -> anyhow::Result<Duration> {
+pub(crate) async fn drain(shop: &Shop) -> anyhow::Result<Duration> {
     let began = Instant::now();
     loop {
         let (pending,): (bool,) =

@@ -41,6 +41,11 @@ impl Processes {
         Ok(Self(found))
     }
 
+    /// This program.
+    pub(crate) fn this() -> Self {
+        Self(vec![("the load itself".to_owned(), std::process::id())])
+    }
+
     /// Every one that has a pid file in one of the folders.
     pub(crate) fn all(run_dirs: &[PathBuf]) -> anyhow::Result<Self> {
         let mut found = Vec::new();

@@ -4,6 +4,7 @@ use std::time::Instant;
 
 use anyhow::ensure;
 use bytes::Bytes;
+use http::StatusCode;
 use serde_json::{Value, json};
 
 use crate::{catalog, http_client::Client, latency::Latencies, shop::Shop};
@@ -41,12 +42,13 @@ pub(crate) async fn measure(shop: &Shop, count: usize, requests: usize) -> anyho
         let mut latencies = Latencies::default();
         for _ in 0..requests {
             let began = Instant::now();
-            let (status, answer) = client.send("GET", path, None, Bytes::new()).await?;
+            let answer = client.send("GET", path, None, Bytes::new()).await?;
             latencies.add(began.elapsed());
             ensure!(
-                status == 200,
-                "{path}: {status} {}",
-                String::from_utf8_lossy(&answer)
+                answer.status() == StatusCode::OK,
+                "{path}: {} {}",
+                answer.status(),
+                String::from_utf8_lossy(answer.body())
             );
         }
         all.extend(latencies.clone());

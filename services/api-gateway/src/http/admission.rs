@@ -4,7 +4,7 @@ use std::panic::AssertUnwindSafe;
 
 use axum::{
     extract::{Request, State},
-    http::StatusCode,
+    http::{StatusCode, header, request::Parts},
     middleware::Next,
     response::{IntoResponse as _, Response},
 };
@@ -13,18 +13,36 @@ use futures::FutureExt as _;
 use super::{
     Api,
     caller::{self, Identity},
-    probes,
+    probes, telemetry,
 };
 use crate::problem::Problem;
 
+/// Refuses a request whose path leads to a service that has as much to do as it can: before anything is read of it or
+/// looked up for it, since a refusal that costs as much as an answer helps nobody. A browser's request from another site
+/// needs headers that only the layers know ([`admit`] refuses it).
+pub(super) fn refuse(api: &Api, head: &Parts) -> Option<Response> {
+    if head.headers.contains_key(header::ORIGIN) || !api.backends.are_full(head.uri.path()) {
+        return None;
+    }
+    Some(telemetry::refuse(head, Problem::overloaded()))
+}
+
 /// Serves a request of a caller who may ask, within the time limit and the bound on requests at work; a panic is this
-/// request's alone. A stream counts until it begins.
+/// request's alone. A stream counts until it begins, and a probe not at all: it is answered when nothing else is.
 pub(super) async fn admit(State(api): State<Api>, request: Request, next: Next) -> Response {
-    let Ok(_at_work) = api.at_work.try_acquire() else {
-        return Problem::overloaded().into_response();
+    let path = request.uri().path();
+    let at_work = if probes::PATHS.contains(&path) {
+        None
+    } else {
+        match api.at_work.try_acquire() {
+            Ok(place) if !api.backends.are_full(path) => Some(place),
+            _ => return Problem::overloaded().into_response(),
+        }
     };
     let answer = AssertUnwindSafe(serve(&api, request, next)).catch_unwind();
-    match tokio::time::timeout(api.limits.request_timeout, answer).await {
+    let answer = tokio::time::timeout(api.limits.request_timeout, answer).await;
+    drop(at_work);
+    match answer {
         Ok(Ok(response)) => response,
         Ok(Err(_panic)) => {
             tracing::error!("a handler panicked");

@@ -1,8 +1,8 @@
 //! The API over HTTP: a file per resource, and what every request goes through.
 //!
-//! From the outside in: a span and a duration ([`telemetry`]), headers, CORS and compression, a bound on requests at
-//! work, a time limit, the caller's identity ([`caller`]) and rate (all in [`admission`]), then the handler, which reads
-//! its input strictly ([`input`]).
+//! From the outside in: the gate, which refuses what can't be served ([`admission`]), a span and a duration
+//! ([`telemetry`]), headers, CORS and compression, a bound on requests at work, a time limit, the caller's identity
+//! ([`caller`]) and rate (all in [`admission`]), then the handler, which reads its input strictly ([`input`]).
 
 mod admission;
 mod auth;
@@ -28,7 +28,7 @@ use axum::{
     http::{HeaderName, HeaderValue, Method, StatusCode, header},
     middleware::{from_fn, from_fn_with_state},
 };
-use chassis::health::Health;
+use chassis::{health::Health, http::Gate};
 use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 use tower_http::{
@@ -88,17 +88,14 @@ impl Deref for Api {
     }
 }
 
+/// What refuses a request before the router sees it.
+pub fn gate(api: Api) -> Gate {
+    Arc::new(move |request| admission::refuse(&api, request))
+}
+
 /// Every route with every layer.
 pub fn router(api: Api, config: &Config) -> Router {
-    let (shop, document) = OpenApiRouter::with_openapi(docs::document())
-        .merge(auth::routes())
-        .merge(users::routes())
-        .merge(products::routes())
-        .merge(stock::routes())
-        .merge(orders::routes())
-        .merge(order_events::routes())
-        .merge(probes::routes())
-        .split_for_parts();
+    let (shop, document) = described().split_for_parts();
     shop.merge(docs::routes(document))
         .fallback(unknown_route)
         .method_not_allowed_fallback(wrong_method)
@@ -109,6 +106,18 @@ pub fn router(api: Api, config: &Config) -> Router {
         .layer(cors(&config.cors_allowed_origins))
         .layer(from_fn(telemetry::observe))
         .with_state(api)
+}
+
+/// The routes with their document.
+fn described() -> OpenApiRouter<Api> {
+    OpenApiRouter::with_openapi(docs::document())
+        .merge(auth::routes())
+        .merge(users::routes())
+        .merge(products::routes())
+        .merge(stock::routes())
+        .merge(orders::routes())
+        .merge(order_events::routes())
+        .merge(probes::routes())
 }
 
 async fn unknown_route() -> Problem {
@@ -152,4 +161,19 @@ fn cors(origins: &[HeaderValue]) -> CorsLayer {
             telemetry::REQUEST_ID,
         ])
         .max_age(std::time::Duration::from_hours(1))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::backends::asked_by;
+
+    /// A route whose service is not known is let in however much there is to do.
+    #[test]
+    fn of_every_route_it_is_known_whom_it_asks() {
+        for path in described().get_openapi().paths.paths.keys() {
+            let answers_itself = probes::PATHS.contains(&path.as_str());
+            assert_eq!(asked_by(path).is_none(), answers_itself, "{path}");
+        }
+    }
 }

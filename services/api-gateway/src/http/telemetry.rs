@@ -6,13 +6,16 @@
 //! proxy too (`TRUSTED_PROXIES`), since a proxy passes on what its own caller sent. The caller's `tracestate` stays with
 //! the link, bounded, and goes no further.
 
-use std::{sync::LazyLock, time::Instant};
+use std::{
+    sync::{LazyLock, Mutex, PoisonError},
+    time::{Duration, Instant},
+};
 
 use axum::{
     extract::{MatchedPath, Request},
-    http::{HeaderMap, HeaderName, HeaderValue, Method, header},
+    http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, Uri, header, request::Parts},
     middleware::Next,
-    response::Response,
+    response::{IntoResponse as _, Response},
 };
 use chassis::telemetry::{
     DURATION_BOUNDARIES, meter,
@@ -22,6 +25,8 @@ use opentelemetry::{KeyValue, metrics::Histogram};
 use proto::trace::TraceContext;
 use tracing::{Span, field::Empty};
 use uuid::Uuid;
+
+use crate::problem::Problem;
 
 /// Names a request for its sender; one that the sender chose is kept.
 pub(super) const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
@@ -35,39 +40,100 @@ static DURATION: LazyLock<Histogram<f64>> = LazyLock::new(|| {
         .build()
 });
 
-/// The outermost layer.
-pub(super) async fn observe(request: Request, next: Next) -> Response {
-    let began = Instant::now();
-    let method = method_name(request.method());
-    let route = request.extensions().get::<MatchedPath>().cloned();
-    let route = route.as_ref().map(MatchedPath::as_str);
-    let request_id = request_id(request.headers());
-    let scope = Scope::root(|| span(&request, method, route));
+/// Those that nobody can serve come by the thousand, just when there is no time to write of each.
+static UNAVAILABLE: Seldom = Seldom(Mutex::new((None, 0)));
 
-    let mut response = scope.enter(next.run(request)).await;
+/// Writes one line a second, which says how many others there were since the last.
+struct Seldom(Mutex<(Option<Instant>, u64)>);
 
-    let status = response.status();
-    let span = scope.span();
-    span.record("http.response.status_code", status.as_u16());
-    if status.is_server_error() {
-        span.record("error.type", status.as_str());
-        span.record("otel.status_code", "ERROR");
-        scope.in_scope(|| tracing::warn!(method, route, status = status.as_u16(), "a request failed"));
+impl Seldom {
+    const PAUSE: Duration = Duration::from_secs(1);
+
+    fn write(&self, now: Instant, line: impl FnOnce(u64)) {
+        let mut kept = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let (last, others) = &mut *kept;
+        if last.is_some_and(|last| now.saturating_duration_since(last) < Self::PAUSE) {
+            *others += 1;
+            return;
+        }
+        *last = Some(now);
+        let others = std::mem::take(others);
+        drop(kept);
+        line(others);
     }
-    DURATION.record(
-        began.elapsed().as_secs_f64(),
-        &[
-            KeyValue::new("http.request.method", method),
-            KeyValue::new("http.route", route.unwrap_or_default().to_owned()),
-            KeyValue::new("http.response.status_code", i64::from(status.as_u16())),
-            KeyValue::new("url.scheme", "http"),
-        ],
-    );
-    protect(response.headers_mut(), request_id);
-    response
 }
 
-fn span(request: &Request, method: &'static str, route: Option<&str>) -> Span {
+/// The outermost layer.
+pub(super) async fn observe(request: Request, next: Next) -> Response {
+    let route = request.extensions().get::<MatchedPath>().cloned();
+    let exchange = Exchange::begin(request.method(), request.uri(), request.headers(), route);
+    let response = exchange.scope.enter(next.run(request)).await;
+    exchange.end(response)
+}
+
+/// The same for a request that is refused before it comes to any layer, and to a route.
+pub(super) fn refuse(head: &Parts, refusal: Problem) -> Response {
+    let exchange = Exchange::begin(&head.method, &head.uri, &head.headers, None);
+    let response = exchange.scope.in_scope(|| refusal.into_response());
+    exchange.end(response)
+}
+
+/// A request until it is answered.
+struct Exchange {
+    began: Instant,
+    method: &'static str,
+    route: Option<MatchedPath>,
+    request_id: HeaderValue,
+    scope: Scope,
+}
+
+impl Exchange {
+    fn begin(method: &Method, uri: &Uri, headers: &HeaderMap, route: Option<MatchedPath>) -> Self {
+        let method = method_name(method);
+        let named = route.as_ref().map(MatchedPath::as_str);
+        Self {
+            began: Instant::now(),
+            method,
+            request_id: request_id(headers),
+            scope: Scope::root(|| span(method, uri, headers, named)),
+            route,
+        }
+    }
+
+    fn end(self, mut response: Response) -> Response {
+        let (method, status) = (self.method, response.status());
+        let route = self.route.as_ref().map(MatchedPath::as_str);
+        let span = self.scope.span();
+        span.record("http.response.status_code", status.as_u16());
+        if status.is_server_error() {
+            span.record("error.type", status.as_str());
+            span.record("otel.status_code", "ERROR");
+            let failed = |others: u64| {
+                let status = status.as_u16();
+                self.scope
+                    .in_scope(|| tracing::warn!(method, route, status, others, "a request failed"));
+            };
+            if status == StatusCode::SERVICE_UNAVAILABLE {
+                UNAVAILABLE.write(self.began, failed);
+            } else {
+                failed(0);
+            }
+        }
+        DURATION.record(
+            self.began.elapsed().as_secs_f64(),
+            &[
+                KeyValue::new("http.request.method", method),
+                KeyValue::new("http.route", route.unwrap_or_default().to_owned()),
+                KeyValue::new("http.response.status_code", i64::from(status.as_u16())),
+                KeyValue::new("url.scheme", "http"),
+            ],
+        );
+        protect(response.headers_mut(), self.request_id);
+        response
+    }
+}
+
+fn span(method: &'static str, uri: &Uri, headers: &HeaderMap, route: Option<&str>) -> Span {
     let name = route.map(|route| format!("{method} {route}"));
     let span = tracing::info_span!(
         parent: None,
@@ -76,13 +142,13 @@ fn span(request: &Request, method: &'static str, route: Option<&str>) -> Span {
         otel.kind = "server",
         http.request.method = method,
         http.route = route,
-        url.path = request.uri().path(),
+        url.path = uri.path(),
         url.scheme = "http",
         http.response.status_code = Empty,
         error.type = Empty,
         otel.status_code = Empty,
     );
-    trace::add_link(&span, &caller_context(request.headers()));
+    trace::add_link(&span, &caller_context(headers));
     span
 }
 
@@ -126,5 +192,20 @@ fn protect(headers: &mut HeaderMap, request_id: HeaderValue) {
         ),
     ] {
         headers.entry(name).or_insert(HeaderValue::from_static(value));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_comes_by_the_thousand_is_written_once_a_second_with_its_number() {
+        let seldom = Seldom(Mutex::new((None, 0)));
+        let (begin, mut lines) = (Instant::now(), Vec::new());
+        for millis in (0..2_500).step_by(2) {
+            seldom.write(begin + Duration::from_millis(millis), |others| lines.push(others));
+        }
+        assert_eq!(lines, [0, 499, 499]);
     }
 }

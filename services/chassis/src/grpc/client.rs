@@ -14,7 +14,7 @@ use tonic::{Status, body::Body};
 use tower::{Service, retry::budget::TpsBudget};
 
 use super::{
-    DEFAULT_DEADLINE, attempt,
+    AdaptiveLimit, DEFAULT_DEADLINE, attempt,
     call::{CallRecord, code_of, read_timeout, time_left},
     repeat::{self, Repeatable},
     resolve::Peers,
@@ -36,6 +36,7 @@ pub struct ClientChannel {
     url: Arc<GrpcUrl>,
     peers: Arc<Peers>,
     repeats: Arc<TpsBudget>,
+    limit: Option<AdaptiveLimit>,
 }
 
 impl ClientChannel {
@@ -54,6 +55,33 @@ impl ClientChannel {
         };
         let peers = Peers::watch(peer, url.clone(), tls, None);
         Ok(Self::to(peers, url))
+    }
+
+    /// With that limit for all of its calls; without one there is none.
+    #[must_use]
+    pub fn limited(self, limit: AdaptiveLimit) -> Self {
+        Self {
+            limit: Some(limit),
+            ..self
+        }
+    }
+
+    /// Makes a call, a request or one of those that share a stream, where there is room for it.
+    pub(super) async fn within_limit<A>(
+        &self,
+        call: impl Future<Output = Result<A, Status>>,
+        refused: impl FnOnce(&A) -> Option<Status>,
+    ) -> Result<A, Status> {
+        let Some(limit) = &self.limit else {
+            return call.await;
+        };
+        let place = limit.begin()?;
+        let outcome = call.await;
+        match &outcome {
+            Ok(answer) => place.answered(refused(answer).as_ref()),
+            Err(status) => place.answered(Some(status)),
+        }
+        outcome
     }
 
     /// Names whom a call's span is to.
@@ -77,6 +105,7 @@ impl ClientChannel {
             url: Arc::new(url),
             peers,
             repeats: Arc::new(repeat::budget()),
+            limit: None,
         }
     }
 }
@@ -96,14 +125,18 @@ impl Service<Request<Body>> for ClientChannel {
         let wanted = read_timeout(request.headers()).unwrap_or(DEFAULT_DEADLINE);
         let deadline = Instant::now() + time_left(wanted);
         write_trace(&mut request, &record);
-        let (peers, repeats) = (Arc::clone(&self.peers), Arc::clone(&self.repeats));
+        let channel = self.clone();
         let scope = record.scope.clone();
         let call = async move {
-            let outcome = if request.extensions().get::<Repeatable>().is_some() {
-                repeat::send(&peers, &repeats, request, deadline).await
-            } else {
-                once(&peers, request, deadline).await
+            let answer = async {
+                if request.extensions().get::<Repeatable>().is_some() {
+                    repeat::send(&channel.peers, &channel.repeats, request, deadline).await
+                } else {
+                    once(&channel.peers, request, deadline).await
+                }
             };
+            let refused = |response: &Response<Body>| Status::from_header_map(response.headers());
+            let outcome = channel.within_limit(answer, refused).await;
             record.end(
                 outcome
                     .as_ref()

@@ -7,10 +7,12 @@
 //! - **Balancing.** A client goes round all addresses of a name ([`ClientChannel`]).
 //! - **Streams** end with UNAVAILABLE when their server stops; who follows one asks again.
 //! - **Many calls at a time** share a stream to each replica where that matters ([`multiplex`]).
-//! - **Limits.** A server has so many calls at work and refuses more at once, saying when to come back.
+//! - **Limits.** A server has so many calls at work and refuses more at once, saying when to come back. The client that
+//!   people's requests come through has fewer, as many as are answered soon ([`AdaptiveLimit`]).
 //! - **Repeats** are for the one to ask for who is nearest to the person, on calls that may be sent twice
 //!   ([`repeatable()`]): retries and hedges, within a budget.
 
+mod adaptive;
 mod attempt;
 mod call;
 mod client;
@@ -29,6 +31,7 @@ use std::time::Duration;
 use prost_types::Timestamp;
 use time::OffsetDateTime;
 
+pub use adaptive::AdaptiveLimit;
 pub use client::ClientChannel;
 pub use repeat::repeatable;
 

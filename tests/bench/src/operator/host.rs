@@ -10,6 +10,7 @@ use std::{
 
 use anyhow::{Context as _, ensure};
 use bytes::Bytes;
+use http::StatusCode;
 use k8s_openapi::api::{
     authentication::v1::{TokenRequest, TokenRequestSpec},
     coordination::v1::Lease,
@@ -119,9 +120,13 @@ impl Operator {
     pub(super) async fn counts(&self) -> anyhow::Result<Counts> {
         let asked = async {
             let mut admin = http_client::Client::connect(&self.admin).await?;
-            let (status, metrics) = admin.send("GET", "/metrics", None, Bytes::new()).await?;
-            ensure!(status == 200, "/metrics: {status}");
-            Counts::parse(&String::from_utf8_lossy(&metrics))
+            let metrics = admin.send("GET", "/metrics", None, Bytes::new()).await?;
+            ensure!(
+                metrics.status() == StatusCode::OK,
+                "/metrics: {}",
+                metrics.status()
+            );
+            Counts::parse(&String::from_utf8_lossy(metrics.body()))
         };
         let answer = tokio::time::timeout(STARTING, asked).await;
         answer

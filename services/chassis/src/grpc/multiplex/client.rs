@@ -135,7 +135,8 @@ impl<M: Method> Multiplexer<M> {
         let record = CallRecord::made(M::PATH);
         self.channel.describe(record.scope.span());
         let trace = record.scope.context();
-        let sent = record.scope.enter(self.send(question, trace)).await;
+        let sent = self.channel.within_limit(self.send(question, trace), |_| None);
+        let sent = record.scope.enter(sent).await;
         record.end(match &sent {
             Ok(Ok(_)) => Code::Ok,
             Ok(Err(Unknown(_))) => Code::Unimplemented,

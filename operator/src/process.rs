@@ -1,6 +1,6 @@
 //! The process: a client of the API server, health and metrics, and a leader that works.
 
-use chassis::{DefaultAddrs, Running, Service, StartError};
+use chassis::{DefaultAddrs, Running, Service, StartError, Starting};
 use kube::{Client, Config, client::ClientBuilder};
 use opentelemetry::KeyValue;
 use std::time::Duration;
@@ -13,7 +13,11 @@ const ADMIN_PORT: u16 = 9050;
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// Starts to work, or to wait for its turn to.
-pub async fn start(args: RunArgs) -> Result<Running, StartError> {
+pub fn start(args: RunArgs) -> Starting {
+    Box::pin(begin(args))
+}
+
+async fn begin(args: RunArgs) -> Result<Running, StartError> {
     // Nobody calls it, so that it listens anywhere.
     let addrs = DefaultAddrs {
         listen: 0,

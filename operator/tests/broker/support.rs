@@ -40,7 +40,7 @@ pub(crate) fn server() -> Server {
 pub(crate) async fn call(method: Method, path: &str, body: Value) -> (StatusCode, Value) {
     let server = server();
     let url = server.management_url.join(path).unwrap();
-    let request = fixtures::http().build().unwrap().request(method, url);
+    let request = shop_client::http().build().unwrap().request(method, url);
     let request = if body.is_null() {
         request
     } else {

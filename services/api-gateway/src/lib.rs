@@ -16,7 +16,7 @@ pub mod token;
 
 use std::sync::Arc;
 
-use chassis::{DefaultAddrs, Running, Service, StartError, http::ConnectionLimits};
+use chassis::{DefaultAddrs, Running, Service, StartError, Starting, http::ConnectionLimits};
 
 pub use config::Config;
 
@@ -30,7 +30,11 @@ pub const DEFAULT_ADDRS: DefaultAddrs = DefaultAddrs {
 
 /// Starts answering. It is ready once it knows the keys that tokens are checked with; from then on it stays so, even
 /// where a service behind it is down, since the others are not.
-pub async fn start(config: Config) -> Result<Running, StartError> {
+pub fn start(config: Config) -> Starting {
+    Box::pin(begin(config))
+}
+
+async fn begin(config: Config) -> Result<Running, StartError> {
     let service = Service::bind("api-gateway", &config.service, DEFAULT_ADDRS)
         .await?
         .tls(&config.tls)?;

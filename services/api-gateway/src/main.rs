@@ -6,5 +6,5 @@ use std::process::ExitCode;
 static ALLOCATOR: chassis::Allocator = chassis::Allocator;
 
 fn main() -> ExitCode {
-    chassis::run::<api_gateway::Config, _, _>("api-gateway", api_gateway::start)
+    chassis::run("api-gateway", api_gateway::start)
 }

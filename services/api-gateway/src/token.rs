@@ -7,15 +7,11 @@ use std::{
     time::Duration,
 };
 
+use access_token::{Claims, Refusal, VerifyingKey, key_id_of};
 use chassis::{grpc::ClientChannel, health::ReadinessFlag};
-use jsonwebtoken::{Algorithm, DecodingKey, Validation, decode, decode_header, errors::ErrorKind};
 use moka::sync::Cache;
-use proto::{
-    access_token::{AUDIENCE, Claims, ISSUER},
-    user::{GetSigningKeysRequest, user_service_client::UserServiceClient},
-};
+use proto::user::{GetSigningKeysRequest, user_service_client::UserServiceClient};
 use sha2::{Digest as _, Sha256};
-use time::OffsetDateTime;
 use tokio::{sync::Mutex, time::Instant};
 use tokio_util::sync::CancellationToken;
 use tonic::Status;
@@ -28,8 +24,6 @@ const REFRESH_INTERVAL: Duration = Duration::from_mins(1);
 const SHORTEST_REFRESH_INTERVAL: Duration = Duration::from_secs(2);
 /// Until they are known for the first time, the pause between attempts.
 const FIRST_RETRY: Duration = Duration::from_millis(500);
-/// What clocks may differ by, in seconds.
-const LEEWAY: u64 = 5;
 /// A token longer than this is none of ours.
 const MAX_LENGTH: usize = 2_048;
 /// Tokens whose signature was checked already.
@@ -49,31 +43,33 @@ pub enum TokenError {
     NoKeys,
 }
 
+impl From<Refusal> for TokenError {
+    fn from(refusal: Refusal) -> Self {
+        match refusal {
+            Refusal::Invalid => Self::Invalid,
+            Refusal::Expired => Self::Expired,
+        }
+    }
+}
+
 /// Knows who a token speaks for.
 #[derive(Debug)]
 pub struct Verifier {
     users: UserServiceClient<ClientChannel>,
-    keys: RwLock<HashMap<String, DecodingKey>>,
+    keys: RwLock<HashMap<String, VerifyingKey>>,
     asked: Mutex<Option<Instant>>,
     /// Claims by the hash of the token: to check a signature costs as much as the rest of a request.
     verified: Cache<[u8; 32], Claims>,
-    validation: Validation,
 }
 
 impl Verifier {
     /// With no keys yet; [`Verifier::follow`] fetches them.
     pub fn new(users: UserServiceClient<ClientChannel>) -> Self {
-        let mut validation = Validation::new(Algorithm::EdDSA);
-        validation.set_issuer(&[ISSUER]);
-        validation.set_audience(&[AUDIENCE]);
-        validation.set_required_spec_claims(&["iss", "aud", "sub", "exp"]);
-        validation.leeway = LEEWAY;
         Self {
             users,
             keys: RwLock::default(),
             asked: Mutex::default(),
             verified: Cache::new(REMEMBERED),
-            validation,
         }
     }
 
@@ -84,21 +80,14 @@ impl Verifier {
         }
         let hash: [u8; 32] = Sha256::digest(token).into();
         if let Some(claims) = self.verified.get(&hash) {
-            if has_expired(&claims) {
+            if claims.have_expired() {
                 self.verified.invalidate(&hash);
                 return Err(TokenError::Expired);
             }
             return Ok(claims);
         }
-        let header = decode_header(token).map_err(|_| TokenError::Invalid)?;
-        let key_id = header.kid.ok_or(TokenError::Invalid)?;
-        let key = self.key(&key_id).await?;
-        let claims = decode::<Claims>(token, &key, &self.validation)
-            .map_err(|error| match error.kind() {
-                ErrorKind::ExpiredSignature => TokenError::Expired,
-                _ => TokenError::Invalid,
-            })?
-            .claims;
+        let key_id = key_id_of(token).ok_or(TokenError::Invalid)?;
+        let claims = self.key(&key_id).await?.verify(token)?;
         self.verified.insert(hash, claims.clone());
         Ok(claims)
     }
@@ -131,7 +120,7 @@ impl Verifier {
     }
 
     /// The key of that name, asked for if it is new.
-    async fn key(&self, id: &str) -> Result<DecodingKey, TokenError> {
+    async fn key(&self, id: &str) -> Result<VerifyingKey, TokenError> {
         if let Some(key) = self.known(id) {
             return Ok(key);
         }
@@ -163,7 +152,7 @@ impl Verifier {
         );
         let mut fetched = HashMap::new();
         for key in answer.await?.keys {
-            match DecodingKey::from_ed_components(&key.x) {
+            match VerifyingKey::from_x(&key.x) {
                 Ok(decoding) => drop(fetched.insert(key.key_id, decoding)),
                 Err(error) => tracing::error!(key_id = key.key_id, %error, "a key can't be used"),
             }
@@ -178,7 +167,7 @@ impl Verifier {
         Ok(())
     }
 
-    fn known(&self, id: &str) -> Option<DecodingKey> {
+    fn known(&self, id: &str) -> Option<VerifyingKey> {
         let keys = self.keys.read().unwrap_or_else(PoisonError::into_inner);
         keys.get(id).cloned()
     }
@@ -189,9 +178,4 @@ impl Verifier {
             .unwrap_or_else(PoisonError::into_inner)
             .is_empty()
     }
-}
-
-fn has_expired(claims: &Claims) -> bool {
-    let leeway = i64::try_from(LEEWAY).unwrap_or_default();
-    claims.exp + leeway < OffsetDateTime::now_utc().unix_timestamp()
 }

@@ -30,5 +30,5 @@ pub mod tls;
 /// The allocator of a service's `main.rs`. With glibc's own a busy service spends a sixth of its time there: what a
 /// request had is freed by other threads than allocated it.
 pub use mimalloc::MiMalloc as Allocator;
-pub use run::{run, run_with};
+pub use run::{Starting, run, run_with};
 pub use service::{DefaultAddrs, Running, Service, StartError};

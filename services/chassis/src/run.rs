@@ -1,31 +1,25 @@
 //! From the command line to a clean exit.
 
-use std::{fmt::Display, future::Future, process::ExitCode};
+use std::{fmt::Display, future::Future, pin::Pin, process::ExitCode};
 
 use clap::Parser;
 use tokio::signal::unix::{SignalKind, signal};
 
 use crate::{Running, StartError, config::ServiceArgs, telemetry};
 
+/// A service that is being started. Boxed, so that it is compiled once, with the service's library, and not again with
+/// each program and each test that starts it.
+pub type Starting = Pin<Box<dyn Future<Output = Result<Running, StartError>> + Send>>;
+
 /// The whole of a service's `main`: reads the configuration, starts the service, and on SIGTERM or SIGINT lets the
 /// calls in flight finish. Exits with 0 after a clean stop, 1 after a failure (said on standard error), 2 for a
 /// command line that makes no sense.
-pub fn run<C, F, Fut>(name: &'static str, start: F) -> ExitCode
-where
-    C: Parser + AsRef<ServiceArgs>,
-    F: FnOnce(C) -> Fut,
-    Fut: Future<Output = Result<Running, StartError>>,
-{
+pub fn run<C: Parser + AsRef<ServiceArgs>>(name: &'static str, start: fn(C) -> Starting) -> ExitCode {
     run_with(name, C::parse(), start)
 }
 
 /// As [`run`], with a configuration that was read already.
-pub fn run_with<C, F, Fut>(name: &'static str, config: C, start: F) -> ExitCode
-where
-    C: AsRef<ServiceArgs>,
-    F: FnOnce(C) -> Fut,
-    Fut: Future<Output = Result<Running, StartError>>,
-{
+pub fn run_with<C: AsRef<ServiceArgs>>(name: &'static str, config: C, start: fn(C) -> Starting) -> ExitCode {
     let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
         Ok(runtime) => runtime,
         Err(error) => return fail(name, &error),
@@ -45,7 +39,7 @@ where
     }
 }
 
-async fn serve(start: impl Future<Output = Result<Running, StartError>>) -> Result<(), StartError> {
+async fn serve(start: Starting) -> Result<(), StartError> {
     let mut terminate = signal(SignalKind::terminate()).map_err(StartError::Signals)?;
     let mut interrupt = signal(SignalKind::interrupt()).map_err(StartError::Signals)?;
     let mut told_to_stop = std::pin::pin!(async move {

@@ -18,7 +18,7 @@ pub mod message;
 pub mod processing;
 pub mod telemetry;
 
-use chassis::{DefaultAddrs, Running, Service, StartError};
+use chassis::{DefaultAddrs, Running, Service, StartError, Starting};
 pub use config::{Command, Config, IntakeArgs};
 
 /// The service's ports. Nobody calls it: only the admin port is used.
@@ -28,7 +28,11 @@ pub const DEFAULT_ADDRS: DefaultAddrs = DefaultAddrs {
 };
 
 /// Starts the service. Until the broker is reached, readiness says so.
-pub async fn start(config: Config) -> Result<Running, StartError> {
+pub fn start(config: Config) -> Starting {
+    Box::pin(begin(config))
+}
+
+async fn begin(config: Config) -> Result<Running, StartError> {
     let service = Service::bind("consumer-service", &config.service, DEFAULT_ADDRS)
         .await?
         .tls(&config.tls)?;

@@ -19,7 +19,7 @@ pub mod order;
 pub mod store;
 pub mod watch;
 
-use chassis::{DefaultAddrs, Running, Service, StartError};
+use chassis::{DefaultAddrs, Running, Service, StartError, Starting};
 use proto::{event::ORDER_SOURCE, order::order_service_server::OrderServiceServer};
 
 pub use config::Config;
@@ -31,7 +31,11 @@ pub const DEFAULT_ADDRS: DefaultAddrs = DefaultAddrs {
 };
 
 /// Starts the service; it answers once this returns.
-pub async fn start(config: Config) -> Result<Running, StartError> {
+pub fn start(config: Config) -> Starting {
+    Box::pin(begin(config))
+}
+
+async fn begin(config: Config) -> Result<Running, StartError> {
     let mut service = Service::bind("order-service", &config.service, DEFAULT_ADDRS)
         .await?
         .tls(&config.tls)?;

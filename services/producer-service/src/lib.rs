@@ -13,7 +13,7 @@ pub mod grpc;
 pub mod publisher;
 pub mod telemetry;
 
-use chassis::{DefaultAddrs, Running, Service, StartError};
+use chassis::{DefaultAddrs, Running, Service, StartError, Starting};
 pub use config::Config;
 use proto::producer::producer_service_server::ProducerServiceServer;
 
@@ -27,7 +27,11 @@ pub const DEFAULT_ADDRS: DefaultAddrs = DefaultAddrs {
 const MAX_REQUEST_BYTES: usize = 16 * 1024 * 1024;
 
 /// Starts the service. It serves at once; calls are refused with UNAVAILABLE until the broker is reached.
-pub async fn start(config: Config) -> Result<Running, StartError> {
+pub fn start(config: Config) -> Starting {
+    Box::pin(begin(config))
+}
+
+async fn begin(config: Config) -> Result<Running, StartError> {
     let service = Service::bind("producer-service", &config.service, DEFAULT_ADDRS)
         .await?
         .tls(&config.tls)?;

@@ -1,10 +1,10 @@
 //! The process `producer-service`; everything is in the library.
 
-use producer_service::Config;
+use std::process::ExitCode;
 
 #[global_allocator]
 static ALLOCATOR: chassis::Allocator = chassis::Allocator;
 
-fn main() -> std::process::ExitCode {
-    chassis::run::<Config, _, _>("producer-service", producer_service::start)
+fn main() -> ExitCode {
+    chassis::run("producer-service", producer_service::start)
 }

@@ -1,11 +1,9 @@
 //! The contracts between the services: the gRPC messages and services, generated at build time from the `.proto`
-//! files beside this crate, the events that cross RabbitMQ ([`event`]), the tokens that callers are known by
-//! ([`access_token`]), and how large all of it may be ([`limits`]).
+//! files beside this crate, the events that cross RabbitMQ ([`event`]), and how large all of it may be ([`limits`]).
 //!
 //! Start with the `.proto` files: their comments say what each call promises, which refusals it has and what may be
 //! repeated. Services depend on this crate and never on each other.
 
-pub mod access_token;
 pub mod event;
 pub mod limits;
 pub mod multiplex;

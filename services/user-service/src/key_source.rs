@@ -116,9 +116,9 @@ impl Keys {
 
     fn replace(&self, keys: KeySet) {
         let known = self.current.borrow().clone();
-        if known.signer_id != keys.signer_id || known.public != keys.public {
+        if known.signer.key_id() != keys.signer.key_id() || known.public != keys.public {
             tracing::info!(
-                signer = keys.signer_id,
+                signer = keys.signer.key_id(),
                 published = keys.public.len(),
                 "the signing keys have changed"
             );

@@ -26,7 +26,7 @@ mod store;
 mod token;
 mod user;
 
-use chassis::{DefaultAddrs, Running, Service, StartError};
+use chassis::{DefaultAddrs, Running, Service, StartError, Starting};
 use proto::{event::USER_SOURCE, user::user_service_server::UserServiceServer};
 use tonic::service::Routes;
 
@@ -45,7 +45,11 @@ pub const DEFAULT_ADDRS: DefaultAddrs = DefaultAddrs {
 };
 
 /// Starts the service; it answers once this returns.
-pub async fn start(config: Config) -> Result<Running, StartError> {
+pub fn start(config: Config) -> Starting {
+    Box::pin(begin(config))
+}
+
+async fn begin(config: Config) -> Result<Running, StartError> {
     let first_admin = FirstAdmin::from_config(&config)?;
     let mut service = Service::bind("user-service", &config.service, DEFAULT_ADDRS)
         .await?

@@ -3,12 +3,12 @@
 
 use std::time::Duration;
 
+use access_token::Signer;
 use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
 use ed25519_dalek::{
     SigningKey, VerifyingKey,
     pkcs8::{DecodePrivateKey as _, DecodePublicKey as _, EncodePrivateKey as _, spki},
 };
-use jsonwebtoken::EncodingKey;
 use secrecy::{ExposeSecret as _, SecretSlice};
 use sha2::{Digest as _, Sha256};
 
@@ -111,10 +111,8 @@ impl PrivateKey {
 
 /// All keys that tokens may be signed with: one signs, all verify.
 pub(crate) struct KeySet {
-    /// The `kid` of what is signed.
-    pub(crate) signer_id: String,
     /// What signs.
-    pub(crate) signer: EncodingKey,
+    pub(crate) signer: Signer,
     /// What verifies, the signer's own included.
     pub(crate) public: Vec<PublicKey>,
 }
@@ -129,8 +127,7 @@ impl KeySet {
             }
         }
         Ok(Self {
-            signer_id: public[0].key_id.clone(),
-            signer: EncodingKey::from_ed_der(signer.as_der()),
+            signer: Signer::new(public[0].key_id.clone(), signer.as_der()),
             public,
         })
     }
@@ -250,7 +247,7 @@ mod tests {
         let names: Vec<PublicKey> = keys.iter().map(|key| key.verifying_key().into()).collect();
 
         let set = KeySet::from_pem(&format!("# ours\n{}\n{}{}", private(1), private(0), public(2))).unwrap();
-        assert_eq!(set.signer_id, names[1].key_id);
+        assert_eq!(set.signer.key_id(), names[1].key_id);
         assert_eq!(set.public, [names[1].clone(), names[0].clone(), names[2].clone()]);
         let set = KeySet::from_pem(&format!("{}{}", private(0), public(0))).unwrap();
         assert_eq!(set.public, [names[0].clone()], "a key is listed once");
@@ -275,7 +272,7 @@ mod tests {
                    MC4CAQAwBQYDK2VwBCIEIJ1hsZ3v/VpguoRK9JLsLMREScVpezJpGXA7rAMcrn9g\n\
                    -----END PRIVATE KEY-----\n";
         let set = KeySet::from_pem(pem).unwrap();
-        assert_eq!(set.signer_id, "kPrK_qmxVWaYVA9wwBF6Iuo3vVzz7TxHCTwXBygrS4k");
+        assert_eq!(set.signer.key_id(), "kPrK_qmxVWaYVA9wwBF6Iuo3vVzz7TxHCTwXBygrS4k");
     }
 
     proptest! {

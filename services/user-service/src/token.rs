@@ -3,8 +3,7 @@
 
 use std::{sync::Arc, time::Duration};
 
-use jsonwebtoken::{Algorithm, Header, encode};
-use proto::access_token::{AUDIENCE, Claims, ISSUER, Role as RoleClaim};
+use access_token::{AUDIENCE, Claims, ISSUER, Role as RoleClaim, SignError};
 use time::OffsetDateTime;
 use tokio::sync::watch;
 use uuid::Uuid;
@@ -33,10 +32,8 @@ impl Issuer {
     }
 
     /// A new token.
-    pub(crate) fn issue(&self, user: &User) -> Result<String, jsonwebtoken::errors::Error> {
+    pub(crate) fn issue(&self, user: &User) -> Result<String, SignError> {
         let keys = self.keys.borrow().clone();
-        let mut header = Header::new(Algorithm::EdDSA);
-        header.kid = Some(keys.signer_id.clone());
         let now = OffsetDateTime::now_utc();
         let claims = Claims {
             iss: ISSUER.to_owned(),
@@ -51,7 +48,7 @@ impl Issuer {
             exp: (now + self.lifetime).unix_timestamp(),
             jti: Uuid::now_v7(),
         };
-        encode(&header, &claims, &keys.signer)
+        keys.signer.sign(&claims)
     }
 
     /// What the tokens can be checked with.

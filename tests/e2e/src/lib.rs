@@ -25,35 +25,30 @@
 //! [`Stack::stop`] belonged to a failed test and prints the end of each service's log.
 
 mod agreement;
-mod answer;
 mod asyncapi;
 mod binaries;
-mod call;
-mod client;
 mod environment;
 pub mod kubernetes;
 mod ledger;
 mod names;
 mod order_trace;
-pub mod otlp;
 mod process;
 mod proxy;
 mod rabbitmq;
 mod replicas;
 mod stack;
 mod suite;
-mod trace;
 
 pub use agreement::stock_ledger_and_orders_agree;
-pub use answer::{Answer, Problem};
 pub use asyncapi::AsyncApi;
-pub use call::{Call, Events};
-pub use client::{Api, Session, Shop, order_of, unique_email, wait_until};
 pub use ledger::Ledger;
 pub use order_trace::{its_confirmation_is_part_of_the_trace, one_order_is_one_trace};
 pub use process::Service;
 pub use proxy::Proxy;
 pub use rabbitmq::RabbitMq;
+pub use shop_client::{
+    Answer, Api, Call, Events, Kind, Problem, Session, Shop, Span, Trace, order_of, otlp, unique_email,
+    wait_until,
+};
 pub use stack::{Builder, Peer, Stack};
 pub use suite::{Running, Scenario, suite};
-pub use trace::{Kind, Span, Trace};

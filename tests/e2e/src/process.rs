@@ -138,7 +138,7 @@ impl Process {
             self.service.name(),
             format!("http://{}/readyz", self.addresses.admin),
         );
-        let http = fixtures::http().timeout(Duration::from_secs(5)).build()?;
+        let http = shop_client::http().timeout(Duration::from_secs(5)).build()?;
         let began = Instant::now();
         loop {
             if let Some(status) = self.exited()? {
@@ -161,7 +161,7 @@ impl Process {
 
     /// Whether it says now that it is ready.
     pub(crate) async fn is_ready(&self) -> anyhow::Result<bool> {
-        let http = fixtures::http().timeout(Duration::from_secs(5)).build()?;
+        let http = shop_client::http().timeout(Duration::from_secs(5)).build()?;
         let answer = http
             .get(format!("http://{}/readyz", self.addresses.admin))
             .send()

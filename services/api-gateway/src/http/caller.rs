@@ -2,11 +2,11 @@
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 
+use access_token::Role;
 use axum::{
     extract::{ConnectInfo, FromRequestParts},
     http::{Extensions, HeaderMap, StatusCode, header, request::Parts},
 };
-use proto::access_token::Role;
 use uuid::Uuid;
 
 use super::{

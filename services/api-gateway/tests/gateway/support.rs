@@ -35,7 +35,7 @@ impl Gateway {
         let config = Config::try_parse_from(args).unwrap();
         Self {
             running: api_gateway::start(config).await.unwrap(),
-            http: fixtures::http()
+            http: shop_client::http()
                 .redirect(reqwest::redirect::Policy::none())
                 .build()
                 .unwrap(),

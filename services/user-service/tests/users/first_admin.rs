@@ -27,7 +27,7 @@ async fn the_first_admin_is_created_once_and_then_left_alone() {
     replica.stop().await;
     let (admin, session) = service.log_in(EMAIL, PASSWORD).await.unwrap();
     assert_eq!(admin.role(), Role::Admin);
-    assert_eq!(service.claims(&session).await.role, "admin");
+    assert_eq!(service.claims(&session).await.role, access_token::Role::Admin);
     let (other, _) = service.register("other@example.com").await;
     service.set_role(&other, Role::Admin).await.unwrap();
     let demoted = service.set_role(&admin, Role::User).await.unwrap();

@@ -28,7 +28,7 @@ async fn keys_of_its_own_are_shared_and_outlive_a_restart() {
     let (service, replica) = futures::join!(Service::start(&database, &[]), Service::start(&database, &[]));
     let (user, session) = service.register("ada@example.com").await;
     assert_eq!(
-        replica.claims(&session).await.sub,
+        replica.claims(&session).await.sub.to_string(),
         user.id,
         "any replica has the key"
     );
@@ -39,7 +39,7 @@ async fn keys_of_its_own_are_shared_and_outlive_a_restart() {
 
     let service = Service::start(&database, &[]).await;
     assert_eq!(service.keys().await, keys);
-    assert_eq!(service.claims(&session).await.sub, user.id);
+    assert_eq!(service.claims(&session).await.sub.to_string(), user.id);
     service.refresh(&session).await.unwrap();
     service.stop().await;
     database.drop().await;

@@ -30,7 +30,10 @@ async fn registering_makes_a_buyer_and_opens_a_session() {
     assert_eq!(service.get(&user.id).await.unwrap(), user);
 
     let claims = service.claims(&session).await;
-    assert_eq!((claims.sub, claims.role.as_str()), (user.id.clone(), "user"));
+    assert_eq!(
+        (claims.sub.to_string(), claims.role),
+        (user.id.clone(), access_token::Role::User)
+    );
     assert_eq!(
         (claims.exp - claims.iat, session.expires_in_seconds),
         (900, 900),
@@ -38,7 +41,7 @@ async fn registering_makes_a_buyer_and_opens_a_session() {
     );
     let next = service.refresh(&session).await.unwrap();
     let next = service.claims(&next).await;
-    assert_eq!(next.sub, user.id);
+    assert_eq!(next.sub.to_string(), user.id);
     assert_ne!(next.jti, claims.jti, "each token is one of its own");
     service.log_in("ada@example.com", PASSWORD).await.unwrap();
 

@@ -2,19 +2,18 @@
 
 use std::time::Duration;
 
+use access_token::{Claims, VerifyingKey, key_id_of};
 use chassis::{
     Running,
     config::{PostgresArgs, ServiceArgs},
 };
 use clap::Parser as _;
 use fixtures::Database;
-use jsonwebtoken::{Algorithm, DecodingKey, Validation, decode, decode_header};
 use proto::user::{
     GetSigningKeysRequest, GetUserRequest, LogInRequest, LogOutRequest, RefreshSessionRequest,
     RegisterRequest, Role, Session, SigningKey, UpdateUserRequest, User,
     user_service_client::UserServiceClient,
 };
-use serde::Deserialize;
 use tonic::{Code, Status, transport::Channel};
 use tonic_types::StatusExt as _;
 use user_service::Config;
@@ -33,7 +32,7 @@ impl Service {
     }
 
     pub(crate) async fn start_with(config: Config) -> Self {
-        let running = Box::pin(user_service::start(config)).await.unwrap();
+        let running = user_service::start(config).await.unwrap();
         let client = UserServiceClient::connect(format!("http://{}", running.addr()))
             .await
             .unwrap();
@@ -127,29 +126,16 @@ impl Service {
             .find(|key| key.key_id == id)
             .expect("the key is published");
         assert_eq!(key.algorithm, "EdDSA");
-        let mut validation = Validation::new(Algorithm::EdDSA);
-        validation.set_audience(&["shop"]);
-        validation.set_issuer(&["shop"]);
-        validation.set_required_spec_claims(&["exp", "aud", "iss", "sub"]);
-        let key = DecodingKey::from_ed_components(&key.x).unwrap();
-        decode::<Claims>(&session.access_token, &key, &validation)
+        VerifyingKey::from_x(&key.x)
             .unwrap()
-            .claims
+            .verify(&session.access_token)
+            .unwrap()
     }
-}
-
-#[derive(Debug, Deserialize)]
-pub(crate) struct Claims {
-    pub(crate) sub: String,
-    pub(crate) role: String,
-    pub(crate) iat: i64,
-    pub(crate) exp: i64,
-    pub(crate) jti: String,
 }
 
 /// The `kid` of the access token.
 pub(crate) fn key_id(session: &Session) -> String {
-    decode_header(&session.access_token).unwrap().kid.unwrap()
+    key_id_of(&session.access_token).unwrap()
 }
 
 /// A service on that database, with these flags. Its producer-service is not there: events stay in the outbox.

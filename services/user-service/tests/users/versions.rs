@@ -86,7 +86,7 @@ async fn a_role_of_a_later_version_is_shown_as_it_is_and_has_the_least_rights() 
         ]
     );
     let (_, session) = service.log_in("auditor@example.com", PASSWORD).await.unwrap();
-    assert_eq!(service.claims(&session).await.role, "user");
+    assert_eq!(service.claims(&session).await.role, access_token::Role::User);
     service.refresh(&session).await.unwrap();
     // An admin's change is not kept from it.
     let disabled = service.set_disabled(&auditor, true).await.unwrap();

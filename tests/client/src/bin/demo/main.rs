@@ -11,8 +11,8 @@ mod terminal;
 use std::{env, net::SocketAddr, process::ExitCode, time::Duration};
 
 use anyhow::{Context as _, ensure};
-use e2e::{Api, Call, Session, Shop, otlp::Receiver, unique_email, wait_until};
 use serde_json::{Value, json};
+use shop_client::{Api, Call, Session, Shop, otlp::Receiver, unique_email, wait_until};
 
 use terminal::Terminal;
 
@@ -124,7 +124,9 @@ async fn add_product(terminal: &Terminal, admin: &Api) -> anyhow::Result<Value> 
 
 async fn place_order(terminal: &Terminal, customer: &Api, product: &Value) -> anyhow::Result<Value> {
     terminal.step("The customer places an order")?;
-    let call = customer.post("/orders").json(e2e::order_of(&[(product, BOUGHT)]));
+    let call = customer
+        .post("/orders")
+        .json(shop_client::order_of(&[(product, BOUGHT)]));
     let order = terminal.exchange(call, "CUSTOMER_TOKEN", 201).await?;
     ensure!(order["status"] == "pending", "an order begins as pending");
     Ok(order)

@@ -1,7 +1,7 @@
 //! The hops that an order takes.
 
 use anyhow::{Context as _, ensure};
-use e2e::{Kind, Trace};
+use shop_client::{Kind, Trace};
 
 /// Each hop: service, kind and name of its span, and for RabbitMQ the routing key.
 const HOPS: [(&str, Kind, &str, &str); 12] = [

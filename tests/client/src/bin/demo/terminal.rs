@@ -7,8 +7,8 @@ use std::{
 };
 
 use anyhow::Context as _;
-use e2e::{Call, Trace};
 use serde_json::Value;
+use shop_client::{Call, Trace};
 
 const BOLD: &str = "1";
 const DIM: &str = "2";

@@ -39,7 +39,7 @@ pub struct Session {
 impl Shop {
     /// The shop there, with the credentials of its first admin.
     pub fn new(url: &str, admin_email: &str, admin_password: &str) -> anyhow::Result<Self> {
-        let http = fixtures::http().timeout(HANG).build()?;
+        let http = crate::http().timeout(HANG).build()?;
         let url = url.trim_end_matches('/').to_owned();
         Ok(Self {
             http,

@@ -48,3 +48,13 @@ impl Latencies {
         }
     }
 }
+
+impl Percentiles {
+    /// One line of a table.
+    pub(crate) fn print(self, name: &str) {
+        println!(
+            "  {name:<26} p50 {:>8.2}  p99 {:>8.2}  max {:>8.2}",
+            self.p50, self.p99, self.max
+        );
+    }
+}

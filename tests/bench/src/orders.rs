@@ -245,14 +245,8 @@ fn print_step(step: &Step) {
         "\n{}: {:.0} orders/s; pgbench {:.0}/s; ratio {:.2}",
         step.load, step.orders_per_second, step.pgbench_per_second, step.ratio
     );
-    let row = |name, ms: Percentiles| {
-        println!(
-            "  {name:<26} p50 {:>8.2}  p99 {:>8.2}  max {:>8.2}",
-            ms.p50, ms.p99, ms.max
-        );
-    };
-    row("POST /orders, ms", step.post_ms);
-    row("created to decided, ms", step.decided_ms);
+    step.post_ms.print("POST /orders, ms");
+    step.decided_ms.print("created to decided, ms");
     println!("  none pending {:.2} s after the last", step.drained_seconds);
     println!(
         "  {:<26} {:>10} {:>14}",

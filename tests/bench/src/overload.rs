@@ -22,7 +22,7 @@ use uuid::Uuid;
 use crate::{
     catalog,
     http_client::{Head, Wire},
-    latency::{Latencies, Percentiles},
+    latency::Latencies,
     orders::{Load, drain, order, place},
     processes::Processes,
     shop::Shop,
@@ -109,15 +109,9 @@ pub(crate) async fn measure(shop: &Shop, args: &OverloadArgs) -> anyhow::Result<
         "  refused without Retry-After {}; other answers, by status {:?}",
         tally.without_retry_after, tally.other
     );
-    let row = |name, ms: Percentiles| {
-        println!(
-            "  {name:<26} p50 {:>8.2}  p99 {:>8.2}  max {:>8.2}",
-            ms.p50, ms.p99, ms.max
-        );
-    };
     let (placed_ms, refused_ms) = (tally.placed.percentiles(), tally.refused.percentiles());
-    row("placed, ms", placed_ms);
-    row("refused, ms", refused_ms);
+    placed_ms.print("placed, ms");
+    refused_ms.print("refused, ms");
     for (name, cpu) in &used {
         println!(
             "  {name:<26} {:>8.2} cores",
@@ -162,7 +156,7 @@ async fn offer(
     // Connecting is not measured.
     let wires = join_all((0..args.connections).map(|_| Wire::connect(&shop.gateway))).await;
     let begin = Instant::now() + Duration::from_millis(100);
-    let second = Arc::new(AtomicU64::new(0));
+    let placed = Arc::new(AtomicU64::new(0));
     let tasks: Vec<_> = (0..)
         .zip(wires)
         .map(|(index, wire)| {
@@ -171,12 +165,12 @@ async fn offer(
                 gateway: shop.gateway.clone(),
                 token: shop.customer.clone(),
                 products: Arc::clone(products),
-                placed: Arc::clone(&second),
+                placed: Arc::clone(&placed),
             };
             tokio::spawn(customer.order_every(every, first, begin + args.duration, wire))
         })
         .collect();
-    let watched = tokio::spawn(print_seconds(second, begin, args.duration));
+    let watched = tokio::spawn(print_seconds(placed, begin, args.duration));
     let mut all = Tally::default();
     for tally in join_all(tasks).await {
         let tally = tally.context("a client panicked")??;

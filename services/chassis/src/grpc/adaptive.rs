@@ -2,9 +2,9 @@
 //!
 //! No number that is written down fits every machine, and one that is too large shows itself as waiting alone: the
 //! service does as much as before, and each answer takes longer. So the number follows from how long answers take
-//! (in small steps up and larger ones down): as long as they take less than [`TOLERATED`] on
-//! average it grows where it is used up; where they take longer, or the service itself says that it is full, it shrinks.
-//! A call more is refused at once, while whoever was let in is answered soon.
+//! (in small steps up and larger ones down): as long as they take less than [`TOLERATED`] on average it grows where it
+//! is used up; where they take longer, or the service itself says that it is full, it shrinks. A call more is refused at
+//! once, while whoever was let in is answered soon.
 //!
 //! The yardstick is a time, and not the shortest time seen, as Vegas and Gradient have it: calls that are committed in
 //! groups take longer the more there are, and are the cheaper for it.
@@ -24,7 +24,10 @@ use opentelemetry::{
 };
 use tonic::Status;
 
-use super::status::{overloaded, retry_delay};
+use super::{
+    limit::COME_BACK,
+    status::{overloaded, retry_delay},
+};
 use crate::telemetry::meter;
 
 /// What an answer may take on average: a person hardly feels it.
@@ -39,8 +42,6 @@ const WINDOW: Duration = Duration::from_millis(100);
 const ENOUGH: u32 = 20;
 /// The service is full where one of so many answers says so.
 const FULL: u32 = 20;
-/// When it is worth coming back.
-const COME_BACK: Duration = Duration::from_secs(1);
 
 /// The calls of a client to one service. Cheap to clone.
 #[derive(Clone)]

@@ -23,7 +23,7 @@ use super::{method, status::overloaded};
 use crate::telemetry::meter;
 
 /// A server at its limit works its calls off in less.
-const COME_BACK: Duration = Duration::from_secs(1);
+pub(super) const COME_BACK: Duration = Duration::from_secs(1);
 
 /// Bounds the calls of the services that it is put around, of all connections together. A call counts until its answer
 /// begins: one that is a stream of answers only while it is opened. Of calls that share a stream each counts by itself. Probes of health are never refused.

@@ -185,6 +185,9 @@ impl Service {
 
     /// Answers gRPC calls from now on, with health, reflection, telemetry, deadlines and limits added.
     pub fn serve_grpc(self, routes: tonic::service::Routes) -> Running {
+        if self.tls.is_none() {
+            self.say_who_may_call();
+        }
         let (tasks, tls, most_calls) = (self.tasks.clone(), self.tls.clone(), self.most_calls);
         self.serve(move |listener, health, shutdown| async move {
             let incoming = TcpIncoming::from(listener).with_nodelay(Some(true));
@@ -192,6 +195,21 @@ impl Service {
                 .await
                 .map_err(|error| error.to_string())
         })
+    }
+
+    /// A service without certificates can't know who calls. On the loopback address those are the accounts of the
+    /// machine; elsewhere whoever reaches the port.
+    fn say_who_may_call(&self) {
+        let who = if self.addr.ip().is_loopback() {
+            "every account of this machine may"
+        } else {
+            "this is no loopback address, and EVERYBODY WHO REACHES IT may"
+        };
+        tracing::warn!(
+            event.name = "security.calls.unauthenticated",
+            addr = %self.addr,
+            "calls are not authenticated: without TLS_CERT_FILE {who} call this service, in anybody's name"
+        );
     }
 
     /// Answers HTTP requests from now on. Handlers can ask for the peer's address by `ConnectInfo<SocketAddr>`.

@@ -1,5 +1,6 @@
 //! Mutual TLS between the programs of a shop: each has a certificate of one authority, answers callers that have one
-//! too, and calls peers whose certificate names the host that was called.
+//! too, and calls peers whose certificate names the host that was called. Which service a caller is stands in its
+//! certificate as a URI ([`spiffe_id`]); what it may call is in [`proto::callers`].
 //!
 //! The files are read once, at start: a certificate that is renewed reaches a program with its next start, as the
 //! operator arranges. Only gRPC is encrypted this way; the gateway's HTTP and the admin address are plain.
@@ -15,8 +16,22 @@ use tonic::transport::{Certificate, ClientTlsConfig, Endpoint, Identity, Server,
 
 use crate::config::ConfigError;
 
+/// What a certificate calls a service, before its name. The trust domain is the same for every shop, because each has an
+/// authority of its own. <https://github.com/spiffe/spiffe/blob/main/standards/SPIFFE-ID.md>
+const SPIFFE_PREFIX: &str = "spiffe://shop/";
+
 /// A peer that connects and then says nothing is let go after this.
 const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// The URI by which a service's certificate names it (a SPIFFE ID): `spiffe://shop/order-service`.
+pub fn spiffe_id(service: &str) -> String {
+    format!("{SPIFFE_PREFIX}{service}")
+}
+
+/// The name of the service that a [`spiffe_id`] is of.
+pub(crate) fn service_of(spiffe_id: &str) -> Option<&str> {
+    spiffe_id.strip_prefix(SPIFFE_PREFIX)
+}
 
 /// Where the certificates are; either all three or none.
 #[derive(Args, Clone, Debug, Default)]

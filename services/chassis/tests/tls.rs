@@ -2,86 +2,15 @@
 //! health service, which every server of the chassis has.
 #![allow(clippy::unwrap_used, clippy::expect_used, missing_docs)]
 
+mod certificates;
+
+use certificates::{Authority, HOST};
 use chassis::{DefaultAddrs, Running, Service, config::ServiceArgs, grpc::ClientChannel, tls::TlsArgs};
-use rcgen::{BasicConstraints, CertificateParams, DnType, IsCa, Issuer, KeyPair};
-use tempfile::TempDir;
+use rcgen::KeyPair;
 use tonic::{Code, Status};
 use tonic_health::pb::{HealthCheckRequest, health_client::HealthClient};
 
 const PORTS: DefaultAddrs = DefaultAddrs { listen: 0, admin: 0 };
-/// The name that a server of these tests has for its callers.
-const HOST: &str = "localhost";
-
-/// A certificate authority of a test's own.
-struct Authority {
-    key: KeyPair,
-    name: &'static str,
-}
-
-impl Authority {
-    fn new(name: &'static str) -> Self {
-        Self {
-            key: KeyPair::generate().unwrap(),
-            name,
-        }
-    }
-
-    fn params(&self) -> CertificateParams {
-        let mut params = CertificateParams::default();
-        params.distinguished_name.push(DnType::CommonName, self.name);
-        params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
-        params
-    }
-
-    /// The authority's own certificate: another one each time, of the same key.
-    fn certificate(&self) -> String {
-        self.params().self_signed(&self.key).unwrap().pem()
-    }
-
-    /// The files of a program that is called `host`.
-    fn issue(&self, host: &str) -> Files {
-        let key = KeyPair::generate().unwrap();
-        let authority = self.params();
-        let issuer = Issuer::from_params(&authority, &self.key);
-        let params = CertificateParams::new([host.to_owned()]).unwrap();
-        let certificate = params.signed_by(&key, &issuer).unwrap().pem();
-        Files::write(&certificate, &key.serialize_pem(), &self.certificate())
-    }
-}
-
-/// What a program finds at its start.
-struct Files {
-    folder: TempDir,
-    args: TlsArgs,
-}
-
-impl Files {
-    fn write(certificate: &str, key: &str, authorities: &str) -> Self {
-        let folder = TempDir::new().unwrap();
-        let file = |name: &str, text: &str| {
-            let path = folder.path().join(name);
-            std::fs::write(&path, text).unwrap();
-            Some(path)
-        };
-        let args = TlsArgs {
-            tls_cert_file: file("tls.crt", certificate),
-            tls_key_file: file("tls.key", key),
-            tls_ca_file: file("ca.crt", authorities),
-        };
-        Self { folder, args }
-    }
-
-    /// With this key instead of the certificate's.
-    fn with_key(self, key: &str) -> Self {
-        std::fs::write(self.folder.path().join("tls.key"), key).unwrap();
-        self
-    }
-
-    fn refusal(&self) -> String {
-        self.args.read().unwrap_err().to_string()
-    }
-}
-
 async fn serve(tls: &TlsArgs) -> Running {
     let service = Service::bind("server", &ServiceArgs::loopback(), PORTS)
         .await
@@ -126,7 +55,7 @@ async fn a_renewed_authority_of_the_same_key_is_the_same_authority() {
         serve(&authority.issue(HOST).args).await,
     );
     let after = authority.issue("caller");
-    let read = |files: &Files| std::fs::read(files.folder.path().join("ca.crt")).unwrap();
+    let read = |files: &certificates::Files| std::fs::read(files.folder.path().join("ca.crt")).unwrap();
     assert_ne!(read(&before), read(&after), "its certificates are not the same");
     for caller in [before, after] {
         call("https", HOST, &server, &caller.args).await.unwrap();

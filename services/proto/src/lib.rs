@@ -1,9 +1,11 @@
 //! The contracts between the services: the gRPC messages and services, generated at build time from the `.proto`
-//! files beside this crate, the events that cross RabbitMQ ([`event`]), and how large all of it may be ([`limits`]).
+//! files beside this crate, the events that cross RabbitMQ ([`event`]), how large all of it may be ([`limits`]), and who
+//! may call which method ([`callers`]).
 //!
 //! Start with the `.proto` files: their comments say what each call promises, which refusals it has and what may be
 //! repeated. Services depend on this crate and never on each other.
 
+pub mod callers;
 pub mod event;
 pub mod limits;
 pub mod multiplex;

@@ -4,6 +4,7 @@
 //!   is `grpc-timeout`.
 //! - **Traces.** The W3C headers travel in the metadata; each call has a client and a server span.
 //! - **Errors** are statuses with `google.rpc` details ([`status`]).
+//! - **Callers.** Over mutual TLS each method is for the services that [`proto::callers`] names, and refused to others.
 //! - **Balancing.** A client goes round all addresses of a name ([`ClientChannel`]).
 //! - **Streams** end with UNAVAILABLE when their server stops; who follows one asks again.
 //! - **Many calls at a time** share a stream to each replica where that matters ([`multiplex`]).
@@ -15,6 +16,7 @@
 mod adaptive;
 mod attempt;
 mod call;
+mod callers;
 mod client;
 mod limit;
 mod method;

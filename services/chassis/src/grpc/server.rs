@@ -26,6 +26,7 @@ use tower::{Layer, Service};
 use super::{
     DEFAULT_DEADLINE,
     call::{CallRecord, DEADLINE, code_of, read_timeout},
+    callers::CheckCallers,
     limit::Limit,
     method,
     streams::EndStreams,
@@ -70,6 +71,8 @@ pub(crate) async fn serve(
                 limit: limit.clone(),
             },
         })
+        // Inside: a refusal has its span, which its log line is of.
+        .layer(CheckCallers)
         // Inside: a call has its place until its task ends, also where the caller has gone.
         .layer(limit)
         .add_routes(routes)

@@ -82,6 +82,9 @@ pub enum Command {
     /// Looks after the messages that could not be worked off. Needs the broker's settings and nothing else.
     #[command(subcommand)]
     DeadLetters(dead_letters::command::Command),
+    /// Declares the exchanges and queues, and ends: with a login of the broker that may, where those of the services
+    /// may not (AMQP_DECLARE_TOPOLOGY=false). Needs the broker's settings and nothing else.
+    DeclareTopology,
 }
 
 impl AsRef<ServiceArgs> for Config {

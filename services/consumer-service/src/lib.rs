@@ -17,6 +17,7 @@ pub mod delivery;
 pub mod message;
 pub mod processing;
 pub mod telemetry;
+pub mod topology;
 
 use chassis::{DefaultAddrs, Running, Service, StartError, Starting};
 pub use config::{Command, Config, IntakeArgs};

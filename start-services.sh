@@ -8,6 +8,9 @@ Usage: ./start-services.sh [--demo [--once]] [--stop] [--help]
 Builds and starts the whole shop on this machine: PostgreSQL, RabbitMQ and the six services, each a process of its own.
 Stays in the foreground until Ctrl-C, which stops everything it started. The data stays in .shop/.
 
+Each service has a certificate, by which the others know it (mutual TLS), a role that owns its database and nothing else,
+and, if it speaks to RabbitMQ, a user there that may do what it has to. No other account of the machine gets in.
+
   --demo   afterwards walks through register, log in, add a product, place an order, and shows each hop of the trace
   --once   with --demo: stops afterwards, with status 0 only if every step did what it should
   --stop   stops a shop that runs in another terminal, or what a killed run has left
@@ -15,8 +18,10 @@ Stays in the foreground until Ctrl-C, which stops everything it started. The dat
 
 Environment (all optional):
   DATABASE_URL      a PostgreSQL in which the databases users, inventory and orders exist or may be created
-                    (postgres://user:password@host:port/postgres); otherwise an own one is started
-  AMQP_URL          a RabbitMQ; otherwise the one that answers at amqp://guest:guest@localhost:5672/, otherwise an own one
+                    (postgres://user:password@host:port/postgres); otherwise an own one is started. A login that may make
+                    roles gives each service its own there; otherwise all services use this login
+  AMQP_URL          a RabbitMQ, whose login both services use; otherwise the one that answers at
+                    amqp://guest:guest@localhost:5672/, likewise; otherwise an own one
   RATE_LIMIT=off    switches the gateway's rate limits off, for load tests
   RUST_LOG, LOG_FORMAT, OTEL_*    reach the services unchanged (--demo receives the spans itself)
   ADMIN_EMAIL       the first admin, when .shop/admin.env is made (admin@shop.example)
@@ -38,7 +43,9 @@ source "$root/deploy/local/ports.sh"
 source "$root/deploy/local/packages.sh"
 source "$root/deploy/local/build.sh"
 source "$root/deploy/local/supervise.sh"
+source "$root/deploy/local/certificates.sh"
 source "$root/deploy/local/postgres.sh"
+source "$root/deploy/local/roles.sh"
 source "$root/deploy/local/amqp.sh"
 source "$root/deploy/local/rabbitmq.sh"
 
@@ -63,8 +70,10 @@ main() {
     install_missing
     choose_backends
     build
+    prepare_certificates
     start_backends
     prepare_databases
+    prepare_broker
     prepare_admin
     start_services
     announce
@@ -157,6 +166,7 @@ install_missing() {
         postgres_bin >/dev/null || packages+=(postgresql)
     fi
     [[ -x $RABBITMQ_SERVER ]] || rabbitmq_is_given || packages+=(rabbitmq-server)
+    command -v openssl >/dev/null || packages+=(openssl)
     [[ -n ${SHOP_BIN_DIR:-} ]] || command -v cc >/dev/null || packages+=(gcc libc6-dev)
     install_packages "${packages[@]}"
 }
@@ -174,7 +184,6 @@ choose_backends() {
         rabbitmq_port=$(free_port "$(port_of 5672)")
         dist_port=$(free_port 25672)
         epmd_port=$(free_port $((dist_port + 1)))
-        amqp_url=amqp://guest:guest@127.0.0.1:$rabbitmq_port/
     fi
 }
 
@@ -206,6 +215,7 @@ start_backends() {
         database_url=$DATABASE_URL
     fi
     if [[ -n ${rabbitmq_port:-} ]]; then
+        define_broker
         rotate_log epmd
         rotate_log rabbitmq
         start_supervised epmd
@@ -238,19 +248,73 @@ place_data() {
     data=$(cd "$data" && pwd -P)
 }
 
+# The passwords of roles and users are made anew at each start, and kept in files for nobody else to read.
 prepare_databases() {
-    local error name url
+    local error service name url password
     if ! error=$(postgres_query "$database_url" 'SELECT 1' 2>&1); then
         fail "PostgreSQL does not answer: ${error//$'\n'/ }"
     fi
-    for name in "${databases[@]}"; do
-        if [[ -z $(postgres_query "$database_url" "SELECT 1 FROM pg_database WHERE datname = '$name'") ]]; then
-            error=$(postgres_query "$database_url" "CREATE DATABASE $name" 2>&1) || fail "the database $name: ${error//$'\n'/ }"
-        fi
+    for service in "${!databases[@]}"; do
+        name=${databases[$service]} password=$(random_password)
         url=$(postgres_database_url "$database_url" "$name")
+        if error=$(own_database "$database_url" "$name" "$service" "$password"); then
+            url=$(postgres_login_url "$url" "$service" "$password")
+            [[ -n ${postgres_port:-} ]] || say "DATABASE_URL: the role $service was given the database $name, and is the only one to use it"
+        else
+            error=${error//$'\n'/ }
+            [[ -z ${postgres_port:-} ]] || fail "the role $service and its database $name: $error"
+            say "DATABASE_URL: its login can't give $service a role of its own ($error); $service uses that login itself, with all that it may do"
+            create_database "$name"
+        fi
         write_secret "$RUN_DIR/$name.database-url" "$url"
     done
-    write_secret "$RUN_DIR/amqp-url" "$amqp_url"
+    if [[ -n ${postgres_port:-} ]]; then
+        error=$(shut_out_of "$database_url" postgres template1 2>&1) || fail "the database postgres: ${error//$'\n'/ }"
+    fi
+    write_secret "$RUN_DIR/administrator.database-url" "$database_url"
+}
+
+create_database() {
+    local error
+    [[ -z $(postgres_query "$database_url" "SELECT 1 FROM pg_database WHERE datname = '$1'") ]] || return 0
+    error=$(postgres_query "$database_url" "CREATE DATABASE $1" 2>&1) || fail "the database $1: ${error//$'\n'/ }"
+}
+
+# What the operator lets a service's user do in a cluster (operator/src/provision/rabbitmq.rs), in our own RabbitMQ. Neither
+# may declare anything: the administrator does that, once.
+define_broker() {
+    local administrator producer consumer events='^(shop\\.events)$' default='^(amq\\.default)$' # as JSON has them
+    local queues='^(consumer-service\\.orders|consumer-service\\.orders\\.dead-letters)$'
+    administrator=$(random_password) producer=$(random_password) consumer=$(random_password)
+    rabbitmq_define "$data/rabbitmq" \
+        "administrator:$administrator:administrator:.*:.*:.*" \
+        "producer-service:$producer:::$events:" \
+        "consumer-service:$consumer:::$default:$queues"
+    amqp_url=amqp://administrator:$administrator@127.0.0.1:$rabbitmq_port/
+    producer_amqp_url=amqp://producer-service:$producer@127.0.0.1:$rabbitmq_port/
+    consumer_amqp_url=amqp://consumer-service:$consumer@127.0.0.1:$rabbitmq_port/
+}
+
+# AMQP knows no users to be made: a RabbitMQ that we were given is used with the login that we were given.
+prepare_broker() {
+    local error
+    if [[ -z ${rabbitmq_port:-} ]]; then
+        say "the RabbitMQ at ${amqp_url##*@} is not ours: producer-service and consumer-service share its login${AMQP_URL:+ of AMQP_URL}, and whoever else knows it can read and publish events, too"
+        producer_amqp_url=$amqp_url consumer_amqp_url=$amqp_url
+    fi
+    write_secret "$RUN_DIR/administrator.amqp-url" "$amqp_url"
+    write_secret "$RUN_DIR/producer-service.amqp-url" "$producer_amqp_url"
+    write_secret "$RUN_DIR/amqp-url" "$consumer_amqp_url" # also for `consumer-service dead-letters`
+    if [[ -n ${rabbitmq_port:-} ]]; then
+        error=$(env -u AMQP_URL "AMQP_URL_FILE=$RUN_DIR/administrator.amqp-url" "$bin_dir/consumer-service" declare-topology 2>&1) ||
+            fail "the queues: ${error//$'\n'/ }"
+    fi
+}
+
+prepare_certificates() {
+    tls=$shop_dir/tls
+    rotate_log certificates
+    certificates_create "$tls" "${services[@]}" || fail "the certificates in $tls: $(last_log_line certificates)"
 }
 
 # The first admin's credentials are made once; changing them here changes no account.
@@ -312,34 +376,38 @@ stop() {
 # environment is taken away from the others.
 start_service() {
     local name=$1 variable environment=()
-    for variable in {LISTEN,ADMIN}_ADDR {DATABASE,AMQP}_URL{,_FILE} ADMIN_{EMAIL,PASSWORD,PASSWORD_FILE}; do
+    for variable in {LISTEN,ADMIN}_ADDR {DATABASE,AMQP}_URL{,_FILE} AMQP_DECLARE_TOPOLOGY ADMIN_{EMAIL,PASSWORD,PASSWORD_FILE}; do
         environment+=(-u "$variable")
     done
     environment+=(
         NO_COLOR=1 # into a file
         "ADMIN_ADDR=127.0.0.1:$(port_of "${admin_ports[$name]}")"
-        "USER_SERVICE_URL=$(service_url user-service)"
-        "INVENTORY_SERVICE_URL=$(service_url inventory-service)"
-        "ORDER_SERVICE_URL=$(service_url order-service)"
-        "PRODUCER_SERVICE_URL=$(service_url producer-service)"
+        "TLS_CERT_FILE=$tls/$name.crt" "TLS_KEY_FILE=$tls/$name.key" "TLS_CA_FILE=$tls/ca.crt"
+        "USER_SERVICE_URL=$(service_url https user-service)"
+        "INVENTORY_SERVICE_URL=$(service_url https inventory-service)"
+        "ORDER_SERVICE_URL=$(service_url https order-service)"
+        "PRODUCER_SERVICE_URL=$(service_url https producer-service)"
     )
     [[ -z ${listen_ports[$name]:-} ]] || environment+=("LISTEN_ADDR=127.0.0.1:$(port_of "${listen_ports[$name]}")")
     [[ -z ${databases[$name]:-} ]] || environment+=("DATABASE_URL_FILE=$RUN_DIR/${databases[$name]}.database-url")
     case $name in
         user-service) environment+=("ADMIN_EMAIL=$admin_email" "ADMIN_PASSWORD_FILE=$RUN_DIR/admin-password") ;;
-        producer-service | consumer-service) environment+=("AMQP_URL_FILE=$RUN_DIR/amqp-url") ;;
+        producer-service) environment+=("AMQP_URL_FILE=$RUN_DIR/producer-service.amqp-url") ;;
+        consumer-service) environment+=("AMQP_URL_FILE=$RUN_DIR/amqp-url") ;;
     esac
+    [[ -z ${rabbitmq_port:-} ]] || environment+=(AMQP_DECLARE_TOPOLOGY=false)
     [[ -z ${otlp_port:-} ]] || environment+=("OTEL_EXPORTER_OTLP_ENDPOINT=http://127.0.0.1:$otlp_port" OTEL_BSP_SCHEDULE_DELAY=200)
     start_process "$name" "$(id -un)" env "${environment[@]}" "$bin_dir/$name"
 }
 
-service_url() { printf 'http://127.0.0.1:%s' "$(port_of "${listen_ports[$1]}")"; }
+# service_url SCHEME NAME
+service_url() { printf '%s://127.0.0.1:%s' "$1" "$(port_of "${listen_ports[$2]}")"; }
 
 announce() {
     cat <<END || true
 
 The shop is running; Ctrl-C stops it.
-  gateway   $(service_url api-gateway)
+  gateway   $(service_url http api-gateway)
   admin     $admin_email
   password  $admin_password
   logs      $LOG_DIR
@@ -351,7 +419,7 @@ run_demo() {
     (
         identity_of "$BASHPID" >"$RUN_DIR/demo.pid"
         export GATEWAY_URL ADMIN_EMAIL=$admin_email ADMIN_PASSWORD=$admin_password OTLP_LISTEN_ADDR=127.0.0.1:$otlp_port
-        GATEWAY_URL=$(service_url api-gateway)
+        GATEWAY_URL=$(service_url http api-gateway)
         exec "$bin_dir/demo" </dev/null 9>&-
     ) &
     local demo=$! demo_status=0

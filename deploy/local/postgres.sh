@@ -49,16 +49,26 @@ postgres_start() {
     start_process postgres "$(postgres_user)" env LC_ALL=C.UTF-8 "$bin/postgres" -D "$dir" "${settings[@]}"
 }
 
-# postgres_query URL SQL: runs one statement and prints its rows. The URL's password goes by environment, where other
-# users of the machine can't read it.
-postgres_query() {
+# postgres_query URL SQL: runs one statement and prints its rows.
+postgres_query() { postgres_client "$1" --command="$2"; }
+
+# postgres_script URL [NAME=VALUE...]: runs the script on standard input, which stops at the first error, with these
+# variables. A secret belongs into the script: other users of the machine can read a command line.
+postgres_script() {
+    local url=$1 variable variables=()
+    for variable in "${@:2}"; do variables+=(--set="$variable"); done
+    postgres_client "$url" --set=ON_ERROR_STOP=1 "${variables[@]}" --file=-
+}
+
+# postgres_client URL ARGUMENT...: psql. The URL's password goes by environment, for the same reason.
+postgres_client() {
     local url=$1 password=${PGPASSWORD:-}
     if [[ $url =~ ^([a-z]+://[^:/?@]*):([^@]*)(@.*)$ ]]; then
         url=${BASH_REMATCH[1]}${BASH_REMATCH[3]}
         password=$(printf '%b' "${BASH_REMATCH[2]//%/\\x}")
     fi
     PGPASSWORD=$password PGCONNECT_TIMEOUT=5 psql --no-psqlrc --no-password --quiet --tuples-only --no-align \
-        --dbname="$url" --command="$2"
+        --dbname="$url" "${@:2}"
 }
 
 # postgres_answers URL: it takes a login and a statement.
@@ -68,6 +78,12 @@ postgres_answers() { postgres_query "$1" 'SELECT 1' >/dev/null 2>&1; }
 postgres_database_url() {
     [[ $1 =~ ^(postgres(ql)?://[^/?]*)(/[^?]*)?(\?.*)?$ ]] || return 1
     printf '%s/%s%s\n' "${BASH_REMATCH[1]}" "$2" "${BASH_REMATCH[4]}"
+}
+
+# postgres_login_url URL USER PASSWORD: the URL with another login. Neither holds anything that a URL would have to escape.
+postgres_login_url() {
+    [[ $1 =~ ^(postgres(ql)?://)([^@/?]*@)?(.*)$ ]] || return 1
+    printf '%s%s:%s@%s\n' "${BASH_REMATCH[1]}" "$2" "$3" "${BASH_REMATCH[4]}"
 }
 
 # postgres_stop: ends its clients' sessions and writes everything down (a `fast` shutdown).

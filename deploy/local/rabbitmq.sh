@@ -18,6 +18,39 @@ rabbitmq_user() {
 # epmd_start PORT: starts the name service as the process `epmd`. Nodes register again when it comes back.
 epmd_start() { start_process epmd "$(rabbitmq_user)" epmd -address 127.0.0.1 -port "$1"; }
 
+# rabbitmq_define DIR USER:PASSWORD:TAG:CONFIGURE:WRITE:READ...: the users of the node in DIR from its next start on, with
+# what each may do (patterns of names, as JSON has them), and `guest` without a password: nobody logs in as guest then. The
+# node reads this at each start, so that passwords may be others each time.
+rabbitmq_define() {
+    local dir=$1 user name password tag configure write read users=() permissions=()
+    install -d -m 700 "$dir"
+    for user in "${@:2}"; do
+        IFS=: read -r name password tag configure write read <<<"$user"
+        users+=("$(rabbitmq_user_definition "$name" "$(rabbitmq_password_hash "$password")" "$tag")")
+        permissions+=("{\"user\": \"$name\", \"vhost\": \"/\", \"configure\": \"$configure\", \"write\": \"$write\", \"read\": \"$read\"}")
+    done
+    users+=("$(rabbitmq_user_definition guest '' '')")
+    (
+        umask 077 && IFS=,
+        printf '{"vhosts": [{"name": "/"}], "users": [%s], "permissions": [%s]}\n' "${users[*]}" "${permissions[*]}" \
+            >"$dir/definitions.json"
+    )
+}
+
+# rabbitmq_user_definition NAME HASH TAG: a user, in JSON.
+rabbitmq_user_definition() {
+    printf '{"name": "%s", "password_hash": "%s", "hashing_algorithm": "rabbit_password_hashing_sha256", "tags": [%s]}' \
+        "$1" "$2" "${3:+\"$3\"}"
+}
+
+# rabbitmq_password_hash PASSWORD: base64 of a salt of four bytes and of the SHA-256 of both
+# (https://www.rabbitmq.com/docs/passwords).
+rabbitmq_password_hash() {
+    local salt
+    salt=$(openssl rand -hex 4 | sed 's/../\\x&/g')
+    { printf '%b' "$salt" && { printf '%b' "$salt" && printf '%s' "$1"; } | openssl dgst -sha256 -binary; } | base64 --wrap=0
+}
+
 # rabbitmq_start DIR PORT DIST_PORT EPMD_PORT [MANAGEMENT_PORT]: starts the node as the process `rabbitmq`, with the
 # management plugin if a port is given for it. The node's name never changes, so its data is found again on any port.
 rabbitmq_start() {
@@ -27,6 +60,7 @@ rabbitmq_start() {
     {
         printf 'listeners.tcp.1 = 127.0.0.1:%s\n' "$port"
         printf 'log.console = true\nlog.console.use_colors = off\nlog.file = false\n'
+        [[ ! -s $dir/definitions.json ]] || printf 'load_definitions = %s\n' "$dir/definitions.json"
         if [[ -n $management_port ]]; then
             printf 'management.tcp.ip = 127.0.0.1\nmanagement.tcp.port = %s\n' "$management_port"
             plugins=rabbitmq_management

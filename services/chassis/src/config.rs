@@ -179,6 +179,11 @@ impl AmqpArgs {
         let url = read_secret("AMQP_URL_FILE", self.url.as_ref(), self.amqp_url_file.as_deref())?;
         Ok(url.unwrap_or_else(|| DEFAULT_AMQP_URL.into()))
     }
+
+    /// Whether nobody has said where the broker is: [`DEFAULT_AMQP_URL`] is used.
+    pub(crate) fn is_default(&self) -> bool {
+        self.url.is_none() && self.amqp_url_file.is_none()
+    }
 }
 
 impl fmt::Debug for AmqpArgs {

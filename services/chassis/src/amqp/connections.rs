@@ -56,6 +56,13 @@ impl Connections {
         ready: ReadinessFlag,
         shutdown: CancellationToken,
     ) -> Self {
+        if args.is_default() {
+            tracing::warn!(
+                event.name = "security.broker.guest",
+                "without AMQP_URL this is RabbitMQ's guest on this machine: every account of it may log in as that, read \
+                 events and publish them"
+            );
+        }
         Self {
             args,
             name,

@@ -13,7 +13,7 @@ use std::{collections::BTreeMap, fmt};
 use k8s_openapi::jiff::{SignedDuration, Timestamp};
 use rcgen::{
     BasicConstraints, CertificateParams, DnType, ExtendedKeyUsagePurpose, IsCa, Issuer, KeyPair,
-    KeyUsagePurpose,
+    KeyUsagePurpose, SanType,
 };
 use secrecy::{ExposeSecret as _, SecretString};
 use time::OffsetDateTime;
@@ -154,6 +154,9 @@ fn issue(
     let issuer = Issuer::from_params(&issuer_params, authority_key(shop, &authority.key)?);
     let host = names::host(&names::object(&shop.name, program.name()), &shop.namespace);
     let mut params = CertificateParams::new([host])?;
+    // Whom it calls knows it by this; its host is what those that call it look for.
+    let id = chassis::tls::spiffe_id(program.name());
+    params.subject_alt_names.push(SanType::URI(id.try_into()?));
     params.distinguished_name = rcgen::DistinguishedName::new();
     params.distinguished_name.push(DnType::CommonName, program.name());
     params.key_usages = vec![KeyUsagePurpose::DigitalSignature];

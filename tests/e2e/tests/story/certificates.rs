@@ -3,25 +3,36 @@
 use anyhow::{Context as _, ensure};
 use e2e::{kubernetes::Forward, wait_until};
 use proto::inventory::{ListProductsRequest, inventory_service_client::InventoryServiceClient};
-use tonic::transport::{Certificate, ClientTlsConfig, Endpoint, Identity};
+use tonic::{
+    Code, Status,
+    transport::{Certificate, ClientTlsConfig, Endpoint, Identity},
+};
 
 use super::{DEMO, PROGRAMS, World, place_an_order, traffic::Traffic};
 
 /// 2000-01-01T00:00:00Z, as a Secret has it.
 const LONG_AGO: &str = "MjAwMC0wMS0wMVQwMDowMDowMFo=";
 
-/// Who has a certificate of the shop is answered, and nobody else.
+/// Who has a certificate of the shop is answered, where it has a reason to call, and nobody else.
 pub(crate) async fn mutual(world: &World) -> anyhow::Result<()> {
     let namespace = &world.namespace;
     let forward = Forward::start(namespace.name(), "deployment/demo-inventory-service", 50055).await?;
-    let part = |key| namespace.secret("demo-order-service-tls", key);
+    let part = |key| namespace.secret("demo-api-gateway-tls", key);
     let authority = Certificate::from_pem(part("ca.crt").await?);
     let identity = Identity::from_pem(part("tls.crt").await?, part("tls.key").await?);
+    let part = |key| namespace.secret("demo-order-service-tls", key);
+    let other = Identity::from_pem(part("tls.crt").await?, part("tls.key").await?);
     let host = format!("demo-inventory-service.{}.svc", namespace.name());
     let stranger = ClientTlsConfig::new().ca_certificate(authority).domain_name(host);
     ask(&forward, Some(stranger.clone().identity(identity)))
         .await
         .context("with a certificate")?;
+    let refused = ask(&forward, Some(stranger.clone().identity(other))).await;
+    let status = refused.err().and_then(|error| error.downcast::<Status>().ok());
+    ensure!(
+        status.is_some_and(|status| status.code() == Code::PermissionDenied),
+        "order-service may list products"
+    );
     // A way that ends with each refusal is opened anew.
     for (who, tls) in [("without a certificate", Some(stranger)), ("without TLS", None)] {
         let forward = Forward::start(namespace.name(), "deployment/demo-inventory-service", 50055).await?;

@@ -1,20 +1,21 @@
 # shellcheck shell=bash
-# The programs of a cluster, built from Go modules once for a machine. Sourced after state.sh.
+# The programs of a cluster, and others, built from Go modules once for a machine. Sourced after state.sh, or with GO_TOOLS set.
 #
-# Each folder of tools/ is a Go module that names commands as its tools, and go.sum fixes every line that goes into
+# Each folder of GO_TOOLS is a Go module that names commands as its tools, and go.sum fixes every line that goes into
 # them. They are built into the cache, in a folder named after what they are built from.
 
+GO_TOOLS=${GO_TOOLS:-$CLUSTER_FILES/tools}
 TOOLS_CACHE=${SHOP_TESTS_CACHE:-${XDG_CACHE_HOME:-$HOME/.cache}/shop-tests}
 
 # tool_version MODULE PATH: of the module PATH in tools/MODULE/go.mod.
 tool_version() {
-    sed -nE "s|^(require)?[[:space:]]*$2 (v[^ ]+).*|\2|p" "$CLUSTER_FILES/tools/$1/go.mod" | head -n 1
+    sed -nE "s|^(require)?[[:space:]]*$2 (v[^ ]+).*|\2|p" "$GO_TOOLS/$1/go.mod" | head -n 1
 }
 
 # tool_folder MODULE: where its programs are, or will be.
 tool_folder() {
     local hash
-    hash=$(cat "$CLUSTER_FILES/tools/$1/go.mod" "$CLUSTER_FILES/tools/$1/go.sum" | sha256sum)
+    hash=$(cat "$GO_TOOLS/$1/go.mod" "$GO_TOOLS/$1/go.sum" | sha256sum)
     printf '%s/%s-%s' "$TOOLS_CACHE" "$1" "${hash:0:16}"
 }
 
@@ -48,7 +49,7 @@ build_tool() {
         fi
         mkdir -p "$new"
         (
-            cd "$CLUSTER_FILES/tools/$module"
+            cd "$GO_TOOLS/$module"
             CGO_ENABLED=0 GOWORK=off go build -mod=readonly -trimpath -buildvcs=false -ldflags "$flags" \
                 -o "$new/" "${packages[@]}" 9>&- 3>&-
         ) >>"$LOG_DIR/build.log" 2>&1 || fail "building $module: $(last_log_line build) (log: $LOG_DIR/build.log)"

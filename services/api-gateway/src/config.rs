@@ -9,12 +9,15 @@ use chassis::{
     config::{GrpcUrl, ServiceArgs},
     tls::TlsArgs,
 };
-use clap::{Args, Parser, ValueEnum};
+use clap::{Args, Parser, Subcommand, ValueEnum};
 
 /// The HTTP API of the shop.
 #[derive(Clone, Debug, Parser)]
 #[command(name = "api-gateway", version)]
 pub struct Config {
+    /// Something to do instead of serving.
+    #[command(subcommand)]
+    pub command: Option<Command>,
     /// What every service takes.
     #[command(flatten)]
     pub service: ServiceArgs,
@@ -40,6 +43,13 @@ pub struct Config {
     /// or *. None by default.
     #[arg(long, env = "CORS_ALLOWED_ORIGINS", value_delimiter = ',', value_parser = origin)]
     pub cors_allowed_origins: Vec<HeaderValue>,
+}
+
+/// Something to do instead of serving.
+#[derive(Clone, Copy, Debug, Subcommand)]
+pub enum Command {
+    /// Prints the description of the API, OpenAPI 3.1 in JSON, as it is served at /openapi.json.
+    Openapi,
 }
 
 impl AsRef<ServiceArgs> for Config {

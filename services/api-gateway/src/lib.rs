@@ -14,11 +14,11 @@ pub mod problem;
 pub mod rate_limit;
 pub mod token;
 
-use std::sync::Arc;
+use std::{io::Write as _, process::ExitCode, sync::Arc};
 
 use chassis::{DefaultAddrs, Running, Service, StartError, Starting, http::ConnectionLimits};
 
-pub use config::Config;
+pub use config::{Command, Config};
 
 use crate::{backends::Backends, http::Api, rate_limit::Limiter, token::Verifier};
 
@@ -32,6 +32,21 @@ pub const DEFAULT_ADDRS: DefaultAddrs = DefaultAddrs {
 /// where a service behind it is down, since the others are not.
 pub fn start(config: Config) -> Starting {
     Box::pin(begin(config))
+}
+
+/// Prints the description of the API. Fails if it can't be written.
+pub fn print_openapi() -> ExitCode {
+    let written = http::openapi()
+        .to_pretty_json()
+        .map_err(std::io::Error::from)
+        .and_then(|document| writeln!(std::io::stdout(), "{document}"));
+    match written {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("api-gateway: cannot print the document: {error}");
+            ExitCode::FAILURE
+        }
+    }
 }
 
 async fn begin(config: Config) -> Result<Running, StartError> {

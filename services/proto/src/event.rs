@@ -155,7 +155,7 @@ pub fn is_type_name(name: &str) -> bool {
 }
 
 /// The envelope. Attributes that a reader doesn't know are ignored. `D` is the type of the data: a struct of this module, or
-/// [`RawValue`](serde_json::value::RawValue) where only the envelope matters.
+/// `serde_json`'s `RawValue` where only the envelope matters.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct CloudEvent<S, D> {
     /// Always [`SPEC_VERSION`].

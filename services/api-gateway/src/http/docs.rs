@@ -3,7 +3,7 @@
 use axum::{
     Json, Router,
     extract::Request,
-    http::{HeaderValue, header},
+    http::{HeaderValue, StatusCode, header},
     middleware::{Next, from_fn},
     response::{IntoResponse as _, Redirect, Response},
     routing::get,
@@ -42,6 +42,7 @@ const POLICY: &str = "default-src 'self'; img-src 'self' data:; style-src 'self'
         (name = "orders", description = "Orders"),
         (name = "probes", description = "How the gateway does"),
     ),
+    servers((url = "/", description = "Where this document was read")),
 )]
 struct Described;
 
@@ -60,8 +61,8 @@ pub(super) fn document() -> utoipa::openapi::OpenApi {
     document
 }
 
-/// `/openapi.json` and `/docs`, for the document with its routes.
-pub(super) fn routes(mut document: utoipa::openapi::OpenApi) -> Router<Api> {
+/// The document with its routes, and with what each of them has in common with others.
+pub(super) fn complete(mut document: utoipa::openapi::OpenApi) -> utoipa::openapi::OpenApi {
     for item in document.paths.paths.values_mut() {
         let operations = [
             &mut item.get,
@@ -70,8 +71,17 @@ pub(super) fn routes(mut document: utoipa::openapi::OpenApi) -> Router<Api> {
             &mut item.patch,
             &mut item.delete,
         ];
-        operations.into_iter().flatten().for_each(describe_problems);
+        for operation in operations.into_iter().flatten() {
+            describe_problems(operation);
+            describe_successes(operation);
+            name(operation);
+        }
     }
+    document
+}
+
+/// `/openapi.json` and `/docs`, for the complete document.
+pub(super) fn routes(document: utoipa::openapi::OpenApi) -> Router<Api> {
     let pages: Router<Api> = SwaggerUi::new("/docs")
         .config(Config::from("/openapi.json").persist_authorization(false))
         .into();
@@ -131,6 +141,28 @@ fn describe_problems(operation: &mut Operation) {
         {
             response.content.insert(MEDIA_TYPE.to_owned(), problem().into());
         }
+    }
+}
+
+/// Every answer has a description (OpenAPI 3.1, Response Object): without one of its own, the phrase of its status.
+fn describe_successes(operation: &mut Operation) {
+    for (status, response) in &mut operation.responses.responses {
+        if let RefOr::T(response) = response
+            && response.description.is_empty()
+        {
+            let status = status.parse::<StatusCode>().ok();
+            response.description = status
+                .and_then(|status| status.canonical_reason())
+                .unwrap_or("See the summary")
+                .to_owned();
+        }
+    }
+}
+
+/// Handlers are named within their resource; an `operationId` is one of all (OpenAPI 3.1, Operation Object).
+fn name(operation: &mut Operation) {
+    if let (Some([tag, ..]), Some(id)) = (operation.tags.as_deref(), &mut operation.operation_id) {
+        *id = format!("{tag}_{id}");
     }
 }
 

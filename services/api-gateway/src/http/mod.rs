@@ -96,7 +96,7 @@ pub fn gate(api: Api) -> Gate {
 /// Every route with every layer.
 pub fn router(api: Api, config: &Config) -> Router {
     let (shop, document) = described().split_for_parts();
-    shop.merge(docs::routes(document))
+    shop.merge(docs::routes(docs::complete(document)))
         .fallback(unknown_route)
         .method_not_allowed_fallback(wrong_method)
         .layer(from_fn_with_state(api.clone(), admission::admit))
@@ -106,6 +106,11 @@ pub fn router(api: Api, config: &Config) -> Router {
         .layer(cors(&config.cors_allowed_origins))
         .layer(from_fn(telemetry::observe))
         .with_state(api)
+}
+
+/// The description of the API: what `/openapi.json` answers with.
+pub fn openapi() -> utoipa::openapi::OpenApi {
+    docs::complete(described().into_openapi())
 }
 
 /// The routes with their document.

@@ -86,6 +86,32 @@ async fn the_document_describes_every_call_of_the_api() {
     gateway.stop().await;
 }
 
+/// The document that is kept with the sources is what the next version is compared with (tests/lint/run).
+#[tokio::test]
+async fn the_document_that_is_kept_is_the_one_that_is_served() {
+    let kept: Value = serde_json::from_str(include_str!("../../../../docs/openapi.json")).unwrap();
+    let gateway = Gateway::start(&[]).await;
+    let served: Value = gateway
+        .get("/openapi.json")
+        .send()
+        .await
+        .unwrap()
+        .json()
+        .await
+        .unwrap();
+    gateway.stop().await;
+    for (name, part) in served["paths"].as_object().unwrap() {
+        assert_eq!(
+            kept["paths"][name], *part,
+            "{name}: write the document anew, with `api-gateway openapi >docs/openapi.json`"
+        );
+    }
+    assert!(
+        kept == served,
+        "write the document anew, with `api-gateway openapi >docs/openapi.json`"
+    );
+}
+
 #[tokio::test]
 async fn the_pages_come_with_everything_they_need() {
     let gateway = Gateway::start(&[]).await;

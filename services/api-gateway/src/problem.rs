@@ -297,7 +297,10 @@ fn public_field(field: &str) -> String {
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used)]
-    use chassis::grpc::status::{FieldViolations, overloaded, with_reason};
+    use chassis::{
+        grpc::status::{overloaded, with_reason},
+        violations::Violations,
+    };
     use http_body_util::BodyExt as _;
 
     use super::*;
@@ -326,11 +329,11 @@ mod tests {
 
     #[tokio::test]
     async fn fields_have_the_names_of_the_api() {
-        let mut violations = FieldViolations::new();
+        let mut violations = Violations::new();
         for field in ["lines[1].product_id", "price.minor_units", "page", "query"] {
             violations.add(field, "is wrong");
         }
-        let (status, document) = read(violations.into_result().unwrap_err().into()).await;
+        let (status, document) = read(tonic::Status::from(violations).into()).await;
         assert_eq!(status, StatusCode::UNPROCESSABLE_ENTITY);
         let fields: Vec<_> = document["errors"]
             .as_array()

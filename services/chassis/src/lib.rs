@@ -8,8 +8,8 @@
 //! gets the real thing.
 //!
 //! Where to go for a change: flags and environment variables in [`config`]; what a span or a log line looks like in
-//! [`telemetry`]; deadlines, errors and balancing of calls in [`grpc`]; certificates in [`tls`]; the queues in
-//! [`amqp::topology`].
+//! [`telemetry`]; deadlines, errors and balancing of calls in [`grpc`]; certificates in [`tls`]; which text is taken from
+//! people in [`text`]; the queues in [`amqp::topology`].
 
 pub mod amqp;
 pub mod batch;
@@ -25,7 +25,9 @@ mod run;
 mod service;
 pub mod telemetry;
 pub mod terminal;
+pub mod text;
 pub mod tls;
+pub mod violations;
 
 /// The allocator of a service's `main.rs`. With glibc's own a busy service spends a sixth of its time there: what a
 /// request had is freed by other threads than allocated it.

@@ -3,7 +3,7 @@
 
 use tonic::Status;
 
-use crate::grpc::status::FieldViolations;
+use crate::violations::Violations;
 
 /// How many entries of a list can be paged through, and how far its total counts.
 pub const MAX_WINDOW: u32 = 10_000;
@@ -22,7 +22,7 @@ pub struct Page {
 impl Page {
     /// `INVALID_ARGUMENT` naming the field where the page lies outside the window or its size outside 1 to 100.
     pub fn new(page: u32, page_size: u32) -> Result<Self, Status> {
-        let mut violations = FieldViolations::new();
+        let mut violations = Violations::new();
         if !(1..=MAX_PAGE_SIZE).contains(&page_size) {
             violations.add("page_size", format!("must be from 1 to {MAX_PAGE_SIZE}"));
         }

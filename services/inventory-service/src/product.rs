@@ -1,6 +1,7 @@
 //! What a product is, and which products there may be. Pure rules: every text, price and amount that reaches the store
 //! went through here, and whatever is wrong with a request is collected, so that its sender can mend all of it at once.
 
+use chassis::violations::Violations;
 use iso_currency::Currency;
 use proto::limits::{
     MOVEMENT_REASON as MAX_REASON, PRODUCT_CATEGORY as MAX_CATEGORY, PRODUCT_DESCRIPTION as MAX_DESCRIPTION,
@@ -82,136 +83,91 @@ impl Change {
     }
 }
 
-/// Collects what is wrong with the fields of a request while reading them.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Violations(Vec<(String, String)>);
+/// A stock keeping unit that a person chose.
+pub fn sku(check: &mut Violations, text: &str) -> String {
+    check.line("sku", text, 1..=MAX_SKU)
+}
 
-impl Violations {
-    /// Pairs of field and what is expected of it, in the order of their finding.
-    pub fn into_inner(self) -> Vec<(String, String)> {
-        self.0
-    }
+/// A product's name.
+pub fn name(check: &mut Violations, text: &str) -> String {
+    check.line("name", text, 1..=MAX_NAME)
+}
 
-    /// Whether nothing is wrong.
-    pub fn is_empty(&self) -> bool {
-        self.0.is_empty()
-    }
+/// A product's description; it may have line breaks, and be empty.
+pub fn description(check: &mut Violations, text: &str) -> String {
+    check.lines("description", text, 0..=MAX_DESCRIPTION)
+}
 
-    /// Notes what is expected of a field.
-    pub fn add(&mut self, field: impl Into<String>, expected: impl Into<String>) {
-        self.0.push((field.into(), expected.into()));
-    }
-
-    /// A line of text, without white space around it.
-    fn line(&mut self, field: &str, text: &str, min: usize, max: usize) -> String {
-        let text = text.trim();
-        if !(min..=max).contains(&text.chars().count()) {
-            let range = if min == 0 {
-                format!("at most {max}")
-            } else {
-                format!("{min} to {max}")
-            };
-            self.add(field, format!("must have {range} characters"));
-        } else if text.contains(char::is_control) {
-            self.add(field, "must not contain control characters");
-        }
-        text.to_owned()
-    }
-
-    /// A stock keeping unit that a person chose.
-    pub fn sku(&mut self, text: &str) -> String {
-        self.line("sku", text, 1, MAX_SKU)
-    }
-
-    /// A product's name.
-    pub fn name(&mut self, text: &str) -> String {
-        self.line("name", text, 1, MAX_NAME)
-    }
-
-    /// A product's description; it may have line breaks.
-    pub fn description(&mut self, text: &str) -> String {
-        if text.chars().count() > MAX_DESCRIPTION {
-            self.add(
-                "description",
-                format!("must have at most {MAX_DESCRIPTION} characters"),
-            );
-        } else if text.contains('\0') {
-            self.add("description", "must not contain the NUL character");
-        }
-        text.to_owned()
-    }
-
-    /// A price; `None` is a violation too.
-    pub fn price(&mut self, money: Option<(i64, &str)>) -> Price {
-        let Some((minor_units, currency_code)) = money else {
-            self.add("price", "must be set");
-            return Price {
-                minor_units: 0,
-                currency_code: String::new(),
-            };
+/// A price; `None` is a violation too.
+pub fn price(check: &mut Violations, money: Option<(i64, &str)>) -> Price {
+    let Some((minor_units, currency_code)) = money else {
+        check.add("price", "must be set");
+        return Price {
+            minor_units: 0,
+            currency_code: String::new(),
         };
-        if minor_units < 0 {
-            self.add("price.minor_units", "must not be negative");
-        }
-        if !is_currency(currency_code) {
-            self.add(
-                "price.currency_code",
-                "must be the code of a currency of ISO 4217, such as USD",
-            );
-        }
-        Price {
-            minor_units,
-            currency_code: currency_code.to_owned(),
-        }
+    };
+    if minor_units < 0 {
+        check.add("price.minor_units", "must not be negative");
     }
+    if !is_currency(currency_code) {
+        check.add(
+            "price.currency_code",
+            "must be the code of a currency of ISO 4217, such as USD",
+        );
+    }
+    Price {
+        minor_units,
+        currency_code: currency_code.to_owned(),
+    }
+}
 
-    /// A category; empty for none.
-    pub fn category(&mut self, text: &str) -> String {
-        self.line("category", text, 0, MAX_CATEGORY)
-    }
+/// A category; empty for none.
+pub fn category(check: &mut Violations, text: &str) -> String {
+    check.line("category", text, 0..=MAX_CATEGORY)
+}
 
-    /// The address of an image; empty for none.
-    pub fn image_url(&mut self, text: &str) -> String {
-        let text = text.trim();
-        if text.chars().count() > MAX_IMAGE_URL {
-            self.add(
-                "image_url",
-                format!("must have at most {MAX_IMAGE_URL} characters"),
-            );
-        } else if !text.is_empty() && !is_web_address(text) {
-            self.add("image_url", "must be an absolute http or https URL");
-        }
-        text.to_owned()
+/// The address of an image; empty for none.
+pub fn image_url(check: &mut Violations, text: &str) -> String {
+    let text = text.trim();
+    if text.chars().count() > MAX_IMAGE_URL {
+        check.add(
+            "image_url",
+            format!("must have at most {MAX_IMAGE_URL} characters"),
+        );
+    } else if !text.is_empty() && !is_web_address(text) {
+        check.add("image_url", "must be an absolute http or https URL");
     }
+    text.to_owned()
+}
 
-    /// The stock of a new product.
-    pub fn initial_stock(&mut self, units: i64) -> i64 {
-        if !(0..=MAX_STOCK_CHANGE).contains(&units) {
-            self.add("initial_stock", format!("must be from 0 to {MAX_STOCK_CHANGE}"));
-        }
-        units
+/// The stock of a new product.
+pub fn initial_stock(check: &mut Violations, units: i64) -> i64 {
+    if !(0..=MAX_STOCK_CHANGE).contains(&units) {
+        check.add("initial_stock", format!("must be from 0 to {MAX_STOCK_CHANGE}"));
     }
+    units
+}
 
-    /// A movement of stock by hand.
-    pub fn delta(&mut self, units: i64) -> i64 {
-        if units == 0 || !(-MAX_STOCK_CHANGE..=MAX_STOCK_CHANGE).contains(&units) {
-            self.add(
-                "delta",
-                format!("must not be 0, and be from -{MAX_STOCK_CHANGE} to {MAX_STOCK_CHANGE}"),
-            );
-        }
-        units
+/// A movement of stock by hand.
+pub fn delta(check: &mut Violations, units: i64) -> i64 {
+    if units == 0 || !(-MAX_STOCK_CHANGE..=MAX_STOCK_CHANGE).contains(&units) {
+        check.add(
+            "delta",
+            format!("must not be 0, and be from -{MAX_STOCK_CHANGE} to {MAX_STOCK_CHANGE}"),
+        );
     }
+    units
+}
 
-    /// Why stock was moved by hand.
-    pub fn reason(&mut self, text: &str) -> String {
-        self.line("reason", text, 1, MAX_REASON)
-    }
+/// Why stock was moved by hand.
+pub fn reason(check: &mut Violations, text: &str) -> String {
+    check.line("reason", text, 1..=MAX_REASON)
+}
 
-    /// The words of a search; empty for none.
-    pub fn query(&mut self, text: &str) -> String {
-        self.line("query", text, 0, MAX_QUERY)
-    }
+/// The words of a search; empty for none. They are looked for as they are kept, composed.
+pub fn query(check: &mut Violations, text: &str) -> String {
+    check.line("query", text, 0..=MAX_QUERY)
 }
 
 /// A stock keeping unit for a product whose maker gave none: 16 characters from the random end of its UUIDv7, since a
@@ -239,24 +195,23 @@ mod tests {
         let mut violations = Violations::default();
         check(&mut violations);
         violations
-            .into_inner()
-            .into_iter()
-            .map(|(field, _)| field)
+            .iter()
+            .map(|violation| violation.field.clone())
             .collect()
     }
 
     #[test]
     fn every_violation_is_collected_under_its_field() {
         let found = fields(|check| {
-            check.sku("");
-            check.name("  ");
-            check.description(&"x".repeat(10_001));
-            check.price(Some((-1, "usd")));
-            check.category(&"é".repeat(101));
-            check.image_url("/shirt.png");
-            check.initial_stock(-1);
-            check.delta(0);
-            check.reason("");
+            sku(check, "");
+            name(check, "  ");
+            description(check, &"x".repeat(10_001));
+            price(check, Some((-1, "usd")));
+            category(check, &"é".repeat(101));
+            image_url(check, "/shirt.png");
+            initial_stock(check, -1);
+            delta(check, 0);
+            reason(check, "");
         });
         assert_eq!(
             found,
@@ -278,16 +233,16 @@ mod tests {
     #[test]
     fn the_longest_texts_and_the_largest_amounts_are_fine() {
         let found = fields(|check| {
-            assert_eq!(check.sku(" A-1 "), "A-1");
-            check.name(&"é".repeat(200));
-            check.description(&"\n".repeat(10_000));
-            check.price(Some((i64::MAX, "JPY")));
-            check.category("");
-            check.image_url("");
-            check.image_url("HTTPS://example.com/a?b=c");
-            check.initial_stock(1_000_000_000);
-            check.delta(-1_000_000_000);
-            check.query("");
+            assert_eq!(sku(check, " A-1 "), "A-1");
+            name(check, &"é".repeat(200));
+            description(check, &format!("a{}b", "\n".repeat(9_998)));
+            price(check, Some((i64::MAX, "JPY")));
+            category(check, "");
+            image_url(check, "");
+            image_url(check, "HTTPS://example.com/a?b=c");
+            initial_stock(check, 1_000_000_000);
+            delta(check, -1_000_000_000);
+            query(check, "");
         });
         assert!(found.is_empty(), "{found:?}");
     }
@@ -295,11 +250,11 @@ mod tests {
     #[test]
     fn text_that_a_database_or_a_terminal_would_choke_on_is_refused() {
         let found = fields(|check| {
-            check.name("a\0b");
-            check.sku("a\nb");
-            check.description("a\0b");
-            check.image_url("https://example.com/\0");
-            check.query("a\0b");
+            name(check, "a\0b");
+            sku(check, "a\nb");
+            description(check, "a\0b");
+            image_url(check, "https://example.com/\0");
+            query(check, "a\0b");
         });
         assert_eq!(found, ["name", "sku", "description", "image_url", "query"]);
     }

@@ -1,6 +1,9 @@
 //! What an order is, and which changes it allows. Nothing here knows gRPC or SQL.
 
-use chassis::open_enum::{Open, Spelled};
+use chassis::{
+    open_enum::{Open, Spelled},
+    violations::Violations,
+};
 use time::OffsetDateTime;
 use uuid::Uuid;
 
@@ -227,25 +230,6 @@ pub struct Line {
     pub unit_price: i64,
 }
 
-/// What is wrong with one field of a request.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Violation {
-    /// A path: `lines[2].quantity`.
-    pub field: String,
-    /// What is expected.
-    pub description: String,
-}
-
-impl Violation {
-    /// A violation of that field.
-    pub fn new(field: impl Into<String>, description: impl Into<String>) -> Self {
-        Self {
-            field: field.into(),
-            description: description.into(),
-        }
-    }
-}
-
 /// A line that is wanted: a product that occurs once.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct WantedLine {
@@ -259,26 +243,20 @@ pub struct WantedLine {
 
 /// Checks what is wanted and merges lines of one product, in the order of their first occurrence. Everything that is
 /// wrong is said at once.
-pub fn merge_lines(requested: &[(&str, i64)]) -> Result<Vec<WantedLine>, Vec<Violation>> {
-    let mut violations = Vec::new();
+pub fn merge_lines(requested: &[(&str, i64)]) -> Result<Vec<WantedLine>, Violations> {
+    let mut violations = Violations::new();
     if requested.is_empty() || requested.len() > MAX_LINES {
-        violations.push(Violation::new(
-            "lines",
-            format!("must have 1 to {MAX_LINES} entries"),
-        ));
+        violations.add("lines", format!("must have 1 to {MAX_LINES} entries"));
         return Err(violations);
     }
     let mut lines: Vec<WantedLine> = Vec::with_capacity(requested.len());
     for (position, (product_id, quantity)) in requested.iter().enumerate() {
         if !(1..=MAX_QUANTITY).contains(quantity) {
             let description = format!("must be from 1 to {MAX_QUANTITY}");
-            violations.push(Violation::new(format!("lines[{position}].quantity"), description));
+            violations.add(format!("lines[{position}].quantity"), description);
         }
         let Ok(product_id) = Uuid::try_parse(product_id) else {
-            violations.push(Violation::new(
-                format!("lines[{position}].product_id"),
-                "must be a UUID",
-            ));
+            violations.add(format!("lines[{position}].product_id"), "must be a UUID");
             continue;
         };
         match lines.iter_mut().find(|line| line.product_id == product_id) {
@@ -292,7 +270,7 @@ pub fn merge_lines(requested: &[(&str, i64)]) -> Result<Vec<WantedLine>, Vec<Vio
                 if violations.is_empty() && line.quantity > MAX_QUANTITY {
                     let description =
                         format!("the lines of one product must add up to at most {MAX_QUANTITY}");
-                    violations.push(Violation::new(format!("lines[{position}].quantity"), description));
+                    violations.add(format!("lines[{position}].quantity"), description);
                 }
             }
         }
@@ -322,15 +300,15 @@ pub fn place(
     wanted: &[WantedLine],
     offers: Vec<Option<Offer>>,
     now: OffsetDateTime,
-) -> Result<Order, Vec<Violation>> {
-    let mut violations = Vec::new();
+) -> Result<Order, Violations> {
+    let mut violations = Violations::new();
     let mut lines = Vec::with_capacity(wanted.len());
     let mut currency: Option<String> = None;
     let mut total = Some(0_i64);
     for (line, offer) in wanted.iter().zip(offers) {
         let field = || format!("lines[{}].product_id", line.position);
         let Some(offer) = offer else {
-            violations.push(Violation::new(field(), "there is no such product"));
+            violations.add(field(), "there is no such product");
             continue;
         };
         let of_order = currency.get_or_insert_with(|| offer.currency.clone());
@@ -339,7 +317,7 @@ pub fn place(
                 "is priced in {}, other lines in {of_order}; order them apart",
                 offer.currency
             );
-            violations.push(Violation::new(field(), description));
+            violations.add(field(), description);
         }
         let line_total = offer.price.checked_mul(line.quantity);
         total = total
@@ -353,7 +331,7 @@ pub fn place(
         });
     }
     if total.is_none() {
-        violations.push(Violation::new("lines", "the order's total is too large"));
+        violations.add("lines", "the order's total is too large");
     }
     match (total, currency) {
         (Some(total), Some(currency)) if violations.is_empty() => Ok(Order {

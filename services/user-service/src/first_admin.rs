@@ -30,6 +30,9 @@ pub(crate) enum FirstAdminError {
     /// The database failed.
     #[error("cannot create the first admin: {0}")]
     Store(#[from] StoreError),
+    /// Who guesses it has the shop.
+    #[error("cannot create the first admin: ADMIN_PASSWORD {0}")]
+    WeakPassword(String),
     /// The password can't be hashed.
     #[error("cannot create the first admin: {0}")]
     Hashing(#[from] HashingError),
@@ -67,7 +70,7 @@ impl FirstAdmin {
         };
         Ok(Some(Self {
             email: Email::parse(email).ok_or_else(|| invalid("ADMIN_EMAIL", &email::EXPECTED))?,
-            password: Password::parse(password.expose_secret().to_owned())
+            password: Password::presented(password.expose_secret().to_owned())
                 .ok_or_else(|| invalid("ADMIN_PASSWORD", &password::EXPECTED))?,
         }))
     }
@@ -82,6 +85,9 @@ impl FirstAdmin {
             }
             return Ok(());
         }
+        password
+            .check_strength(email.as_str(), "")
+            .map_err(FirstAdminError::WeakPassword)?;
         let password = password.clone();
         let hash = hasher.admit()?.run(move |memory| memory.hash(&password)).await?;
         let admin = NewUser {

@@ -1,5 +1,9 @@
 //! Passwords: which are allowed, and how they are kept: Argon2id with OWASP's minimum (m = 19456 KiB, t = 2, p = 1), in
 //! the PHC string format, so that a hash says by itself how it was made and the parameters can be raised one day.
+//!
+//! What is asked of a new one follows NIST SP 800-63B, section 3.1.1: enough characters, and nothing that is among the
+//! first guesses, which zxcvbn estimates; no rules of composition. Text is brought to Unicode's form NFKC first, so that a
+//! password typed on another keyboard is the same.
 
 use std::sync::LazyLock;
 
@@ -9,31 +13,90 @@ use argon2::{
 };
 use rand::random;
 use secrecy::{ExposeSecret as _, SecretString};
+use unicode_normalization::UnicodeNormalization as _;
+use zxcvbn::{Score, feedback::Warning, zxcvbn};
 
 const MIN_LENGTH: usize = 8;
 const MAX_LENGTH: usize = 128;
 const HASH_LENGTH: usize = 32;
-
-/// A password of an allowed length, in characters. Wiped from memory when it is dropped, and never shown.
-#[derive(Clone, Debug)]
-pub(crate) struct Password(SecretString);
-
-/// What is expected of a password.
+/// What is expected of its length.
 pub(crate) static EXPECTED: LazyLock<String> =
     LazyLock::new(|| format!("must have from {MIN_LENGTH} to {MAX_LENGTH} characters"));
 
+/// A million guesses, which is what somebody who tries passwords online has in weeks.
+const WEAKEST: Score = Score::Two;
+
+/// A password of an allowed length, in characters, and in NFKC. Wiped from memory when it is dropped, and never shown.
+#[derive(Clone, Debug)]
+pub(crate) struct Password {
+    normalized: SecretString,
+    /// As it was typed, where that differs: how versions before 0.2 hashed it.
+    typed: Option<SecretString>,
+}
+
 impl Password {
-    /// None where it is too short or too long.
-    pub(crate) fn parse(text: String) -> Option<Self> {
-        let text = SecretString::from(text);
+    /// One that is presented, good or weak. None where no password was ever so short or long.
+    pub(crate) fn presented(text: String) -> Option<Self> {
+        let typed = SecretString::from(text);
         // Nobody counts the characters of a text that can't have so few.
-        let bytes = text.expose_secret().len();
-        (bytes <= 4 * MAX_LENGTH && (MIN_LENGTH..=MAX_LENGTH).contains(&text.expose_secret().chars().count()))
-            .then_some(Self(text))
+        if typed.expose_secret().len() > 4 * MAX_LENGTH {
+            return None;
+        }
+        let normalized = SecretString::from(typed.expose_secret().nfkc().collect::<String>());
+        let fits =
+            |text: &SecretString| (MIN_LENGTH..=MAX_LENGTH).contains(&text.expose_secret().chars().count());
+        let same = typed.expose_secret() == normalized.expose_secret();
+        (fits(&normalized) || fits(&typed)).then(|| Self {
+            normalized,
+            typed: (!same).then_some(typed),
+        })
     }
 
-    fn as_bytes(&self) -> &[u8] {
-        self.0.expose_secret().as_bytes()
+    /// A new one for an account with that email and name, or what is expected of it.
+    pub(crate) fn chosen(text: String, email: &str, name: &str) -> Result<Self, String> {
+        let password = Self::presented(text).ok_or_else(|| EXPECTED.clone())?;
+        password.check_strength(email, name)?;
+        Ok(password)
+    }
+
+    /// Whether it may be chosen for an account with that email and name, or what is expected of it.
+    pub(crate) fn check_strength(&self, email: &str, name: &str) -> Result<(), String> {
+        let text = self.normalized.expose_secret();
+        if !(MIN_LENGTH..=MAX_LENGTH).contains(&text.chars().count()) {
+            return Err(EXPECTED.clone());
+        }
+        let mut own = vec![email, name];
+        own.extend(email.split(['@', '.', '+', '-', '_']));
+        own.extend(name.split_whitespace());
+        own.retain(|word| word.chars().count() >= 3);
+        // Whoever knows the account tries these first.
+        let lower = text.to_lowercase();
+        if own.iter().any(|word| lower == word.to_lowercase()) {
+            return Err("must not be the account's own email or name".to_owned());
+        }
+        let estimate = zxcvbn(text, &own);
+        if estimate.score() >= WEAKEST {
+            return Ok(());
+        }
+        let warning = estimate.feedback().and_then(zxcvbn::feedback::Feedback::warning);
+        Err(match warning {
+            Some(
+                Warning::ThisIsATop10Password
+                | Warning::ThisIsATop100Password
+                | Warning::ThisIsACommonPassword,
+            ) => "must not be one of the most used passwords".to_owned(),
+            Some(warning) => format!("must be harder to guess: {warning}"),
+            None => {
+                "must be harder to guess: longer, or less like the account's own email and name".to_owned()
+            }
+        })
+    }
+
+    /// What a stored hash may be of: as it is hashed now, and as it was once.
+    fn candidates(&self) -> impl Iterator<Item = &[u8]> {
+        std::iter::once(&self.normalized)
+            .chain(&self.typed)
+            .map(|text| text.expose_secret().as_bytes())
     }
 }
 
@@ -86,7 +149,12 @@ impl Memory {
         let salt: [u8; Salt::RECOMMENDED_LENGTH] = random();
         let mut hash = [0; HASH_LENGTH];
         let argon2 = Argon2::new(Algorithm::Argon2id, Version::V0x13, Params::DEFAULT);
-        self.fill(&argon2, password, &salt, &mut hash)?;
+        self.fill(
+            &argon2,
+            password.normalized.expose_secret().as_bytes(),
+            &salt,
+            &mut hash,
+        )?;
         phc(&salt, &hash)
     }
 
@@ -105,14 +173,19 @@ impl Memory {
         let argon2 = Argon2::new(algorithm, version, Params::try_from(&stored)?);
         let mut hash = [0; Output::MAX_LENGTH];
         let hash = hash.get_mut(..expected.len()).ok_or(PasswordError::Incomplete)?;
-        self.fill(&argon2, password, &salt, hash)?;
-        Ok(Output::new(hash)? == expected)
+        for candidate in password.candidates() {
+            self.fill(&argon2, candidate, &salt, hash)?;
+            if Output::new(hash)? == expected {
+                return Ok(true);
+            }
+        }
+        Ok(false)
     }
 
     fn fill(
         &mut self,
         argon2: &Argon2<'_>,
-        password: &Password,
+        password: &[u8],
         salt: &[u8],
         hash: &mut [u8],
     ) -> Result<(), argon2::Error> {
@@ -120,7 +193,7 @@ impl Memory {
         if self.0.len() < blocks {
             self.0.resize(blocks, Block::new());
         }
-        argon2.hash_password_into_with_memory(password.as_bytes(), salt, hash, &mut self.0)
+        argon2.hash_password_into_with_memory(password, salt, hash, &mut self.0)
     }
 }
 
@@ -146,7 +219,7 @@ mod tests {
     use super::*;
 
     fn password(text: &str) -> Password {
-        Password::parse(text.to_owned()).unwrap()
+        Password::presented(text.to_owned()).unwrap()
     }
 
     #[test]
@@ -204,11 +277,82 @@ mod tests {
         assert!(!shown.contains("horse") && !shown.contains("argon2"), "{shown}");
     }
 
+    #[test]
+    fn a_password_is_the_same_however_it_is_typed() {
+        let mut memory = Memory::default();
+        let hash = memory.hash(&password("Mu\u{308}sli mit Milch")).unwrap();
+        assert!(memory.matches(&password("M\u{fc}sli mit Milch"), &hash).unwrap());
+        // Hashed as it was typed, by an earlier version.
+        let typed = Password {
+            normalized: "Mu\u{308}sli mit Milch".to_owned().into(),
+            typed: None,
+        };
+        let earlier = memory.hash(&typed).unwrap();
+        assert!(
+            memory
+                .matches(&password("Mu\u{308}sli mit Milch"), &earlier)
+                .unwrap()
+        );
+    }
+
+    #[test]
+    fn the_first_guesses_are_refused_with_the_reason() {
+        let (email, name) = ("ada.lovelace@example.com", "Ada Lovelace");
+        for (text, said) in [
+            ("short", "from 8 to 128"),
+            (&*"x".repeat(129), "from 8 to 128"),
+            ("        ", "guess"),
+            ("password", "most used"),
+            ("12345678", "most used"),
+            ("\u{ff50}assword", "most used"),
+            ("P@ssw0rd", "guess"),
+            ("qwertyuiop", "most used"),
+            ("aaaaaaaaaaaa", "guess"),
+            ("abcdefgh", "guess"),
+            ("11111111", "guess"),
+            ("ada.lovelace@example.com", "own"),
+            ("Ada Lovelace", "own"),
+            ("LOVELACE", "own"),
+            ("ecalevol", "guess"),
+            ("lovelace1", "guess"),
+        ] {
+            let refused = Password::chosen(text.to_owned(), email, name).unwrap_err();
+            assert!(refused.contains(said), "{text:?}: {refused}");
+        }
+        for text in [
+            "correct horse",
+            "a kettle for each of the seven seas",
+            "Пароль12",
+            "tr0ub4dor&3",
+            "不锈钢水壶很好用",
+        ] {
+            assert!(Password::chosen(text.to_owned(), email, name).is_ok(), "{text:?}");
+        }
+    }
+
+    #[test]
+    fn the_costliest_text_is_judged_soon() {
+        let began = std::time::Instant::now();
+        for text in [
+            "aB3$".repeat(32),
+            "1".repeat(128),
+            "qwerty".repeat(21),
+            "\u{1F600}".repeat(128),
+        ] {
+            drop(Password::chosen(text, "a@example.com", ""));
+        }
+        println!("four of the longest: {:?}", began.elapsed());
+    }
+
     proptest! {
         #[test]
         fn the_policy_counts_characters(text in "\\PC{0,140}") {
-            let allowed = (8..=128).contains(&text.chars().count());
-            prop_assert_eq!(Password::parse(text).is_some(), allowed);
+            let allowed = |text: &str| (8..=128).contains(&text.chars().count());
+            let normalized: String = text.nfkc().collect();
+            prop_assert_eq!(Password::presented(text.clone()).is_some(), allowed(&text) || allowed(&normalized));
+            if Password::chosen(text, "", "").is_ok() {
+                prop_assert!(allowed(&normalized));
+            }
         }
     }
 }

@@ -1,8 +1,9 @@
 //! Accounts.
 
-use std::sync::LazyLock;
-
-use chassis::open_enum::{Open, Spelled};
+use chassis::{
+    open_enum::{Open, Spelled},
+    text::{self, Lines},
+};
 use time::OffsetDateTime;
 use uuid::Uuid;
 
@@ -48,16 +49,10 @@ impl Spelled for Role {
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Name(String);
 
-/// What is expected of a name.
-pub(crate) static NAME_EXPECTED: LazyLock<String> =
-    LazyLock::new(|| format!("must be at most {MAX_NAME_LENGTH} characters, without control characters"));
-
 impl Name {
-    /// Reads a name; the space around it is not part of it. None where it is no name.
-    pub(crate) fn parse(text: &str) -> Option<Self> {
-        let text = text.trim();
-        let valid = text.chars().count() <= MAX_NAME_LENGTH && !text.chars().any(char::is_control);
-        valid.then(|| Self(text.to_owned()))
+    /// Reads a name ([`text::read`]), or says what is expected of one.
+    pub(crate) fn parse(text: &str) -> Result<Self, String> {
+        text::read(text, 0..=MAX_NAME_LENGTH, Lines::One).map(Self)
     }
 
     /// The text.
@@ -112,14 +107,14 @@ mod tests {
 
     #[test]
     fn names_are_trimmed_and_bounded() {
-        assert_eq!(Name::parse(" Ada \n"), Some(Name("Ada".to_owned())));
-        assert_eq!(Name::parse("  "), Some(Name::default()));
+        assert_eq!(Name::parse(" Ada \n"), Ok(Name("Ada".to_owned())));
+        assert_eq!(Name::parse("  "), Ok(Name::default()));
         assert!(
-            Name::parse(&"ä".repeat(200)).is_some(),
+            Name::parse(&"ä".repeat(200)).is_ok(),
             "characters are counted, not bytes"
         );
         for text in [&"a".repeat(201), "A\0da", "A\nda"] {
-            assert_eq!(Name::parse(text), None, "{text:?}");
+            assert!(Name::parse(text).is_err(), "{text:?}");
         }
     }
 

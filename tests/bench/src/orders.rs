@@ -68,7 +68,8 @@ impl Load {
 
 impl fmt::Display for Load {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{} clients", self.clients)?;
+        let plural = if self.clients == 1 { "" } else { "s" };
+        write!(f, "{} client{plural}", self.clients)?;
         match (self.hot, self.lines) {
             (true, _) => write!(f, ", one product"),
             (false, 2) => Ok(()),

@@ -47,6 +47,7 @@ fn draw(path: &Path, steps: &[Step]) -> Result<(), Box<dyn std::error::Error>> {
         .configure_mesh()
         .disable_x_mesh()
         .disable_x_axis()
+        .max_light_lines(1)
         .y_label_formatter(&|rate| {
             if *rate < 0.0 {
                 String::new()

@@ -9,40 +9,27 @@ use tonic::{Code, Status};
 use tonic_types::{ErrorDetails, FieldViolation, StatusExt, pb};
 use uuid::Uuid;
 
+use crate::violations::Violations;
+
 /// The `ErrorInfo.domain` of all our errors.
 pub const DOMAIN: &str = "shop";
 
-/// Everything that is wrong with a request, so that its sender can mend it at once.
-#[derive(Clone, Debug, Default)]
-pub struct FieldViolations(Vec<FieldViolation>);
-
-impl FieldViolations {
-    /// Nothing is wrong yet.
-    pub fn new() -> Self {
-        Self::default()
-    }
-
-    /// `field` is a path such as `lines[2].quantity`; `description` says what is expected.
-    pub fn add(&mut self, field: impl Into<String>, description: impl Into<String>) {
-        self.0.push(FieldViolation::new(field, description));
-    }
-
-    /// Whether nothing is wrong.
-    pub fn is_empty(&self) -> bool {
-        self.0.is_empty()
-    }
-
-    /// `INVALID_ARGUMENT` if anything is wrong.
-    pub fn into_result(self) -> Result<(), Status> {
-        let Some(first) = self.0.first() else {
-            return Ok(());
-        };
-        let message = format!("{}: {}", first.field, first.description);
-        Err(Status::with_error_details(
+impl From<Violations> for Status {
+    /// `INVALID_ARGUMENT` with all that is wrong.
+    fn from(violations: Violations) -> Self {
+        let message = violations.iter().next().map_or_else(
+            || "the request is not valid".to_owned(),
+            |first| format!("{}: {}", first.field, first.expected),
+        );
+        let fields: Vec<FieldViolation> = violations
+            .iter()
+            .map(|violation| FieldViolation::new(&violation.field, &violation.expected))
+            .collect();
+        Self::with_error_details(
             Code::InvalidArgument,
             message,
-            ErrorDetails::with_bad_request(self.0),
-        ))
+            ErrorDetails::with_bad_request(fields),
+        )
     }
 }
 
@@ -159,26 +146,20 @@ mod tests {
             &of_item(&Status::invalid_argument("type")),
             "type"
         ));
-        let mut violations = FieldViolations::new();
+        let mut violations = Violations::new();
         violations.add("type", "is not known");
         violations.add("data", "must be a JSON document");
-        assert!(
-            !violations
-                .into_result()
-                .is_err_and(|status| is_about_field(&status, "type"))
-        );
+        assert!(!is_about_field(&violations.into(), "type"));
     }
 
     #[test]
     fn violations_name_their_fields() {
-        let mut violations = FieldViolations::new();
+        let mut violations = Violations::new();
         assert!(violations.clone().into_result().is_ok());
         violations.add("lines[0].quantity", "must be from 1 to 10000");
         violations.add("currency", "must be one");
-        let status = violations.into_result().err();
-        let fields = status
-            .as_ref()
-            .and_then(StatusExt::get_details_bad_request)
+        let fields = Status::from(violations)
+            .get_details_bad_request()
             .map(|bad| bad.field_violations);
         let fields: Vec<_> = fields
             .unwrap_or_default()

@@ -8,7 +8,7 @@ mod stock;
 use chassis::{
     grpc::{
         multiplex,
-        status::{FieldViolations, with_reason, with_reason_and},
+        status::{with_reason, with_reason_and},
     },
     postgres,
 };
@@ -27,7 +27,6 @@ use tonic::{Code, Request, Response, Status, Streaming};
 
 use crate::{
     group_read::GroupRead,
-    product::Violations,
     store::{Store, StoreError},
 };
 
@@ -158,13 +157,4 @@ fn status(error: StoreError) -> Status {
         }
         StoreError::Database(error) => postgres::status(error),
     }
-}
-
-/// Refuses a request with all that is wrong with it.
-fn refuse(violations: Violations) -> Result<(), Status> {
-    let mut fields = FieldViolations::new();
-    for (field, expected) in violations.into_inner() {
-        fields.add(field, expected);
-    }
-    fields.into_result()
 }

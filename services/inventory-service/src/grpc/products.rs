@@ -6,6 +6,7 @@ use chassis::{
         timestamp,
     },
     page::Page,
+    violations::Violations,
 };
 use proto::{
     inventory::{
@@ -19,9 +20,9 @@ use proto::{
 use tonic::Status;
 use uuid::Uuid;
 
-use super::{Inventory, refuse, status};
+use super::{Inventory, status};
 use crate::{
-    product::{Change, Details, Price, Product, Violations, sku_from_id},
+    product::{self, Change, Details, Price, Product, sku_from_id},
     search::{Search, Sort, Words},
 };
 
@@ -35,21 +36,21 @@ impl Inventory {
         request: CreateProductRequest,
     ) -> Result<CreateProductResponse, Status> {
         let id = Uuid::now_v7();
-        let mut check = Violations::default();
+        let mut check = Violations::new();
         let details = Details {
             sku: if request.sku.trim().is_empty() {
                 sku_from_id(id)
             } else {
-                check.sku(&request.sku)
+                product::sku(&mut check, &request.sku)
             },
-            name: check.name(&request.name),
-            description: check.description(&request.description),
+            name: product::name(&mut check, &request.name),
+            description: product::description(&mut check, &request.description),
             price: price(&mut check, request.price.as_ref()),
-            category: check.category(&request.category),
-            image_url: check.image_url(&request.image_url),
+            category: product::category(&mut check, &request.category),
+            image_url: product::image_url(&mut check, &request.image_url),
         };
-        let initial_stock = check.initial_stock(request.initial_stock);
-        refuse(check)?;
+        let initial_stock = product::initial_stock(&mut check, request.initial_stock);
+        check.into_result()?;
         let product = self
             .store
             .create_product(id, &details, initial_stock)
@@ -86,10 +87,10 @@ impl Inventory {
         let Ok(sort) = ProductSort::try_from(request.sort) else {
             return Err(invalid_field("sort", "must be one of the known orders"));
         };
-        let mut check = Violations::default();
+        let mut check = Violations::new();
         let search = Search {
-            words: Words::new(&check.query(&request.query)),
-            category: check.category(&request.category),
+            words: Words::new(&product::query(&mut check, &request.query)),
+            category: product::category(&mut check, &request.category),
             sort: match sort {
                 ProductSort::Unspecified | ProductSort::Newest => Sort::Newest,
                 ProductSort::Oldest => Sort::Oldest,
@@ -99,7 +100,7 @@ impl Inventory {
                 ProductSort::NameDescending => Sort::NameDescending,
             },
         };
-        refuse(check)?;
+        check.into_result()?;
         let listing = self.store.list(&search, page).await.map_err(status)?;
         let products = listing.products.into_iter().map(message).collect();
         Ok(ListProductsResponse {
@@ -113,18 +114,20 @@ impl Inventory {
         request: UpdateProductRequest,
     ) -> Result<UpdateProductResponse, Status> {
         let id = parse_uuid("product_id", &request.product_id)?;
-        let mut check = Violations::default();
+        let mut check = Violations::new();
         let change = Change {
-            sku: request.sku.map(|sku| check.sku(&sku)),
-            name: request.name.map(|name| check.name(&name)),
+            sku: request.sku.map(|sku| product::sku(&mut check, &sku)),
+            name: request.name.map(|name| product::name(&mut check, &name)),
             description: request
                 .description
-                .map(|description| check.description(&description)),
+                .map(|description| product::description(&mut check, &description)),
             price: request.price.map(|money| price(&mut check, Some(&money))),
-            category: request.category.map(|category| check.category(&category)),
-            image_url: request.image_url.map(|url| check.image_url(&url)),
+            category: request
+                .category
+                .map(|category| product::category(&mut check, &category)),
+            image_url: request.image_url.map(|url| product::image_url(&mut check, &url)),
         };
-        refuse(check)?;
+        check.into_result()?;
         let product = self
             .store
             .update_product(id, request.expected_version, &change)
@@ -152,7 +155,10 @@ impl Inventory {
 }
 
 fn price(check: &mut Violations, money: Option<&Money>) -> Price {
-    check.price(money.map(|money| (money.minor_units, money.currency_code.as_str())))
+    product::price(
+        check,
+        money.map(|money| (money.minor_units, money.currency_code.as_str())),
+    )
 }
 
 pub(super) fn message(product: Product) -> ProductMessage {

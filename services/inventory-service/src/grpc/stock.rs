@@ -3,6 +3,7 @@
 use chassis::{
     grpc::{status::parse_uuid, timestamp},
     page::Page,
+    violations::Violations,
 };
 use proto::inventory::{
     AdjustStockRequest, AdjustStockResponse, ListStockMovementsRequest, ListStockMovementsResponse,
@@ -10,19 +11,19 @@ use proto::inventory::{
 };
 use tonic::Status;
 
-use super::{Inventory, products, refuse, status};
+use super::{Inventory, products, status};
 use crate::{
-    product::Violations,
+    product,
     store::{MovementKind, StockMovement},
 };
 
 impl Inventory {
     pub(super) async fn adjust(&self, request: AdjustStockRequest) -> Result<AdjustStockResponse, Status> {
         let product_id = parse_uuid("product_id", &request.product_id)?;
-        let mut check = Violations::default();
-        let delta = check.delta(request.delta);
-        let reason = check.reason(&request.reason);
-        refuse(check)?;
+        let mut check = Violations::new();
+        let delta = product::delta(&mut check, request.delta);
+        let reason = product::reason(&mut check, &request.reason);
+        check.into_result()?;
         let (product, movement) = self
             .store
             .adjust_stock(product_id, delta, &reason)

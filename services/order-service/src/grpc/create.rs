@@ -9,7 +9,7 @@ use std::{
 use chassis::{
     grpc::{
         MAX_MESSAGE_SIZE,
-        status::{self, FieldViolations, with_reason},
+        status::{self, with_reason},
     },
     telemetry::trace,
 };
@@ -27,7 +27,7 @@ use super::{Orders, convert, internal, now, own_span};
 use crate::{
     events,
     idempotency::{IdempotencyKey, Repetition},
-    order::{Offer, Violation, WantedLine, merge_lines, place},
+    order::{Offer, WantedLine, merge_lines, place},
     store::{Creation, NewOrder},
 };
 
@@ -132,7 +132,7 @@ impl Draft {
             .iter()
             .map(|line| (line.product_id.as_str(), line.quantity))
             .collect();
-        let lines = merge_lines(&lines).map_err(violations)?;
+        let lines = merge_lines(&lines)?;
         let user_id = status::parse_uuid("user_id", &request.user_id)?;
         let key = (!request.idempotency_key.is_empty()).then_some(IdempotencyKey {
             user_id,
@@ -158,7 +158,7 @@ impl Draft {
     /// The order at today's prices, with its event and the answer to be saved.
     fn price(self, offers: Vec<Option<Offer>>) -> Result<NewOrder, Status> {
         let id = Uuid::now_v7();
-        let order = place(id, self.user_id, &self.lines, offers, now()).map_err(violations)?;
+        let order = place(id, self.user_id, &self.lines, offers, now())?;
         let trace = own_span(
             self.trace,
             |_| tracing::info_span!("create order", otel.kind = "internal", shop.order.id = %id),
@@ -207,15 +207,4 @@ fn repeated(repetition: Repetition) -> Result<CreatedOrder, Status> {
             "this idempotency key was used with another request",
         )),
     }
-}
-
-fn violations(found: Vec<Violation>) -> Status {
-    let mut violations = FieldViolations::new();
-    for violation in found {
-        violations.add(violation.field, violation.description);
-    }
-    violations
-        .into_result()
-        .err()
-        .unwrap_or_else(|| Status::internal("internal error"))
 }

@@ -10,8 +10,11 @@ fn offer(price: i64, currency: &str) -> Offer {
     }
 }
 
-fn fields(violations: Vec<Violation>) -> Vec<String> {
-    violations.into_iter().map(|violation| violation.field).collect()
+fn fields(violations: Violations) -> Vec<String> {
+    violations
+        .iter()
+        .map(|violation| violation.field.clone())
+        .collect()
 }
 
 #[test]
@@ -97,7 +100,7 @@ fn merged_lines_have_the_limit_of_one() {
     );
 }
 
-fn place_these(wanted: &[(i64, usize)], offers: Vec<Option<Offer>>) -> Result<Order, Vec<Violation>> {
+fn place_these(wanted: &[(i64, usize)], offers: Vec<Option<Offer>>) -> Result<Order, Violations> {
     let wanted: Vec<WantedLine> = wanted
         .iter()
         .map(|(quantity, position)| WantedLine {

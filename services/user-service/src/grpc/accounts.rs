@@ -1,8 +1,9 @@
 //! Registering, reading and changing accounts.
 
 use chassis::{
-    grpc::status::{FieldViolations, parse_uuid, with_reason},
+    grpc::status::{parse_uuid, with_reason},
     page::Page,
+    violations::Violations,
 };
 use proto::user::{
     GetUserRequest, GetUserResponse, ListUsersRequest, ListUsersResponse, RegisterRequest, RegisterResponse,
@@ -14,21 +15,20 @@ use uuid::Uuid;
 use super::{Users, hashing_status, message, role, store_status};
 use crate::{
     email::{self, Email},
-    password::{self, Password},
+    password::Password,
     session::RefreshToken,
     store::NewUser,
-    user::{Access, NAME_EXPECTED, Name, User},
+    user::{Access, Name, User},
 };
 
 impl Users {
     pub(super) async fn create_account(&self, request: RegisterRequest) -> Result<RegisterResponse, Status> {
-        let mut violations = FieldViolations::new();
-        let email = Email::parse(&request.email);
-        let email = require(&mut violations, "email", email, &email::EXPECTED);
-        let password = Password::parse(request.password);
-        let password = require(&mut violations, "password", password, &password::EXPECTED);
-        let name = Name::parse(&request.name);
-        let name = require(&mut violations, "name", name, &NAME_EXPECTED);
+        let mut violations = Violations::new();
+        let email = Email::parse(&request.email).ok_or_else(|| email::EXPECTED.clone());
+        let email = violations.take("email", email);
+        let password = Password::chosen(request.password, &request.email, &request.name);
+        let password = violations.take("password", password);
+        let name = violations.take("name", Name::parse(&request.name));
         violations.into_result()?;
         let (Some(email), Some(password), Some(name)) = (email, password, name) else {
             // Each that is missing is a violation.
@@ -80,14 +80,18 @@ impl Users {
         request: UpdateProfileRequest,
     ) -> Result<UpdateProfileResponse, Status> {
         let id = parse_uuid("user_id", &request.user_id)?;
-        let mut violations = FieldViolations::new();
+        let mut violations = Violations::new();
         let name = request
             .name
-            .and_then(|name| require(&mut violations, "name", Name::parse(&name), &NAME_EXPECTED));
-        let new_password = request.new_password.and_then(|text| {
-            let password = Password::parse(text);
-            require(&mut violations, "new_password", password, &password::EXPECTED)
-        });
+            .and_then(|name| violations.take("name", Name::parse(&name)));
+        let new_password = match request.new_password {
+            Some(text) => {
+                let user = self.store.user(id).await.map_err(store_status)?;
+                let own_name = name.as_ref().map_or(&*user.name, Name::as_str);
+                violations.take("new_password", Password::chosen(text, &user.email, own_name))
+            }
+            None => None,
+        };
         if new_password.is_some() && request.current_password.is_none() {
             violations.add("current_password", "is needed with new_password");
         }
@@ -112,7 +116,7 @@ impl Users {
         new: Password,
         name: Option<Name>,
     ) -> Result<User, Status> {
-        let current = Password::parse(current).ok_or_else(wrong_password)?;
+        let current = Password::presented(current).ok_or_else(wrong_password)?;
         let ticket = self.hasher.admit().map_err(|error| hashing_status(&error))?;
         let stored = self
             .store
@@ -156,14 +160,6 @@ impl Users {
             user: Some(message(user.map_err(store_status)?)),
         })
     }
-}
-
-/// Notes what is expected of a field that could not be read.
-fn require<T>(violations: &mut FieldViolations, field: &str, read: Option<T>, expected: &str) -> Option<T> {
-    if read.is_none() {
-        violations.add(field, expected);
-    }
-    read
 }
 
 fn wrong_password() -> Status {

@@ -18,7 +18,7 @@ use crate::{
 impl Users {
     pub(super) async fn open_session(&self, request: LogInRequest) -> Result<LogInResponse, Status> {
         // No account has a password like that, whoever asks for which.
-        let password = Password::parse(request.password).ok_or_else(invalid_credentials)?;
+        let password = Password::presented(request.password).ok_or_else(invalid_credentials)?;
         let account = self.check_credentials(&request.email, password).await?;
         if account.user.disabled {
             return Err(with_reason(

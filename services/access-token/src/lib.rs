@@ -67,6 +67,12 @@ pub struct Claims {
     pub exp: i64,
     /// Its own name.
     pub jti: Uuid,
+    /// The session that it belongs to. None in tokens of a version that named none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub sid: Option<Uuid>,
+    /// When the password was given, in seconds since 1970 (OpenID Connect Core, section 2). None where it is not known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub auth_time: Option<i64>,
 }
 
 impl Claims {
@@ -171,6 +177,8 @@ mod tests {
             iat: 0,
             exp,
             jti: Uuid::nil(),
+            sid: Some(Uuid::nil()),
+            auth_time: Some(0),
         }
     }
 
@@ -212,6 +220,19 @@ mod tests {
                 "{algorithm}"
             );
         }
+    }
+
+    #[test]
+    fn a_token_of_a_version_without_sessions_says_who_calls() {
+        let (signer, key) = pair(1);
+        let before = Claims {
+            sid: None,
+            auth_time: None,
+            ..claims(OffsetDateTime::now_utc().unix_timestamp() + 60)
+        };
+        let payload = serde_json::to_value(&before).unwrap();
+        assert!(payload.get("sid").is_none() && payload.get("auth_time").is_none());
+        assert_eq!(key.verify(&signer.sign(&before).unwrap()), Ok(before));
     }
 
     #[test]

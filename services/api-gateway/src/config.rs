@@ -74,6 +74,9 @@ pub struct Limits {
     /// The most streams of an order's status at once; one more is answered with 503.
     #[arg(long, env = "MAX_EVENT_STREAMS", default_value_t = 1_000, value_parser = size(1..=100_000))]
     pub max_event_streams: usize,
+    /// How long ago the password may have been given where an account's role or its disabled flag is changed.
+    #[arg(long, env = "RECENT_LOGIN", default_value = "10m", value_parser = humantime)]
+    pub recent_login: Duration,
 }
 
 /// Whether rates are limited.

@@ -3,9 +3,10 @@
 //! it as one likes.
 //!
 //! Start with [`http`]: one file per resource, and the layers that every request goes through. [`problem`] is where
-//! refusals get their form, [`token`] where callers are known by their tokens, and [`backends`] where the other services
+//! refusals get their form, [`token`] where callers are known by their tokens, [`authority`] what they may do now, and [`backends`] where the other services
 //! are.
 
+pub mod authority;
 pub mod backends;
 pub mod config;
 pub mod http;
@@ -18,9 +19,11 @@ use std::{io::Write as _, process::ExitCode, sync::Arc};
 
 use chassis::{DefaultAddrs, Running, Service, StartError, Starting, http::ConnectionLimits};
 
+use proto::user::user_service_client::UserServiceClient;
+
 pub use config::{Command, Config};
 
-use crate::{backends::Backends, http::Api, rate_limit::Limiter, token::Verifier};
+use crate::{authority::Authority, backends::Backends, http::Api, rate_limit::Limiter, token::Verifier};
 
 /// Where it listens unless it is told otherwise.
 pub const DEFAULT_ADDRS: DefaultAddrs = DefaultAddrs {
@@ -53,8 +56,11 @@ async fn begin(config: Config) -> Result<Running, StartError> {
     let service = Service::bind("api-gateway", &config.service, DEFAULT_ADDRS)
         .await?
         .tls(&config.tls)?;
+    let users = service.grpc_channel("user-service", &config.user_service_url)?;
+    // Not within the bound on calls at work there: logins that wait for their turn keep nobody from ordering.
+    let authority = Authority::new(UserServiceClient::new(users.clone()));
     let backends = Backends::new(
-        service.grpc_channel("user-service", &config.user_service_url)?,
+        users,
         service.grpc_channel("inventory-service", &config.inventory_service_url)?,
         service.grpc_channel("order-service", &config.order_service_url)?,
         config.limits.max_concurrent_requests,
@@ -72,6 +78,7 @@ async fn begin(config: Config) -> Result<Running, StartError> {
     let api = Api::new(
         backends,
         verifier,
+        authority,
         limiter,
         service.health().clone(),
         &config.limits,

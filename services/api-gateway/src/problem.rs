@@ -136,6 +136,23 @@ impl Problem {
             .with_header(header::WWW_AUTHENTICATE, CHALLENGE_INVALID)
     }
 
+    /// 401: this needs a login of the last `age` ([RFC 9470](https://www.rfc-editor.org/rfc/rfc9470)).
+    pub fn recent_login_required(age: Duration) -> Self {
+        let seconds = age.as_secs();
+        let problem = Self::new(
+            StatusCode::UNAUTHORIZED,
+            "recent-login-required",
+            format!("this needs a login of the last {seconds} seconds; log in again"),
+        );
+        let challenge = format!(
+            "Bearer realm=\"shop\", error=\"insufficient_user_authentication\", max_age=\"{seconds}\""
+        );
+        match HeaderValue::try_from(challenge) {
+            Ok(challenge) => problem.with_header(header::WWW_AUTHENTICATE, challenge),
+            Err(_) => problem,
+        }
+    }
+
     /// 403: somebody else may.
     pub fn forbidden(detail: &'static str) -> Self {
         Self::new(StatusCode::FORBIDDEN, "forbidden", detail)

@@ -10,6 +10,8 @@ use chassis::{
 };
 use secrecy::SecretString;
 
+use crate::store::Lifetimes;
+
 const DAY: Duration = Duration::from_hours(24);
 
 /// Accounts, their passwords and their sessions.
@@ -54,13 +56,16 @@ pub struct Config {
     /// How long a key that the service made itself signs before a new one takes over.
     #[arg(long, env = "TOKEN_SIGNING_KEY_LIFETIME", default_value = "90d", value_parser = from_hour_to_years)]
     pub token_signing_key_lifetime: Duration,
-    /// How long an access token is valid. It can't be revoked: this is how long a change of role or a disabled account
-    /// takes to be noticed everywhere.
+    /// How long an access token is valid. What its holder may do is looked up all the same: this is how long a customer
+    /// can still read where user-service can't be asked.
     #[arg(long, env = "ACCESS_TOKEN_LIFETIME", default_value = "15m", value_parser = from_second_to_day)]
     pub access_token_lifetime: Duration,
     /// How long a refresh token is valid, if it is not used.
     #[arg(long, env = "REFRESH_TOKEN_LIFETIME", default_value = "30d", value_parser = from_second_to_years)]
     pub refresh_token_lifetime: Duration,
+    /// How long a session lasts, however often it is refreshed.
+    #[arg(long, env = "SESSION_LIFETIME", default_value = "90d", value_parser = from_second_to_years)]
+    pub session_lifetime: Duration,
 
     /// How many passwords are hashed at once. Each takes a core and 19 MiB. [default: half the cores]
     #[arg(long, env = "PASSWORD_HASHING_THREADS", default_value_t = half_the_cores(), hide_default_value = true)]
@@ -71,6 +76,15 @@ pub struct Config {
     /// Something to do instead of serving.
     #[command(subcommand)]
     pub command: Option<outbox::Command>,
+}
+
+impl Config {
+    pub(crate) fn lifetimes(&self) -> Lifetimes {
+        Lifetimes {
+            refresh_token: self.refresh_token_lifetime,
+            session: self.session_lifetime,
+        }
+    }
 }
 
 impl AsRef<ServiceArgs> for Config {

@@ -59,7 +59,7 @@ async fn begin(config: Config) -> Result<Running, StartError> {
         .await?;
     let producer = service.grpc_channel("producer-service", &config.producer_service_url)?;
     let outbox = outbox::start(&service, database.clone(), producer, USER_SOURCE, &config.relay);
-    let store = Store::new(database, outbox, config.refresh_token_lifetime);
+    let store = Store::new(database, outbox, config.lifetimes());
     let hasher = Hasher::new(config.password_hashing_threads, config.password_hashing_queue);
     if let Some(first_admin) = first_admin {
         let flag = service.health().flag("first-admin");

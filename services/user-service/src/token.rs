@@ -9,6 +9,7 @@ use tokio::sync::watch;
 use uuid::Uuid;
 
 use crate::{
+    session::Authentication,
     signing_key::{KeySet, PublicKey},
     user::{Role, User},
 };
@@ -32,7 +33,7 @@ impl Issuer {
     }
 
     /// A new token.
-    pub(crate) fn issue(&self, user: &User) -> Result<String, SignError> {
+    pub(crate) fn issue(&self, user: &User, authentication: Authentication) -> Result<String, SignError> {
         let keys = self.keys.borrow().clone();
         let now = OffsetDateTime::now_utc();
         let claims = Claims {
@@ -47,6 +48,8 @@ impl Issuer {
             iat: now.unix_timestamp(),
             exp: (now + self.lifetime).unix_timestamp(),
             jti: Uuid::now_v7(),
+            sid: Some(authentication.session),
+            auth_time: authentication.at.map(OffsetDateTime::unix_timestamp),
         };
         keys.signer.sign(&claims)
     }

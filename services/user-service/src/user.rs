@@ -101,6 +101,31 @@ impl Access {
     }
 }
 
+/// Who holds an access token.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Holder {
+    /// The account.
+    pub(crate) user: Uuid,
+    /// The session; none in the token of a version that named none.
+    pub(crate) session: Option<Uuid>,
+}
+
+/// What a holder's account and session are now.
+#[derive(Clone, Debug)]
+pub(crate) enum Standing {
+    /// There is no such account.
+    Unknown,
+    /// There is one.
+    Account {
+        /// What it may do.
+        role: Open<Role>,
+        /// Whether it may do nothing.
+        disabled: bool,
+        /// Whether the session is over.
+        session_ended: bool,
+    },
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

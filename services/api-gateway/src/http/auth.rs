@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 use utoipa_axum::{router::OpenApiRouter, routes};
 
-use super::{Api, input::Json, users::User};
+use super::{Api, caller::Origin, input::Json, users::User};
 use crate::problem::Problem;
 
 /// Who is logged in, and the tokens.
@@ -71,12 +71,14 @@ pub(super) fn routes() -> OpenApiRouter<Api> {
 )]
 async fn register(
     State(api): State<Api>,
+    Origin(client): Origin,
     Json(wanted): Json<Registration>,
 ) -> Result<(StatusCode, Answer<Session>), Problem> {
     let request = RegisterRequest {
         email: wanted.email,
         password: wanted.password,
         name: wanted.name.unwrap_or_default(),
+        client: Some(client),
     };
     let answer = api.backends.users.clone().register(request).await?.into_inner();
     Ok((StatusCode::CREATED, session(answer.user, answer.session)?))
@@ -93,26 +95,33 @@ async fn register(
 )]
 async fn log_in(
     State(api): State<Api>,
+    Origin(client): Origin,
     Json(credentials): Json<Credentials>,
 ) -> Result<Answer<Session>, Problem> {
     let request = LogInRequest {
         email: credentials.email,
         password: credentials.password,
+        client: Some(client),
     };
     let answer = api.backends.users.clone().log_in(request).await?.into_inner();
     session(answer.user, answer.session)
 }
 
-/// Trades a refresh token for new tokens. One that was traded before ends the session: somebody else has a copy.
+/// Trades a refresh token for new tokens. One that was traded before ends the session: somebody else has a copy. Only the
+/// last one gets the same tokens again for ten seconds, in case the answer was lost.
 #[utoipa::path(
     post, path = "/auth/refresh", tag = "auth", request_body = RefreshToken,
     responses((status = 200, body = Session), (status = 401, description = "The token is not good, or not any more")),
 )]
 async fn refresh(
     State(api): State<Api>,
+    Origin(client): Origin,
     Json(RefreshToken { refresh_token }): Json<RefreshToken>,
 ) -> Result<Answer<Session>, Problem> {
-    let request = RefreshSessionRequest { refresh_token };
+    let request = RefreshSessionRequest {
+        refresh_token,
+        client: Some(client),
+    };
     let answer = api
         .backends
         .users
@@ -123,7 +132,7 @@ async fn refresh(
     session(answer.user, answer.session)
 }
 
-/// Ends a session. Its token stays good until it expires.
+/// Ends a session, its token included.
 #[utoipa::path(
     post, path = "/auth/logout", tag = "auth", request_body = RefreshToken,
     responses((status = 204, description = "The session has ended, or there was none")),

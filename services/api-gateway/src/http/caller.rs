@@ -1,31 +1,66 @@
-//! Who calls: found once per request, from the token, before anything else is done.
+//! Who calls: found once per request, from the token, before anything else is done. What they may do is looked up only
+//! where it matters, when a handler asks for its [`Caller`].
 
-use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::{
+    net::{IpAddr, Ipv4Addr, SocketAddr},
+    time::Duration,
+};
 
-use access_token::Role;
+use access_token::{Claims, Role};
 use axum::{
     extract::{ConnectInfo, FromRequestParts},
     http::{Extensions, HeaderMap, StatusCode, header, request::Parts},
 };
+use proto::user::SessionClient;
+use time::OffsetDateTime;
+use tokio::time::sleep;
 use uuid::Uuid;
 
 use super::{
     Api,
     input::{Unreadable, single},
 };
-use crate::{problem::Problem, rate_limit::Client, token::TokenError};
+use crate::{
+    authority::{Holder, Standing, Unknown},
+    problem::Problem,
+    rate_limit::Client,
+    token::TokenError,
+};
+
+/// What a session is told of the program that uses it, in characters.
+const MAX_USER_AGENT: usize = 200;
+/// Whoever is answered for long is looked up this often, and what was found before is good so long: a change is noticed
+/// within the sum of both.
+const LOOKED_UP_EVERY: Duration = Duration::from_millis(400);
 
 /// An account that is logged in.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Caller {
     /// The account.
     pub(super) id: Uuid,
+    /// What it may do now.
     role: Role,
+    token: Token,
+}
+
+/// What matters of a token that is genuine.
+#[derive(Clone, Copy, Debug)]
+struct Token {
+    holder: Holder,
+    /// What its holder could do when it was issued.
+    role: Role,
+    /// When the password was given, in seconds since 1970; none where it is not known.
+    authenticated_at: Option<i64>,
+    /// In seconds since 1970.
+    expires_at: i64,
 }
 
 /// An account that is logged in, and an admin's.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Admin;
+pub(super) struct Admin(pub(super) Caller);
+
+/// Where a session is used from.
+pub(super) struct Origin(pub(super) SessionClient);
 
 /// What is known of whoever calls.
 #[derive(Clone, Debug)]
@@ -33,13 +68,59 @@ pub(super) struct Identity {
     address: Client,
     /// A problem where there is no token, or none that is good. It matters only where a caller is needed: a browser
     /// that sends its expired token with every request may still read the catalogue and refresh.
-    caller: Result<Caller, Problem>,
+    token: Result<Token, Problem>,
 }
 
 impl Caller {
     /// Whether it may see and change what is not its own.
     pub(super) fn is_admin(self) -> bool {
         self.role == Role::Admin
+    }
+
+    /// The session; none where a version before issued the token.
+    pub(super) fn session(self) -> Option<Uuid> {
+        self.token.holder.session
+    }
+
+    /// Whose standing decides.
+    pub(super) fn holder(self) -> Holder {
+        self.token.holder
+    }
+
+    /// Refuses where the password was not given within the last `age`: what is asked for is worth a stolen token.
+    pub(super) fn logged_in_within(self, age: Duration) -> Result<(), Problem> {
+        let now = OffsetDateTime::now_utc().unix_timestamp();
+        let recent = self.token.authenticated_at.is_some_and(|at| {
+            let passed = u64::try_from(now.saturating_sub(at)).unwrap_or_default();
+            passed <= age.as_secs()
+        });
+        if recent {
+            Ok(())
+        } else {
+            Err(Problem::recent_login_required(age))
+        }
+    }
+
+    /// Returns within a second of when it may not be answered any more as it was: the token has expired, the session or
+    /// the account has ended, or its role is another.
+    pub(super) async fn ended(self, api: Api) {
+        loop {
+            let now = OffsetDateTime::now_utc().unix_timestamp();
+            let left = u64::try_from(self.token.expires_at.saturating_sub(now)).unwrap_or_default();
+            sleep(LOOKED_UP_EVERY.min(Duration::from_secs(left))).await;
+            let standing = api
+                .authority
+                .standing_within(self.token.holder, LOOKED_UP_EVERY)
+                .await;
+            let as_before = match standing {
+                Ok(standing) => self.token.role_in(standing).is_ok_and(|role| role == self.role),
+                Err(Unknown) => !self.is_admin(),
+            };
+            let expired = self.token.expires_at <= OffsetDateTime::now_utc().unix_timestamp();
+            if expired || !as_before {
+                return;
+            }
+        }
     }
 
     /// The account whose orders it is confined to; none for an admin.
@@ -56,8 +137,8 @@ impl Identity {
 
     /// Who is counted for the request.
     pub(super) fn client(&self) -> Client {
-        match &self.caller {
-            Ok(caller) => Client::Account(caller.id),
+        match &self.token {
+            Ok(token) => Client::Account(token.holder.user),
             Err(_) => self.address,
         }
     }
@@ -69,11 +150,11 @@ pub(super) async fn identify(api: &Api, headers: &HeaderMap, extensions: &Extens
     let peer = peer.map_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED), |ConnectInfo(peer)| peer.ip());
     Identity {
         address: api.limiter.address(peer, headers),
-        caller: caller(api, headers).await,
+        token: token(api, headers).await,
     }
 }
 
-async fn caller(api: &Api, headers: &HeaderMap) -> Result<Caller, Problem> {
+async fn token(api: &Api, headers: &HeaderMap) -> Result<Token, Problem> {
     let header = single(headers, &header::AUTHORIZATION)
         .map_err(|Unreadable| Problem::bad_token("the Authorization header can't be read"))?
         .ok_or_else(Problem::no_token)?;
@@ -94,20 +175,59 @@ async fn caller(api: &Api, headers: &HeaderMap) -> Result<Caller, Problem> {
                 "tokens can't be checked now: user-service is not available",
             ),
         })?;
-    Ok(Caller {
-        id: claims.sub,
-        role: claims.role,
-    })
+    Ok(Token::from(&claims))
+}
+
+impl From<&Claims> for Token {
+    fn from(claims: &Claims) -> Self {
+        Self {
+            holder: Holder::from(claims),
+            role: claims.role,
+            authenticated_at: claims.auth_time,
+            expires_at: claims.exp,
+        }
+    }
+}
+
+impl Token {
+    /// What its holder may do, whose standing that is.
+    fn role_in(self, standing: Standing) -> Result<Role, Problem> {
+        match standing {
+            Standing::Active(role) => Ok(role),
+            Standing::AsTheTokenSays => Ok(self.role),
+            Standing::NoAccount => Err(Problem::bad_token("the account is disabled, or there is none")),
+            Standing::SessionEnded => Err(Problem::bad_token("the session has ended; log in again")),
+        }
+    }
+
+    /// What its holder may do where that can't be asked: a customer can read, until the token expires.
+    fn role_in_doubt(self, parts: &Parts) -> Result<Role, Problem> {
+        if parts.method.is_safe() && self.role == Role::User {
+            return Ok(Role::User);
+        }
+        Err(Problem::new(
+            StatusCode::SERVICE_UNAVAILABLE,
+            "unavailable",
+            "what you may do can't be looked up now: user-service is not available",
+        ))
+    }
 }
 
 impl FromRequestParts<Api> for Caller {
     type Rejection = Problem;
 
-    async fn from_request_parts(parts: &mut Parts, _: &Api) -> Result<Self, Problem> {
-        match parts.extensions.get::<Identity>() {
-            Some(identity) => identity.caller.clone(),
-            None => Err(Problem::internal()),
-        }
+    async fn from_request_parts(parts: &mut Parts, api: &Api) -> Result<Self, Problem> {
+        let identity = parts.extensions.get::<Identity>();
+        let token = identity.ok_or_else(Problem::internal)?.token.clone()?;
+        let role = match api.authority.standing(token.holder).await {
+            Ok(standing) => token.role_in(standing)?,
+            Err(Unknown) => token.role_in_doubt(parts)?,
+        };
+        Ok(Self {
+            id: token.holder.user,
+            role,
+            token,
+        })
     }
 }
 
@@ -117,9 +237,31 @@ impl FromRequestParts<Api> for Admin {
     async fn from_request_parts(parts: &mut Parts, api: &Api) -> Result<Self, Problem> {
         let caller = Caller::from_request_parts(parts, api).await?;
         if caller.is_admin() {
-            Ok(Self)
+            Ok(Self(caller))
         } else {
             Err(Problem::forbidden("only an admin may do this"))
         }
+    }
+}
+
+impl FromRequestParts<Api> for Origin {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, _: &Api) -> Result<Self, Problem> {
+        let identity = parts.extensions.get::<Identity>().ok_or_else(Problem::internal)?;
+        let address = match identity.address {
+            Client::Address(address) => address.to_string(),
+            Client::Account(_) => String::new(),
+        };
+        let user_agent = parts.headers.get(header::USER_AGENT);
+        let user_agent = user_agent.map(|agent| String::from_utf8_lossy(agent.as_bytes()));
+        Ok(Self(SessionClient {
+            address,
+            user_agent: user_agent
+                .unwrap_or_default()
+                .chars()
+                .take(MAX_USER_AGENT)
+                .collect(),
+        }))
     }
 }

@@ -16,6 +16,7 @@ mod order_events;
 mod orders;
 mod probes;
 mod products;
+mod sessions;
 mod stock;
 mod telemetry;
 mod users;
@@ -38,7 +39,8 @@ use tower_http::{
 use utoipa_axum::router::OpenApiRouter;
 
 use crate::{
-    Config, backends::Backends, config::Limits, problem::Problem, rate_limit::Limiter, token::Verifier,
+    Config, authority::Authority, backends::Backends, config::Limits, problem::Problem, rate_limit::Limiter,
+    token::Verifier,
 };
 
 /// What handlers and layers work with. Cheap to clone: each request does, several times.
@@ -49,6 +51,7 @@ pub struct Api(Arc<Inner>);
 pub struct Inner {
     backends: Backends,
     verifier: Arc<Verifier>,
+    authority: Authority,
     limiter: Limiter,
     health: Health,
     limits: Limits,
@@ -62,6 +65,7 @@ impl Api {
     pub fn new(
         backends: Backends,
         verifier: Arc<Verifier>,
+        authority: Authority,
         limiter: Limiter,
         health: Health,
         limits: &Limits,
@@ -70,6 +74,7 @@ impl Api {
         Self(Arc::new(Inner {
             backends,
             verifier,
+            authority,
             limiter,
             health,
             at_work: Arc::new(Semaphore::new(limits.max_concurrent_requests)),
@@ -118,6 +123,7 @@ fn described() -> OpenApiRouter<Api> {
     OpenApiRouter::with_openapi(docs::document())
         .merge(auth::routes())
         .merge(users::routes())
+        .merge(sessions::routes())
         .merge(products::routes())
         .merge(stock::routes())
         .merge(orders::routes())

@@ -43,6 +43,7 @@ pub(super) fn routes() -> OpenApiRouter<Api> {
 
 /// Follows an order: an event `status` with the order now, and another at each change until the status is final. The
 /// stream ends then, or after some minutes; connect again in that case, the first event is the order as it is.
+/// It ends within a second too when the token expires, or its session or account ends.
 #[utoipa::path(
     get, path = "/orders/{id}/events", tag = "orders", security(("token" = [])),
     params(("id" = uuid::Uuid, Path, description = "The order")),
@@ -69,7 +70,8 @@ async fn follow(
             let _place = &place;
             std::future::ready(event.ok().map(Ok))
         })
-        .take_until(api.shutdown.clone().cancelled_owned());
+        .take_until(api.shutdown.clone().cancelled_owned())
+        .take_until(caller.ended(api));
     Ok(Sse::new(events).keep_alive(KeepAlive::new().interval(KEEP_ALIVE)))
 }
 

@@ -10,6 +10,7 @@ use serde::{Deserialize, Serialize};
 use time::OffsetDateTime;
 use utoipa::{IntoParams, ToSchema};
 use utoipa_axum::{router::OpenApiRouter, routes};
+use uuid::Uuid;
 
 use super::{
     Api,
@@ -77,6 +78,9 @@ struct AccessChange {
 #[serde(deny_unknown_fields)]
 #[into_params(parameter_in = Query)]
 struct UsersQuery {
+    /// Only the account with that email, however it is written.
+    #[param(max_length = 254, example = "ada@example.com")]
+    email: Option<String>,
     /// From 1.
     #[param(minimum = 1, maximum = 10_000)]
     page: Option<u32>,
@@ -108,22 +112,16 @@ pub(super) fn routes() -> OpenApiRouter<Api> {
     OpenApiRouter::new()
         .routes(routes!(me, change_me))
         .routes(routes!(list))
-        .routes(routes!(change_access))
+        .routes(routes!(get, change_access))
 }
 
 /// One's own account.
 #[utoipa::path(get, path = "/users/me", tag = "users", security(("token" = [])), responses((status = 200, body = User)))]
 async fn me(State(api): State<Api>, caller: Caller) -> Result<axum::Json<User>, Problem> {
-    let request = GetUserRequest {
-        user_id: caller.id.to_string(),
-    };
-    let answer = read(&api.backends.users, request, |mut users, request| async move {
-        users.get_user(request).await
-    });
-    answered(answer.await?.user)
+    account(&api, caller.id).await
 }
 
-/// Changes one's own name or password. A new password ends every session; tokens in use stay good until they expire.
+/// Changes one's own name or password. A new password ends every session, this one too: log in again.
 #[utoipa::path(
     put, path = "/users/me", tag = "users", security(("token" = [])), request_body = ProfileChange,
     responses(
@@ -167,6 +165,7 @@ async fn list(
     let request = ListUsersRequest {
         page: paging.page,
         page_size: paging.page_size,
+        email: query.email,
     };
     let answer = read(&api.backends.users, request, |mut users, request| async move {
         users.list_users(request).await
@@ -175,7 +174,17 @@ async fn list(
     Ok(axum::Json(paging.list(answer.users, answer.total, User::from)))
 }
 
-/// Makes an account an admin's or a user's, disables or enables it.
+/// Any account.
+#[utoipa::path(
+    get, path = "/users/{id}", tag = "users", security(("token" = [])),
+    params(("id" = uuid::Uuid, Path, description = "The account")),
+    responses((status = 200, body = User), (status = 403, description = "Not an admin")),
+)]
+async fn get(State(api): State<Api>, _: Admin, Id(id): Id) -> Result<axum::Json<User>, Problem> {
+    account(&api, id).await
+}
+
+/// Makes an account an admin's or a user's, disables or enables it. Needs a login of the last ten minutes.
 #[utoipa::path(
     patch, path = "/users/{id}", tag = "users", security(("token" = [])), request_body = AccessChange,
     params(("id" = uuid::Uuid, Path, description = "The account")),
@@ -187,10 +196,11 @@ async fn list(
 )]
 async fn change_access(
     State(api): State<Api>,
-    _: Admin,
+    Admin(caller): Admin,
     Id(id): Id,
     Json(change): Json<AccessChange>,
 ) -> Result<axum::Json<User>, Problem> {
+    caller.logged_in_within(api.limits.recent_login)?;
     let role = change.role.map(|role| match role {
         Role::User => RoleMessage::User.into(),
         Role::Admin => RoleMessage::Admin.into(),
@@ -199,6 +209,7 @@ async fn change_access(
         user_id: id.to_string(),
         role,
         disabled: change.disabled,
+        actor_id: Some(caller.id.to_string()),
     };
     answered(
         api.backends
@@ -209,6 +220,16 @@ async fn change_access(
             .into_inner()
             .user,
     )
+}
+
+async fn account(api: &Api, id: Uuid) -> Result<axum::Json<User>, Problem> {
+    let request = GetUserRequest {
+        user_id: id.to_string(),
+    };
+    let answer = read(&api.backends.users, request, |mut users, request| async move {
+        users.get_user(request).await
+    });
+    answered(answer.await?.user)
 }
 
 fn answered(user: Option<UserMessage>) -> Result<axum::Json<User>, Problem> {

@@ -12,12 +12,12 @@ use proto::user::{
 use tonic::{Code, Status};
 use uuid::Uuid;
 
-use super::{Users, hashing_status, message, role, store_status};
+use super::{Users, hashing_status, message, role, sessions::origin, store_status};
 use crate::{
     email::{self, Email},
     password::Password,
-    session::RefreshToken,
-    store::NewUser,
+    session::Authentication,
+    store::{NewSession, NewUser},
     user::{Access, Name, User},
 };
 
@@ -46,14 +46,11 @@ impl Users {
             name: &name,
             password_hash: &password_hash,
         };
-        let token = RefreshToken::generate();
-        let user = self
-            .store
-            .register(&new, token.hash())
-            .await
-            .map_err(store_status)?;
+        let session = NewSession::from(origin(request.client));
+        let user = self.store.register(&new, &session).await.map_err(store_status)?;
+        let authentication = Authentication::now(session.id);
         Ok(RegisterResponse {
-            session: Some(self.session(&user, &token)?),
+            session: Some(self.session(&user, authentication, &session.token)?),
             user: Some(message(user)),
         })
     }
@@ -68,6 +65,18 @@ impl Users {
 
     pub(super) async fn list(&self, request: ListUsersRequest) -> Result<ListUsersResponse, Status> {
         let page = Page::new(request.page, request.page_size)?;
+        if let Some(email) = request.email {
+            let account = match Email::parse(&email) {
+                Some(email) => self.store.account(&email).await.map_err(store_status)?,
+                None => None,
+            };
+            let total = u64::from(account.is_some());
+            let users = account.filter(|_| page.offset() == 0);
+            return Ok(ListUsersResponse {
+                users: users.into_iter().map(|account| message(account.user)).collect(),
+                total,
+            });
+        }
         let (users, total) = self.store.users(page).await.map_err(store_status)?;
         Ok(ListUsersResponse {
             users: users.into_iter().map(message).collect(),
@@ -147,6 +156,8 @@ impl Users {
         request: &UpdateUserRequest,
     ) -> Result<UpdateUserResponse, Status> {
         let id = parse_uuid("user_id", &request.user_id)?;
+        let actor = request.actor_id.as_deref();
+        let actor = actor.map(|actor| parse_uuid("actor_id", actor)).transpose()?;
         let access = Access {
             role: request.role.map(role).transpose()?,
             disabled: request.disabled,
@@ -154,7 +165,7 @@ impl Users {
         let user = if access.is_empty() {
             self.store.user(id).await
         } else {
-            self.store.change_access(id, access).await
+            self.store.change_access(id, access, actor).await
         };
         Ok(UpdateUserResponse {
             user: Some(message(user.map_err(store_status)?)),

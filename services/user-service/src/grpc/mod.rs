@@ -12,17 +12,18 @@ use chassis::{
     postgres,
 };
 use proto::user::{
-    GetSigningKeysRequest, GetSigningKeysResponse, GetUserRequest, GetUserResponse, ListUsersRequest,
-    ListUsersResponse, LogInRequest, LogInResponse, LogOutRequest, LogOutResponse, RefreshSessionRequest,
-    RefreshSessionResponse, RegisterRequest, RegisterResponse, Role as RoleMessage, Session, SigningKey,
-    UpdateProfileRequest, UpdateProfileResponse, UpdateUserRequest, UpdateUserResponse, User as UserMessage,
-    user_service_server::UserService,
+    EndSessionsRequest, EndSessionsResponse, GetSigningKeysRequest, GetSigningKeysResponse,
+    GetStandingsRequest, GetStandingsResponse, GetUserRequest, GetUserResponse, ListSessionsRequest,
+    ListSessionsResponse, ListUsersRequest, ListUsersResponse, LogInRequest, LogInResponse, LogOutRequest,
+    LogOutResponse, RefreshSessionRequest, RefreshSessionResponse, RegisterRequest, RegisterResponse,
+    Role as RoleMessage, Session, SigningKey, UpdateProfileRequest, UpdateProfileResponse, UpdateUserRequest,
+    UpdateUserResponse, User as UserMessage, user_service_server::UserService,
 };
 use tonic::{Code, Request, Response, Status};
 
 use crate::{
     hashing::{Hasher, HashingError},
-    session::RefreshToken,
+    session::{Authentication, RefreshToken},
     store::{Store, StoreError},
     token::Issuer,
     user::{Role, User},
@@ -47,8 +48,13 @@ impl Users {
     }
 
     /// The tokens of a session whose refresh token is stored.
-    fn session(&self, user: &User, refresh_token: &RefreshToken) -> Result<Session, Status> {
-        let access_token = self.issuer.issue(user).map_err(|error| {
+    fn session(
+        &self,
+        user: &User,
+        authentication: Authentication,
+        refresh_token: &RefreshToken,
+    ) -> Result<Session, Status> {
+        let access_token = self.issuer.issue(user, authentication).map_err(|error| {
             tracing::error!(%error, "an access token can't be signed");
             Status::internal("internal error")
         })?;
@@ -120,6 +126,27 @@ impl UserService for Users {
         });
         Ok(Response::new(GetSigningKeysResponse { keys: keys.collect() }))
     }
+
+    async fn get_standings(
+        &self,
+        request: Request<GetStandingsRequest>,
+    ) -> Result<Response<GetStandingsResponse>, Status> {
+        self.standings(request.into_inner()).await.map(Response::new)
+    }
+
+    async fn list_sessions(
+        &self,
+        request: Request<ListSessionsRequest>,
+    ) -> Result<Response<ListSessionsResponse>, Status> {
+        self.list_live(&request.into_inner()).await.map(Response::new)
+    }
+
+    async fn end_sessions(
+        &self,
+        request: Request<EndSessionsRequest>,
+    ) -> Result<Response<EndSessionsResponse>, Status> {
+        self.end(&request.into_inner()).await.map(Response::new)
+    }
 }
 
 /// What a caller is told of an error of the store.
@@ -130,6 +157,8 @@ fn store_status(error: StoreError) -> Status {
         StoreError::NotFound => with_reason(Code::NotFound, "USER_NOT_FOUND", message),
         StoreError::PasswordChanged => with_reason(Code::Unauthenticated, "WRONG_PASSWORD", message),
         StoreError::LastAdmin => with_reason(Code::FailedPrecondition, "LAST_ADMIN", message),
+        StoreError::NoAdmin => with_reason(Code::PermissionDenied, "FORBIDDEN", message),
+        StoreError::NoSession => with_reason(Code::NotFound, "SESSION_NOT_FOUND", message),
         StoreError::Key(error) => {
             tracing::error!(%error, "a signing key can't be made or read");
             Status::internal("internal error")
@@ -162,12 +191,16 @@ fn role(value: i32) -> Result<Role, Status> {
     }
 }
 
-fn message(user: User) -> UserMessage {
-    let role = match user.role.known() {
+fn role_message(role: Option<Role>) -> RoleMessage {
+    match role {
         Some(Role::User) => RoleMessage::User,
         Some(Role::Admin) => RoleMessage::Admin,
         None => RoleMessage::Unspecified,
-    };
+    }
+}
+
+fn message(user: User) -> UserMessage {
+    let role = role_message(user.role.known());
     UserMessage {
         id: user.id.to_string(),
         email: user.email,

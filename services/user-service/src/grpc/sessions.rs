@@ -1,19 +1,27 @@
-//! Logging in and out, and refreshing.
+//! Logging in and out, refreshing, and what sessions there are.
 
-use chassis::grpc::status::with_reason;
+use chassis::grpc::{
+    status::{invalid_field, parse_uuid, with_reason},
+    timestamp,
+};
 use proto::user::{
-    LogInRequest, LogInResponse, LogOutRequest, LogOutResponse, RefreshSessionRequest, RefreshSessionResponse,
+    EndSessionsRequest, EndSessionsResponse, GetStandingsRequest, GetStandingsResponse, ListSessionsRequest,
+    ListSessionsResponse, LogInRequest, LogInResponse, LogOutRequest, LogOutResponse, RefreshSessionRequest,
+    RefreshSessionResponse, SessionClient, SessionInfo, Standing as StandingMessage,
 };
 use tonic::{Code, Status};
 
-use super::{Users, hashing_status, message, store_status};
+use super::{Users, hashing_status, message, role_message, store_status};
 use crate::{
     email::Email,
     password::{Password, PasswordHash},
-    session::RefreshToken,
-    store::{Account, Refresh},
-    user::User,
+    session::{Authentication, Origin, RefreshToken, Session},
+    store::{Account, NewSession, Refresh},
+    user::{Holder, Standing},
 };
+
+/// How many standings one call may ask for.
+const MOST_STANDINGS: usize = 500;
 
 impl Users {
     pub(super) async fn open_session(&self, request: LogInRequest) -> Result<LogInResponse, Status> {
@@ -27,15 +35,16 @@ impl Users {
                 "the account is disabled",
             ));
         }
-        let token = RefreshToken::generate();
+        let session = NewSession::from(origin(request.client));
         let user = self
             .store
-            .open_session(account.user.id, &account.password_hash, token.hash())
+            .open_session(account.user.id, &account.password_hash, &session)
             .await
             .map_err(store_status)?
             .ok_or_else(invalid_credentials)?;
+        let authentication = Authentication::now(session.id);
         Ok(LogInResponse {
-            session: Some(self.session(&user, &token)?),
+            session: Some(self.session(&user, authentication, &session.token)?),
             user: Some(message(user)),
         })
     }
@@ -65,13 +74,14 @@ impl Users {
         &self,
         request: RefreshSessionRequest,
     ) -> Result<RefreshSessionResponse, Status> {
-        let (presented, next) = (
-            RefreshToken::presented(request.refresh_token),
-            RefreshToken::generate(),
-        );
-        let outcome = self.store.refresh(presented.hash(), next.hash()).await;
-        let user: User = match outcome.map_err(store_status)? {
-            Refresh::Rotated(user) => user,
+        let presented = RefreshToken::presented(request.refresh_token);
+        let outcome = self.store.refresh(&presented, &origin(request.client)).await;
+        let (user, authentication, next) = match outcome.map_err(store_status)? {
+            Refresh::Rotated {
+                user,
+                authentication,
+                next,
+            } => (user, authentication, next),
             Refresh::Reused { user_id } => {
                 tracing::warn!(user.id = %user_id, "a spent refresh token was presented; its family has ended");
                 return Err(with_reason(
@@ -89,19 +99,106 @@ impl Users {
             }
         };
         Ok(RefreshSessionResponse {
-            session: Some(self.session(&user, &next)?),
+            session: Some(self.session(&user, authentication, &next)?),
             user: Some(message(user)),
         })
     }
 
     pub(super) async fn end_session(&self, request: LogOutRequest) -> Result<LogOutResponse, Status> {
         let presented = RefreshToken::presented(request.refresh_token);
-        self.store
-            .end_session(presented.hash())
-            .await
-            .map_err(store_status)?;
+        self.store.end_session(&presented).await.map_err(store_status)?;
         Ok(LogOutResponse {})
     }
+
+    pub(super) async fn standings(
+        &self,
+        request: GetStandingsRequest,
+    ) -> Result<GetStandingsResponse, Status> {
+        if request.holders.len() > MOST_STANDINGS {
+            return Err(invalid_field(
+                "holders",
+                format!("must be at most {MOST_STANDINGS}"),
+            ));
+        }
+        let holders = request.holders.into_iter().map(|holder| {
+            let session = holder.session_id.as_deref();
+            Ok(Holder {
+                user: parse_uuid("holders.user_id", &holder.user_id)?,
+                session: session
+                    .map(|id| parse_uuid("holders.session_id", id))
+                    .transpose()?,
+            })
+        });
+        let holders: Vec<_> = holders.collect::<Result<_, Status>>()?;
+        let standings = self.store.standings(&holders).await.map_err(store_status)?;
+        Ok(GetStandingsResponse {
+            standings: standings.into_iter().map(StandingMessage::from).collect(),
+        })
+    }
+
+    pub(super) async fn list_live(
+        &self,
+        request: &ListSessionsRequest,
+    ) -> Result<ListSessionsResponse, Status> {
+        let user = parse_uuid("user_id", &request.user_id)?;
+        let sessions = self.store.sessions(user).await.map_err(store_status)?;
+        Ok(ListSessionsResponse {
+            sessions: sessions.into_iter().map(SessionInfo::from).collect(),
+        })
+    }
+
+    pub(super) async fn end(&self, request: &EndSessionsRequest) -> Result<EndSessionsResponse, Status> {
+        let user = parse_uuid("user_id", &request.user_id)?;
+        let session = request.session_id.as_deref();
+        let session = session.map(|id| parse_uuid("session_id", id)).transpose()?;
+        self.store
+            .end_sessions(user, session)
+            .await
+            .map_err(store_status)?;
+        Ok(EndSessionsResponse {})
+    }
+}
+
+impl From<Standing> for StandingMessage {
+    fn from(standing: Standing) -> Self {
+        match standing {
+            Standing::Unknown => Self {
+                unknown: true,
+                ..Self::default()
+            },
+            Standing::Account {
+                role,
+                disabled,
+                session_ended,
+            } => Self {
+                unknown: false,
+                disabled,
+                role: role_message(role.known()).into(),
+                session_ended,
+            },
+        }
+    }
+}
+
+impl From<Session> for SessionInfo {
+    fn from(session: Session) -> Self {
+        Self {
+            id: session.id.to_string(),
+            created_at: Some(timestamp(session.created_at)),
+            last_used_at: Some(timestamp(session.last_used_at)),
+            expires_at: Some(timestamp(session.expires_at)),
+            client: Some(SessionClient {
+                address: session.origin.address,
+                user_agent: session.origin.user_agent,
+            }),
+        }
+    }
+}
+
+/// Where a session is used from, as far as the caller says.
+pub(super) fn origin(client: Option<SessionClient>) -> Origin {
+    let client = client.unwrap_or_default();
+    Origin::new(&client.address, &client.user_agent)
 }
 
 fn invalid_credentials() -> Status {

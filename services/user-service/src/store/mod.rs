@@ -1,6 +1,7 @@
 //! All SQL of the service. Each method is one transaction.
 
 mod refresh_tokens;
+mod sessions;
 mod signing_keys;
 mod users;
 
@@ -10,6 +11,7 @@ use chassis::postgres::{Database, is_transient};
 use outbox::Outbox;
 
 pub(crate) use refresh_tokens::Refresh;
+pub(crate) use sessions::NewSession;
 pub(crate) use users::{Account, NewUser};
 
 /// Accounts, refresh tokens and signing keys. Cheap to clone.
@@ -17,7 +19,16 @@ pub(crate) use users::{Account, NewUser};
 pub(crate) struct Store {
     database: Database,
     outbox: Outbox,
-    refresh_token_lifetime: Duration,
+    lifetimes: Lifetimes,
+}
+
+/// How long sessions last.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Lifetimes {
+    /// A refresh token that is not used.
+    pub(crate) refresh_token: Duration,
+    /// A session, however it is used.
+    pub(crate) session: Duration,
 }
 
 /// Why the store did not do what was asked.
@@ -35,6 +46,12 @@ pub(crate) enum StoreError {
     /// No enabled admin would be left.
     #[error("the last enabled admin can be neither demoted nor disabled")]
     LastAdmin,
+    /// Whoever asks for the change is no enabled admin.
+    #[error("only an enabled admin may do this")]
+    NoAdmin,
+    /// There is no such session, or it has ended.
+    #[error("there is no such session")]
+    NoSession,
     /// A key can't be made or read.
     #[error(transparent)]
     Key(#[from] crate::signing_key::KeyError),
@@ -55,11 +72,11 @@ impl StoreError {
 
 impl Store {
     /// On a database whose schema is up to date. The events of every change go to `outbox`, which is in the same one.
-    pub(crate) fn new(database: Database, outbox: Outbox, refresh_token_lifetime: Duration) -> Self {
+    pub(crate) fn new(database: Database, outbox: Outbox, lifetimes: Lifetimes) -> Self {
         Self {
             database,
             outbox,
-            refresh_token_lifetime,
+            lifetimes,
         }
     }
 }

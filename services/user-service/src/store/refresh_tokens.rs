@@ -3,11 +3,21 @@
 use std::time::Duration;
 
 use chassis::postgres::Transaction;
+use sqlx::FromRow;
+use time::OffsetDateTime;
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
-use super::{Store, StoreError, users::columns};
-use crate::{password::PasswordHash, session::TokenHash, user::User};
+use super::{
+    NewSession, Store, StoreError,
+    sessions::{bound_sessions, end_session},
+    users::columns,
+};
+use crate::{
+    password::PasswordHash,
+    session::{Authentication, GRACE, Origin, RefreshToken, Seed, TokenHash},
+    user::User,
+};
 
 const CLEANING_INTERVAL: Duration = Duration::from_mins(10);
 /// How many expired tokens go in one statement: it holds their locks for milliseconds.
@@ -16,8 +26,15 @@ const CLEANING_BATCH: u32 = 1_000;
 /// What became of a token that was presented.
 #[derive(Debug)]
 pub(crate) enum Refresh {
-    /// It is spent now, and the new one takes its place.
-    Rotated(User),
+    /// It is spent now, and the next is in its place.
+    Rotated {
+        /// Whose it is.
+        user: User,
+        /// Its session.
+        authentication: Authentication,
+        /// What takes its place.
+        next: RefreshToken,
+    },
     /// It was spent before; its family has ended.
     Reused {
         /// Whose it was.
@@ -27,6 +44,24 @@ pub(crate) enum Refresh {
     Invalid,
 }
 
+/// A token that is known.
+#[derive(FromRow)]
+struct Known {
+    family_id: Uuid,
+    spent: bool,
+    /// Spent so lately that the answer may not have arrived.
+    graced: bool,
+    expired: bool,
+}
+
+/// A session that is known.
+#[derive(FromRow)]
+struct Keeping {
+    seed: [u8; 32],
+    authenticated_at: Option<OffsetDateTime>,
+    ended: bool,
+}
+
 impl Store {
     /// Opens a session of a user whose password was checked against that hash. None where the password was changed or
     /// the account disabled since.
@@ -34,70 +69,154 @@ impl Store {
         &self,
         user: Uuid,
         checked: &PasswordHash,
-        token: TokenHash,
+        new: &NewSession,
     ) -> Result<Option<User>, StoreError> {
-        let user = sqlx::query_as(concat!(
-            "WITH account AS (
-                 SELECT ",
+        let mut transaction = self.database.begin().await?;
+        let user: Option<User> = sqlx::query_as(concat!(
+            "SELECT ",
             columns!("users"),
-            " FROM users WHERE id = $1 AND password_hash = $2 AND NOT disabled FOR NO KEY UPDATE
-             ), token AS (
-                 INSERT INTO refresh_tokens (token_hash, user_id, family_id, expires_at)
-                 SELECT $3, id, $4, now() + make_interval(secs => $5) FROM account
-             )
-             SELECT ",
-            columns!("account"),
-            " FROM account",
+            " FROM users WHERE id = $1 AND password_hash = $2 AND NOT disabled FOR NO KEY UPDATE",
         ))
         .bind(user)
         .bind(checked.as_str())
-        .bind(token)
-        .bind(Uuid::now_v7())
-        .bind(self.refresh_token_lifetime.as_secs_f64())
-        .fetch_optional(&self.database)
+        .fetch_optional(&mut transaction)
         .await?;
+        if let Some(user) = &user {
+            self.add_session(&mut transaction, user.id, new).await?;
+        }
+        transaction.commit().await?;
         Ok(user)
     }
 
     /// Spends a token and puts the next in its place, or ends the family of one that was spent before.
-    pub(crate) async fn refresh(&self, presented: TokenHash, next: TokenHash) -> Result<Refresh, StoreError> {
+    pub(crate) async fn refresh(
+        &self,
+        presented: &RefreshToken,
+        origin: &Origin,
+    ) -> Result<Refresh, StoreError> {
         let mut transaction = self.database.begin().await?;
         let Some(user) = lock_owner(&mut transaction, presented).await? else {
             return Ok(Refresh::Invalid);
         };
-        let family: Option<Uuid> = sqlx::query_scalar(
-            "UPDATE refresh_tokens SET spent_at = now()
-             WHERE token_hash = $1 AND spent_at IS NULL AND expires_at > now() RETURNING family_id",
+        let known: Option<Known> = sqlx::query_as(
+            "SELECT family_id, spent_at IS NOT NULL AS spent, expires_at <= now() AS expired,
+                    COALESCE(spent_at > now() - make_interval(secs => $2), false) AS graced
+             FROM refresh_tokens WHERE token_hash = $1",
         )
-        .bind(presented)
+        .bind(presented.hash())
+        .bind(GRACE.as_secs_f64())
         .fetch_optional(&mut transaction)
         .await?;
-        let outcome = if let Some(family) = family {
-            sqlx::query(
-                "INSERT INTO refresh_tokens (token_hash, user_id, family_id, expires_at)
-                 VALUES ($1, $2, $3, now() + make_interval(secs => $4))",
-            )
-            .bind(next)
-            .bind(user.id)
-            .bind(family)
-            .bind(self.refresh_token_lifetime.as_secs_f64())
-            .execute(&mut transaction)
-            .await?;
-            Refresh::Rotated(user)
-        } else if end_family(&mut transaction, presented, true).await? {
-            Refresh::Reused { user_id: user.id }
-        } else {
-            Refresh::Invalid
+        let outcome = match known {
+            Some(token) if !token.spent && token.expired => Refresh::Invalid,
+            Some(token) if !token.spent => {
+                self.rotate(&mut transaction, user, &token, presented, origin)
+                    .await?
+            }
+            Some(token) => match successor(&mut transaction, &user, &token, presented).await? {
+                Some(repeated) => repeated,
+                None => reused(&mut transaction, &user, token.family_id).await?,
+            },
+            // The row of a token before the last spent one is gone, and its session may be there.
+            None => match presented.session() {
+                Some(id) => match keeping(&mut transaction, &user, id).await? {
+                    Some(session) if presented.is_made_with(&Seed(session.seed)) => {
+                        reused(&mut transaction, &user, id).await?
+                    }
+                    _ => Refresh::Invalid,
+                },
+                None => Refresh::Invalid,
+            },
         };
         transaction.commit().await?;
         Ok(outcome)
     }
 
+    async fn rotate(
+        &self,
+        transaction: &mut Transaction,
+        user: User,
+        token: &Known,
+        presented: &RefreshToken,
+        origin: &Origin,
+    ) -> Result<Refresh, StoreError> {
+        let family = token.family_id;
+        // A session of the version before gets its row now. It began with the first token that is left of it.
+        sqlx::query(
+            "INSERT INTO sessions (id, user_id, created_at, ends_at, seed)
+             SELECT $1, $2, min(issued_at), min(issued_at) + make_interval(secs => $3), $4
+             FROM refresh_tokens WHERE user_id = $2 AND family_id = $1
+             ON CONFLICT (id) DO NOTHING",
+        )
+        .bind(family)
+        .bind(user.id)
+        .bind(self.lifetimes.session.as_secs_f64())
+        .bind(Seed::generate().0)
+        .execute(&mut *transaction)
+        .await?;
+        let Some(session) = keeping(transaction, &user, family).await? else {
+            return Ok(Refresh::Invalid);
+        };
+        if session.ended {
+            end_session(transaction, user.id, family).await?;
+            return Ok(Refresh::Invalid);
+        }
+        let next = presented.successor(family, &Seed(session.seed));
+        sqlx::query("UPDATE refresh_tokens SET spent_at = now() WHERE token_hash = $1")
+            .bind(presented.hash())
+            .execute(&mut *transaction)
+            .await?;
+        // Spent tokens that name their session are known without a row. Those of the version before are not: they stay.
+        sqlx::query(
+            "WITH session AS (
+                 UPDATE sessions SET last_used_at = now(), address = $5, user_agent = $6 WHERE id = $2
+                 RETURNING id, user_id, ends_at, authenticated_at
+             ), dropped AS (
+                 DELETE FROM refresh_tokens t USING session s
+                 WHERE t.user_id = s.user_id AND t.family_id = s.id AND s.authenticated_at IS NOT NULL
+                   AND t.spent_at IS NOT NULL AND t.token_hash <> $4
+             )
+             INSERT INTO refresh_tokens (token_hash, user_id, family_id, expires_at)
+             SELECT $1, user_id, id, least(ends_at, now() + make_interval(secs => $3)) FROM session",
+        )
+        .bind(next.hash())
+        .bind(family)
+        .bind(self.lifetimes.refresh_token.as_secs_f64())
+        .bind(presented.hash())
+        .bind(&origin.address)
+        .bind(&origin.user_agent)
+        .execute(&mut *transaction)
+        .await?;
+        bound_sessions(transaction, user.id).await?;
+        Ok(Refresh::Rotated {
+            user,
+            authentication: Authentication {
+                session: family,
+                at: session.authenticated_at,
+            },
+            next,
+        })
+    }
+
     /// Ends the family of a token, if there is one.
-    pub(crate) async fn end_session(&self, presented: TokenHash) -> Result<(), StoreError> {
+    pub(crate) async fn end_session(&self, presented: &RefreshToken) -> Result<(), StoreError> {
         let mut transaction = self.database.begin().await?;
-        if lock_owner(&mut transaction, presented).await?.is_some() {
-            end_family(&mut transaction, presented, false).await?;
+        if let Some(user) = lock_owner(&mut transaction, presented).await? {
+            let family: Option<Uuid> =
+                sqlx::query_scalar("SELECT family_id FROM refresh_tokens WHERE token_hash = $1")
+                    .bind(presented.hash())
+                    .fetch_optional(&mut transaction)
+                    .await?;
+            let family = match (family, presented.session()) {
+                (None, Some(id)) => keeping(&mut transaction, &user, id)
+                    .await?
+                    .filter(|session| presented.is_made_with(&Seed(session.seed)))
+                    .map(|_| id),
+                (family, _) => family,
+            };
+            if let Some(family) = family {
+                end_session(&mut transaction, user.id, family).await?;
+            }
         }
         transaction.commit().await?;
         Ok(())
@@ -105,10 +224,13 @@ impl Store {
 
     /// Ends all sessions of a user whose row the transaction has locked.
     pub(super) async fn revoke_all(transaction: &mut Transaction, user: Uuid) -> Result<(), StoreError> {
-        sqlx::query("DELETE FROM refresh_tokens WHERE user_id = $1")
-            .bind(user)
-            .execute(transaction)
-            .await?;
+        sqlx::query(
+            "WITH ended AS (DELETE FROM sessions WHERE user_id = $1)
+             DELETE FROM refresh_tokens WHERE user_id = $1",
+        )
+        .bind(user)
+        .execute(transaction)
+        .await?;
         Ok(())
     }
 
@@ -119,6 +241,9 @@ impl Store {
                 Ok(deleted) if deleted == u64::from(CLEANING_BATCH) && !shutdown.is_cancelled() => continue,
                 Ok(_) => {}
                 Err(error) => tracing::warn!(%error, "expired refresh tokens can't be removed; later"),
+            }
+            if let Err(error) = self.delete_ended_sessions().await {
+                tracing::warn!(%error, "ended sessions can't be removed; later");
             }
             let pause = tokio::time::sleep(CLEANING_INTERVAL);
             if shutdown.run_until_cancelled(pause).await.is_none() {
@@ -139,37 +264,98 @@ impl Store {
         .await?;
         Ok(deleted.rows_affected())
     }
+
+    /// Those whose time is over. One that ended before keeps its row until then, unless its holder opens many others.
+    async fn delete_ended_sessions(&self) -> Result<(), StoreError> {
+        sqlx::query(
+            "DELETE FROM sessions WHERE id IN (
+                 SELECT id FROM sessions WHERE ends_at < now() ORDER BY ends_at LIMIT $1 FOR UPDATE SKIP LOCKED
+             )",
+        )
+        .bind(i64::from(CLEANING_BATCH))
+        .execute(&self.database)
+        .await?;
+        Ok(())
+    }
 }
 
-/// Locks the enabled user whose token this is. What the token's row says must be read after, by another statement: this
-/// one may have waited for a transaction that changed it.
-async fn lock_owner(transaction: &mut Transaction, presented: TokenHash) -> Result<Option<User>, StoreError> {
+/// Locks the enabled user whose token this is, or whose session it names. What the token's row says must be read after,
+/// by another statement: this one may have waited for a transaction that changed it.
+async fn lock_owner(
+    transaction: &mut Transaction,
+    presented: &RefreshToken,
+) -> Result<Option<User>, StoreError> {
+    let hash: TokenHash = presented.hash();
     let user = sqlx::query_as(concat!(
         "SELECT ",
         columns!("u"),
-        " FROM users u JOIN refresh_tokens t ON t.user_id = u.id
-         WHERE t.token_hash = $1 AND NOT u.disabled FOR NO KEY UPDATE OF u",
+        " FROM users u WHERE u.id = COALESCE(
+             (SELECT t.user_id FROM refresh_tokens t WHERE t.token_hash = $1),
+             (SELECT s.user_id FROM sessions s WHERE s.id = $2)
+         ) AND NOT u.disabled FOR NO KEY UPDATE OF u",
     ))
-    .bind(presented)
+    .bind(hash)
+    .bind(presented.session())
     .fetch_optional(transaction)
     .await?;
     Ok(user)
 }
 
-/// Whether there was a family to end; of a spent token only, if so asked.
-async fn end_family(
+async fn keeping(
     transaction: &mut Transaction,
-    presented: TokenHash,
-    spent_only: bool,
-) -> Result<bool, StoreError> {
-    let ended = sqlx::query(
-        "DELETE FROM refresh_tokens f USING refresh_tokens t
-         WHERE t.token_hash = $1 AND (t.spent_at IS NOT NULL OR NOT $2)
-           AND f.user_id = t.user_id AND f.family_id = t.family_id",
+    user: &User,
+    session: Uuid,
+) -> Result<Option<Keeping>, StoreError> {
+    let session = sqlx::query_as(
+        "SELECT seed, authenticated_at, ends_at <= now() AS ended FROM sessions WHERE id = $1 AND user_id = $2",
     )
-    .bind(presented)
-    .bind(spent_only)
-    .execute(transaction)
+    .bind(session)
+    .bind(user.id)
+    .fetch_optional(transaction)
     .await?;
-    Ok(ended.rows_affected() > 0)
+    Ok(session)
+}
+
+/// What a token gave when it was spent, if that was lately and has not been used.
+async fn successor(
+    transaction: &mut Transaction,
+    user: &User,
+    token: &Known,
+    presented: &RefreshToken,
+) -> Result<Option<Refresh>, StoreError> {
+    if !token.graced {
+        return Ok(None);
+    }
+    let Some(session) = keeping(transaction, user, token.family_id).await? else {
+        return Ok(None);
+    };
+    let next = presented.successor(token.family_id, &Seed(session.seed));
+    let current: bool = sqlx::query_scalar(
+        "SELECT EXISTS (
+             SELECT FROM refresh_tokens
+             WHERE token_hash = $1 AND family_id = $2 AND spent_at IS NULL AND expires_at > now()
+         )",
+    )
+    .bind(next.hash())
+    .bind(token.family_id)
+    .fetch_one(transaction)
+    .await?;
+    Ok((current && !session.ended).then(|| Refresh::Rotated {
+        user: user.clone(),
+        authentication: Authentication {
+            session: token.family_id,
+            at: session.authenticated_at,
+        },
+        next,
+    }))
+}
+
+/// Ends a family, one of whose spent tokens was presented.
+async fn reused(transaction: &mut Transaction, user: &User, family: Uuid) -> Result<Refresh, StoreError> {
+    let was_there = end_session(transaction, user.id, family).await?;
+    Ok(if was_there {
+        Refresh::Reused { user_id: user.id }
+    } else {
+        Refresh::Invalid
+    })
 }

@@ -8,12 +8,11 @@ use chassis::{
 use sqlx::{FromRow, Row as _, postgres::PgRow};
 use uuid::Uuid;
 
-use super::{Store, StoreError};
+use super::{NewSession, Store, StoreError};
 use crate::{
     email::Email,
     events,
     password::PasswordHash,
-    session::TokenHash,
     user::{Access, Name, Role, User},
 };
 
@@ -94,31 +93,21 @@ impl StoreError {
 
 impl Store {
     /// Creates an account that buys, and its first session.
-    pub(crate) async fn register(&self, new: &NewUser<'_>, token: TokenHash) -> Result<User, StoreError> {
+    pub(crate) async fn register(&self, new: &NewUser<'_>, session: &NewSession) -> Result<User, StoreError> {
         let mut transaction = self.database.begin().await?;
         let user: User = sqlx::query_as(concat!(
-            "WITH account AS (
-                 INSERT INTO users (id, email, name, role, password_hash) VALUES ($1, $2, $3, $4, $5) RETURNING ",
+            "INSERT INTO users (id, email, name, role, password_hash) VALUES ($1, $2, $3, $4, $5) RETURNING ",
             columns!("users"),
-            "), token AS (
-                 INSERT INTO refresh_tokens (token_hash, user_id, family_id, expires_at)
-                 SELECT $6, id, $7, now() + make_interval(secs => $8) FROM account
-             )
-             SELECT ",
-            columns!("account"),
-            " FROM account",
         ))
         .bind(new.id)
         .bind(new.email.as_str())
         .bind(new.name.as_str())
         .bind(Role::User.as_str())
         .bind(new.password_hash.as_str())
-        .bind(token)
-        .bind(Uuid::now_v7())
-        .bind(self.refresh_token_lifetime.as_secs_f64())
         .fetch_one(&mut transaction)
         .await
         .map_err(StoreError::from_insert)?;
+        self.add_session(&mut transaction, user.id, session).await?;
         let event = events::registered(&user)?;
         self.outbox.append(&mut transaction, vec![event]).await?;
         transaction.commit().await?;
@@ -240,19 +229,35 @@ impl Store {
         Ok(user)
     }
 
-    /// Changes what an account may do. All enabled admins are locked, in one order, before one of them may cease to be:
-    /// two who demote each other come one after the other, and the second is refused.
-    pub(crate) async fn change_access(&self, id: Uuid, access: Access) -> Result<User, StoreError> {
+    /// Changes what an account may do, where whoever asks for it is an enabled admin at that moment. All enabled admins
+    /// are locked, in one order, before one of them may cease to be: two who demote each other come one after the other,
+    /// and the second is refused.
+    pub(crate) async fn change_access(
+        &self,
+        id: Uuid,
+        access: Access,
+        actor: Option<Uuid>,
+    ) -> Result<User, StoreError> {
         let mut transaction = self.database.begin().await?;
-        if access.ends_an_admin() {
-            let admins: Vec<Uuid> = sqlx::query_scalar(
-                "SELECT id FROM users WHERE role = 'admin' AND NOT disabled ORDER BY id FOR NO KEY UPDATE",
-            )
-            .fetch_all(&mut transaction)
-            .await?;
-            if admins == [id] {
-                return Err(StoreError::LastAdmin);
-            }
+        // The account and the actor too, in the same order as the admins: each may be the other's in another transaction.
+        let locked: Vec<(Uuid, bool)> = sqlx::query_as(
+            "SELECT id, role = 'admin' AND NOT disabled FROM users
+             WHERE id = ANY($1) OR ($2 AND role = 'admin' AND NOT disabled) ORDER BY id FOR NO KEY UPDATE",
+        )
+        .bind(actor.iter().copied().chain([id]).collect::<Vec<_>>())
+        .bind(access.ends_an_admin())
+        .fetch_all(&mut transaction)
+        .await?;
+        let admins: Vec<Uuid> = locked
+            .iter()
+            .filter(|(_, admin)| *admin)
+            .map(|(id, _)| *id)
+            .collect();
+        if actor.is_some_and(|actor| !admins.contains(&actor)) {
+            return Err(StoreError::NoAdmin);
+        }
+        if access.ends_an_admin() && admins == [id] {
+            return Err(StoreError::LastAdmin);
         }
         let user: Option<User> = sqlx::query_as(concat!(
             "UPDATE users SET role = COALESCE($2, role), disabled = COALESCE($3, disabled), updated_at = now()

@@ -11,5 +11,6 @@ mod login;
 mod profile;
 mod refresh;
 mod registration;
+mod sessions;
 mod support;
 mod versions;

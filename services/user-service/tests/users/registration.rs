@@ -13,6 +13,7 @@ async fn registering_makes_a_buyer_and_opens_a_session() {
         email: " Ada@Example.com ".to_owned(),
         password: PASSWORD.to_owned(),
         name: " Ada ".to_owned(),
+        client: None,
     };
     let answer = service
         .client
@@ -88,6 +89,7 @@ async fn a_malformed_registration_names_all_fields_at_fault() {
         email: "ada".to_owned(),
         password: "seven77".to_owned(),
         name: "x".repeat(201),
+        client: None,
     };
     let answer = service.client.clone().register(request).await;
     assert_eq!(fields(answer), ["email", "password", "name"]);
@@ -113,7 +115,11 @@ async fn users_are_read_one_by_one_and_in_pages_newest_first() {
     }
     ids.reverse();
     let list = async |page, page_size| {
-        let request = ListUsersRequest { page, page_size };
+        let request = ListUsersRequest {
+            page,
+            page_size,
+            email: None,
+        };
         let list = service.client.clone().list_users(request).await?.into_inner();
         let ids: Vec<_> = list.users.into_iter().map(|user| user.id).collect();
         Ok((ids, list.total))

@@ -49,6 +49,7 @@ impl Service {
             email: email.to_owned(),
             password: password.to_owned(),
             name: String::new(),
+            client: None,
         };
         let response = self.client.clone().register(request).await?.into_inner();
         Ok((response.user.unwrap(), response.session.unwrap()))
@@ -62,6 +63,7 @@ impl Service {
         let request = LogInRequest {
             email: email.to_owned(),
             password: password.to_owned(),
+            client: None,
         };
         let response = self.client.clone().log_in(request).await?.into_inner();
         Ok((response.user.unwrap(), response.session.unwrap()))
@@ -73,7 +75,10 @@ impl Service {
 
     pub(crate) async fn refresh_token(&self, token: &str) -> Result<Session, Status> {
         let refresh_token = token.to_owned();
-        let request = RefreshSessionRequest { refresh_token };
+        let request = RefreshSessionRequest {
+            refresh_token,
+            client: None,
+        };
         let response = self.client.clone().refresh_session(request).await?;
         Ok(response.into_inner().session.unwrap())
     }
@@ -153,6 +158,7 @@ pub(crate) fn update_of(user: &User) -> UpdateUserRequest {
         user_id: user.id.clone(),
         role: None,
         disabled: None,
+        actor_id: None,
     }
 }
 

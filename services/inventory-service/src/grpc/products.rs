@@ -21,7 +21,7 @@ use uuid::Uuid;
 
 use super::{Inventory, refuse, status};
 use crate::{
-    product::{Change, Details, Price, Product, Violations, sku_from_id},
+    product::{Change, Details, Expected, Price, Product, Violations, sku_from_id},
     search::{Search, Sort, Words},
 };
 
@@ -125,9 +125,14 @@ impl Inventory {
             image_url: request.image_url.map(|url| check.image_url(&url)),
         };
         refuse(check)?;
+        let expected = Expected {
+            version: request.expected_version,
+            currency_code: request.expected_currency_code,
+            minor_units: request.expected_minor_units,
+        };
         let product = self
             .store
-            .update_product(id, request.expected_version, &change)
+            .update_product(id, &expected, &change)
             .await
             .map_err(status)?;
         Ok(UpdateProductResponse {

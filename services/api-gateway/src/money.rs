@@ -128,12 +128,18 @@ fn decimal(text: &str) -> Option<Decimal> {
         .checked_mul(whole)
 }
 
-/// The digits and the power of ten of a JSON number.
+/// The digits and the power of ten of a JSON number. Zeros at the end of a fraction say nothing, however many they are.
 fn split(text: &str) -> Option<(&str, i64)> {
-    match text.split_once(['e', 'E']) {
-        Some((digits, exponent)) => Some((digits, exponent.parse().ok()?)),
-        None => Some((text, 0)),
-    }
+    let (digits, exponent) = match text.split_once(['e', 'E']) {
+        Some((digits, exponent)) => (digits, exponent.parse().ok()?),
+        None => (text, 0),
+    };
+    let digits = if digits.contains('.') {
+        digits.trim_end_matches('0').trim_end_matches('.')
+    } else {
+        digits
+    };
+    Some((digits, exponent))
 }
 
 fn is_zero(text: &str) -> bool {
@@ -176,7 +182,12 @@ mod tests {
             ("1099e-2", "USD", 1_099),
             ("500", "JPY", 500),
             ("1.234", "KWD", 1_234),
+            ("1.000", "EUR", 100),
+            ("1.0000000000000000000000000000000", "EUR", 100),
+            ("1.50000000000000000000000000000000000000e1", "USD", 1_500),
+            ("0.0000000000000000000000000000000000", "JPY", 0),
             ("92233720368547758.07", "USD", i64::MAX),
+            ("92233720368547758.070000000000000000000000000000", "USD", i64::MAX),
         ] {
             assert_eq!(read(text, currency), Ok(minor_units), "{text} {currency}");
         }
@@ -192,6 +203,8 @@ mod tests {
         };
         for text in [
             "0.001",
+            "1.005",
+            "1.0050000000000000000000000000000000000",
             "1e-3",
             "1e-400",
             "0.1000000000000000000000000000000000001",

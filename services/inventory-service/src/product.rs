@@ -76,6 +76,30 @@ pub struct Change {
     pub image_url: Option<String>,
 }
 
+/// What must be so of a product for a change to be made; `None` leaves it open.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Expected {
+    /// See [`Product::version`].
+    pub version: Option<i64>,
+    /// See [`Price::currency_code`].
+    pub currency_code: Option<String>,
+    /// See [`Price::minor_units`].
+    pub minor_units: Option<i64>,
+}
+
+impl Expected {
+    /// Whether the product is so.
+    pub fn is_met_by(&self, product: &Product) -> bool {
+        let price = &product.details.price;
+        self.version.is_none_or(|version| version == product.version)
+            && self
+                .currency_code
+                .as_ref()
+                .is_none_or(|code| *code == price.currency_code)
+            && self.minor_units.is_none_or(|units| units == price.minor_units)
+    }
+}
+
 impl Change {
     /// Whether nothing is to change.
     pub fn is_empty(&self) -> bool {

@@ -111,6 +111,23 @@ pub fn check_actor(actor: Actor, to: OrderStatus) -> Result<(), TransitionError>
     }
 }
 
+/// What a person's wish for a status means for an order.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Step {
+    /// The order changes.
+    Change,
+    /// It is so already, since the wish was repeated: nothing is to do, and nobody is to be told.
+    Done,
+}
+
+/// What is to be done with an order of that status for it to have the other, if it may.
+pub fn step(from: Open<OrderStatus>, to: OrderStatus) -> Result<Step, TransitionError> {
+    if from.known() == Some(to) {
+        return Ok(Step::Done);
+    }
+    check_transition(from, to).map(|()| Step::Change)
+}
+
 /// Whether the order may go from one status to the other. What follows a status of a later version is for that version
 /// to say: from here nothing does.
 pub fn check_transition(from: Open<OrderStatus>, to: OrderStatus) -> Result<(), TransitionError> {

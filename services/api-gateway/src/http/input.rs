@@ -26,9 +26,6 @@ pub(super) struct Query<T>(pub(super) T);
 /// The `{id}` of the path.
 pub(super) struct Id(pub(super) Uuid);
 
-/// The version that `If-Match` names; none without the header, or where it is `*`.
-pub(super) struct IfMatch(pub(super) Option<i64>);
-
 /// A JSON object, where serde alone would also take an array of the fields' values.
 #[derive(Debug)]
 pub(super) struct Object<T>(pub(super) T);
@@ -70,26 +67,6 @@ impl FromRequestParts<Api> for Id {
         id.and_then(|(_, text)| Uuid::try_parse(text).ok())
             .map(Self)
             .ok_or_else(not_an_id)
-    }
-}
-
-impl FromRequestParts<Api> for IfMatch {
-    type Rejection = Problem;
-
-    async fn from_request_parts(parts: &mut Parts, _: &Api) -> Result<Self, Problem> {
-        let wrong = || Problem::invalid_field("If-Match", "must be one ETag, such as \"3\", or *");
-        let Some(text) = single(&parts.headers, &header::IF_MATCH).map_err(|Unreadable| wrong())? else {
-            return Ok(Self(None));
-        };
-        if text == "*" {
-            return Ok(Self(None));
-        }
-        let version = text.strip_prefix('"').and_then(|text| text.strip_suffix('"'));
-        let version = version.and_then(|version| version.parse::<i64>().ok());
-        version
-            .filter(|version| *version > 0)
-            .map(|version| Self(Some(version)))
-            .ok_or_else(wrong)
     }
 }
 

@@ -1,13 +1,15 @@
 //! The API over HTTP: a file per resource, and what every request goes through.
 //!
 //! From the outside in: the gate, which refuses what can't be served ([`admission`]), a span and a duration
-//! ([`telemetry`]), headers, CORS and compression, a bound on requests at work, a time limit, the caller's identity
+//! ([`telemetry`]), headers, CORS, preconditions
+//! ([`conditional`]) and compression, a bound on requests at work, a time limit, the caller's identity
 //! ([`caller`]) and rate (all in [`admission`]), then the handler, which reads its input strictly ([`input`]).
 
 mod admission;
 mod auth;
 mod body;
 mod caller;
+mod conditional;
 mod docs;
 mod input;
 mod list;
@@ -19,6 +21,7 @@ mod products;
 mod sessions;
 mod stock;
 mod telemetry;
+mod timestamp;
 mod users;
 
 use std::{ops::Deref, sync::Arc};
@@ -108,6 +111,7 @@ pub fn router(api: Api, config: &Config) -> Router {
         // The handlers' own limit is the one that is configured.
         .layer(DefaultBodyLimit::disable())
         .layer(CompressionLayer::new())
+        .layer(from_fn(conditional::answer))
         .layer(cors(&config.cors_allowed_origins))
         .layer(from_fn(telemetry::observe))
         .with_state(api)
@@ -163,7 +167,13 @@ fn cors(origins: &[HeaderValue]) -> CorsLayer {
             Method::PATCH,
             Method::DELETE,
         ])
-        .allow_headers([header::AUTHORIZATION, header::CONTENT_TYPE, header::IF_MATCH, KEY])
+        .allow_headers([
+            header::AUTHORIZATION,
+            header::CONTENT_TYPE,
+            header::IF_MATCH,
+            header::IF_NONE_MATCH,
+            KEY,
+        ])
         .expose_headers([
             header::ETAG,
             header::LOCATION,

@@ -22,9 +22,10 @@ use uuid::Uuid;
 use super::{
     Api,
     caller::Caller,
+    conditional::{MAX_ATTEMPTS, Preconditions, Representation, contended, unless_raced},
     input::{Id, Json, Object, Query, single},
     list::{List, Paging},
-    open_enum,
+    open_enum, timestamp,
 };
 use crate::{
     backends::read,
@@ -58,9 +59,11 @@ pub(super) struct Order {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(nullable = false)]
     rejection: Option<Rejection>,
-    #[serde(with = "time::serde::rfc3339::option")]
+    #[serde(serialize_with = "timestamp::fixed_width")]
+    #[schema(value_type = String, format = DateTime, required = true, example = "2026-01-02T03:04:05.120000Z")]
     created_at: Option<OffsetDateTime>,
-    #[serde(with = "time::serde::rfc3339::option")]
+    #[serde(serialize_with = "timestamp::fixed_width")]
+    #[schema(value_type = String, format = DateTime, required = true, example = "2026-01-02T03:04:05.120000Z")]
     updated_at: Option<OffsetDateTime>,
 }
 
@@ -294,13 +297,17 @@ async fn create(
 /// Orders, newest first: one's own, or everybody's for an admin.
 #[utoipa::path(
     get, path = "/orders", tag = "orders", security(("token" = [])), params(OrdersQuery),
-    responses((status = 200, body = List<Order>), (status = 403, description = "Another user's orders")),
+    responses(
+        (status = 200, body = List<Order>, headers(("etag" = String))),
+        (status = 304, description = "It is still as `If-None-Match` knows it"),
+        (status = 403, description = "Another user's orders"),
+    ),
 )]
 async fn list(
     State(api): State<Api>,
     caller: Caller,
     Query(query): Query<OrdersQuery>,
-) -> Result<Answer<List<Order>>, Problem> {
+) -> Result<Representation<List<Order>>, Problem> {
     if !caller.is_admin() && query.user_id.is_some_and(|user| user != caller.id) {
         return Err(Problem::forbidden("only an admin may list another user's orders"));
     }
@@ -320,15 +327,30 @@ async fn list(
         orders.list_orders(request).await
     });
     let answer = answer.await?;
-    Ok(Answer(paging.list(answer.orders, answer.total, Order::from)))
+    Ok(Representation::new(paging.list(
+        answer.orders,
+        answer.total,
+        Order::from,
+    )))
 }
 
 /// One order.
 #[utoipa::path(
     get, path = "/orders/{id}", tag = "orders", security(("token" = [])),
-    params(("id" = Uuid, Path, description = "The order")), responses((status = 200, body = Order)),
+    params(
+        ("id" = Uuid, Path, description = "The order"),
+        ("If-None-Match" = Option<String>, Header, description = "The ETag of the order as it is known already"),
+    ),
+    responses(
+        (status = 200, body = Order, headers(("etag" = String))),
+        (status = 304, description = "It is still as it is known"),
+    ),
 )]
-async fn get(State(api): State<Api>, caller: Caller, Id(id): Id) -> Result<Answer<Order>, Problem> {
+async fn get(State(api): State<Api>, caller: Caller, Id(id): Id) -> Result<Representation<Order>, Problem> {
+    current(&api, caller, id).await.map(Representation::new)
+}
+
+async fn current(api: &Api, caller: Caller, id: Uuid) -> Result<Order, Problem> {
     let request = GetOrderRequest {
         order_id: id.to_string(),
         user_id: caller.confined_to(),
@@ -336,26 +358,30 @@ async fn get(State(api): State<Api>, caller: Caller, Id(id): Id) -> Result<Answe
     let answer = read(&api.backends.orders, request, |mut orders, request| async move {
         orders.get_order(request).await
     });
-    let order = answer.await?.order.ok_or_else(Problem::internal)?;
-    Ok(Answer(order.into()))
+    answer.await?.order.map(Order::from).ok_or_else(Problem::internal)
 }
 
-/// Cancels an order, or completes it as an admin.
+/// Cancels an order, or completes it as an admin. Of an order that is so already nothing changes.
 #[utoipa::path(
     patch, path = "/orders/{id}", tag = "orders", security(("token" = [])), request_body = StatusChange,
-    params(("id" = Uuid, Path, description = "The order")),
+    params(
+        ("id" = Uuid, Path, description = "The order"),
+        ("If-Match" = Option<String>, Header, description = "The ETag of the order as it was read"),
+    ),
     responses(
-        (status = 200, body = Order),
+        (status = 200, body = Order, headers(("etag" = String))),
         (status = 403, description = "Only an admin may complete an order"),
         (status = 409, description = "The order's status does not lead there"),
+        (status = 412, description = "It is not as it was read any more"),
     ),
 )]
 async fn change_status(
     State(api): State<Api>,
     caller: Caller,
     Id(id): Id,
+    wanted: Preconditions,
     Json(StatusChange { status }): Json<StatusChange>,
-) -> Result<Answer<Order>, Problem> {
+) -> Result<Representation<Order>, Problem> {
     let actor = if caller.is_admin() {
         ActorRole::Admin
     } else {
@@ -370,10 +396,22 @@ async fn change_status(
         user_id: caller.confined_to(),
         actor: actor.into(),
         status: status.into(),
+        expected_status_name: None,
     };
-    let answer = api.backends.orders.clone().update_order_status(request).await?;
-    let order = answer.into_inner().order.ok_or_else(Problem::internal)?;
-    Ok(Answer(order.into()))
+    for _ in 0..MAX_ATTEMPTS {
+        let mut request = request.clone();
+        if !wanted.is_empty() {
+            let known = Representation::new(current(&api, caller, id).await?);
+            known.check(&wanted)?;
+            request.expected_status_name = Some(known.into_inner().status);
+        }
+        let answer = api.backends.orders.clone().update_order_status(request).await;
+        if let Some(changed) = unless_raced(answer)? {
+            let order = changed.order.ok_or_else(Problem::internal)?;
+            return Ok(Representation::new(order.into()));
+        }
+    }
+    Err(contended())
 }
 
 /// What the same key must come with again. Of what the body says, however it was written.

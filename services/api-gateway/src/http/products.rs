@@ -22,8 +22,10 @@ use uuid::Uuid;
 use super::{
     Api,
     caller::Admin,
-    input::{Id, IfMatch, Json, Query},
+    conditional::{MAX_ATTEMPTS, Preconditions, Representation, contended, unless_raced},
+    input::{Id, Json, Query},
     list::{List, Paging},
+    timestamp,
 };
 use crate::{
     backends::read,
@@ -52,17 +54,19 @@ pub(super) struct Product {
     stock: i64,
     category: Option<String>,
     image_url: Option<String>,
-    /// Counts the changes to the product, not those of its stock. The `ETag`.
+    /// Counts the changes to the product, not those of its stock. The `ETag` begins with it.
     #[schema(minimum = 1)]
     version: i64,
-    #[serde(with = "time::serde::rfc3339::option")]
+    #[serde(serialize_with = "timestamp::fixed_width")]
+    #[schema(value_type = String, format = DateTime, required = true, example = "2026-01-02T03:04:05.120000Z")]
     created_at: Option<OffsetDateTime>,
-    #[serde(with = "time::serde::rfc3339::option")]
+    #[serde(serialize_with = "timestamp::fixed_width")]
+    #[schema(value_type = String, format = DateTime, required = true, example = "2026-01-02T03:04:05.120000Z")]
     updated_at: Option<OffsetDateTime>,
 }
 
 /// A product with its version as `ETag`.
-type Tagged = ([(HeaderName, String); 1], Answer<Product>);
+type Tagged = Representation<Product>;
 
 /// A product to add.
 #[derive(Deserialize, ToSchema)]
@@ -190,12 +194,15 @@ pub(super) fn routes() -> OpenApiRouter<Api> {
 /// The catalogue.
 #[utoipa::path(
     get, path = "/products", tag = "products", params(ProductsQuery),
-    responses((status = 200, body = List<Product>)),
+    responses(
+        (status = 200, body = List<Product>, headers(("etag" = String), ("cache-control" = String))),
+        (status = 304, description = "It is still as `If-None-Match` knows it"),
+    ),
 )]
 async fn list(
     State(api): State<Api>,
     Query(query): Query<ProductsQuery>,
-) -> Result<Answer<List<Product>>, Problem> {
+) -> Result<Representation<List<Product>>, Problem> {
     let paging = Paging::new(query.page, query.page_size);
     let request = ListProductsRequest {
         page: paging.page,
@@ -213,7 +220,7 @@ async fn list(
         |mut inventory, request| async move { inventory.list_products(request).await },
     );
     let answer = answer.await?;
-    Ok(Answer(paging.list(answer.products, answer.total, Product::from)))
+    Ok(Representation::new(paging.list(answer.products, answer.total, Product::from)).public())
 }
 
 /// Adds a product.
@@ -248,11 +255,18 @@ async fn add(
 
 /// One product.
 #[utoipa::path(
-    get, path = "/products/{id}", tag = "products", params(("id" = Uuid, Path, description = "The product")),
-    responses((status = 200, body = Product, headers(("etag" = String)))),
+    get, path = "/products/{id}", tag = "products",
+    params(
+        ("id" = Uuid, Path, description = "The product"),
+        ("If-None-Match" = Option<String>, Header, description = "The ETag of the product as it is known already"),
+    ),
+    responses(
+        (status = 200, body = Product, headers(("etag" = String), ("cache-control" = String))),
+        (status = 304, description = "It is still as it is known"),
+    ),
 )]
 async fn get(State(api): State<Api>, Id(id): Id) -> Result<Tagged, Problem> {
-    current(&api, id).await.map(tagged)
+    Ok(tagged(current(&api, id).await?).public())
 }
 
 /// Changes a product, with `If-Match` only if it is still as it was read.
@@ -273,39 +287,45 @@ async fn change(
     State(api): State<Api>,
     _: Admin,
     Id(id): Id,
-    IfMatch(mut expected_version): IfMatch,
+    wanted: Preconditions,
     Json(change): Json<ProductChange>,
 ) -> Result<Tagged, Problem> {
-    let price = match (change.price, change.currency) {
-        (None, None) => None,
-        (Some(price), Some(currency)) => Some(money::parse(&price, &currency)?),
-        (price, currency) => {
-            // Half of an amount: the other half is the product's own, as of the version that is then changed.
-            let known = current(&api, id).await?;
-            expected_version.get_or_insert(known.version);
-            Some(completed(
-                price,
-                currency.as_deref(),
-                &known.price.unwrap_or_default(),
-            )?)
-        }
-    };
-    let request = UpdateProductRequest {
+    let (price, currency) = (change.price, change.currency);
+    let mut request = UpdateProductRequest {
         product_id: id.to_string(),
-        expected_version,
         sku: change.sku,
         name: change.name,
         description: change.description,
-        price,
         category: change.category,
         image_url: change.image_url,
+        ..UpdateProductRequest::default()
     };
-    let answer = api.backends.inventory.clone().update_product(request).await?;
-    answer
-        .into_inner()
-        .product
-        .map(tagged)
-        .ok_or_else(Problem::internal)
+    if let (Some(price), Some(currency)) = (&price, &currency) {
+        request.price = Some(money::parse(price, currency)?);
+    }
+    // Half of an amount: the other half is the product's own, and must still be so when it is changed.
+    let is_half = price.is_some() != currency.is_some();
+    for _ in 0..MAX_ATTEMPTS {
+        let mut request = request.clone();
+        if is_half || !wanted.is_empty() {
+            let known = current(&api, id).await?;
+            if !wanted.is_empty() {
+                wanted.check_version(known.version)?;
+                request.expected_version = Some(known.version);
+            }
+            if is_half {
+                let known = known.price.unwrap_or_default();
+                request.price = Some(completed(price.as_ref(), currency.as_deref(), &known)?);
+                request.expected_minor_units = price.is_none().then_some(known.minor_units);
+                request.expected_currency_code = Some(known.currency_code);
+            }
+        }
+        let answer = api.backends.inventory.clone().update_product(request).await;
+        if let Some(changed) = unless_raced(answer)? {
+            return changed.product.map(tagged).ok_or_else(Problem::internal);
+        }
+    }
+    Err(contended())
 }
 
 /// Takes a product off the catalogue. Old orders keep its name and price.
@@ -325,15 +345,25 @@ async fn delete(
     State(api): State<Api>,
     _: Admin,
     Id(id): Id,
-    IfMatch(expected_version): IfMatch,
+    wanted: Preconditions,
 ) -> Result<Answer<Product>, Problem> {
-    let request = DeleteProductRequest {
-        product_id: id.to_string(),
-        expected_version,
-    };
-    let answer = api.backends.inventory.clone().delete_product(request).await?;
-    let product = answer.into_inner().product.ok_or_else(Problem::internal)?;
-    Ok(Answer(product.into()))
+    for _ in 0..MAX_ATTEMPTS {
+        let mut request = DeleteProductRequest {
+            product_id: id.to_string(),
+            expected_version: None,
+        };
+        if !wanted.is_empty() {
+            let known = current(&api, id).await?;
+            wanted.check_version(known.version)?;
+            request.expected_version = Some(known.version);
+        }
+        let answer = api.backends.inventory.clone().delete_product(request).await;
+        if let Some(deleted) = unless_raced(answer)? {
+            let product = deleted.product.ok_or_else(Problem::internal)?;
+            return Ok(Answer(product.into()));
+        }
+    }
+    Err(contended())
 }
 
 async fn current(api: &Api, id: Uuid) -> Result<ProductMessage, Problem> {
@@ -349,12 +379,15 @@ async fn current(api: &Api, id: Uuid) -> Result<ProductMessage, Problem> {
     found.ok_or_else(|| Problem::not_found("there is no such product"))
 }
 
-fn completed(price: Option<Number>, currency: Option<&str>, known: &Money) -> Result<Money, MoneyError> {
-    let price = price.unwrap_or_else(|| money::to_number(known));
-    money::parse(&price, currency.unwrap_or(&known.currency_code))
+fn completed(price: Option<&Number>, currency: Option<&str>, known: &Money) -> Result<Money, MoneyError> {
+    let known_number = money::to_number(known);
+    money::parse(
+        price.unwrap_or(&known_number),
+        currency.unwrap_or(&known.currency_code),
+    )
 }
 
 fn tagged(product: ProductMessage) -> Tagged {
-    let tag = [(header::ETAG, format!("\"{}\"", product.version))];
-    (tag, Answer(product.into()))
+    let version = product.version;
+    Representation::new(Product::from(product)).at_version(version)
 }

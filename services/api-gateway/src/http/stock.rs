@@ -17,6 +17,7 @@ use super::{
     list::{List, Paging},
     open_enum,
     products::Product,
+    timestamp,
 };
 use crate::{backends::read, problem::Problem};
 
@@ -48,7 +49,8 @@ struct Movement {
     /// Of allocations and releases.
     #[schema(format = Uuid)]
     order_id: Option<String>,
-    #[serde(with = "time::serde::rfc3339::option")]
+    #[serde(serialize_with = "timestamp::fixed_width")]
+    #[schema(value_type = String, format = DateTime, required = true, example = "2026-01-02T03:04:05.120000Z")]
     created_at: Option<OffsetDateTime>,
 }
 

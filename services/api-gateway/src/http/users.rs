@@ -17,7 +17,7 @@ use super::{
     caller::{Admin, Caller},
     input::{Id, Json, Query},
     list::{List, Paging},
-    open_enum,
+    open_enum, timestamp,
 };
 use crate::{backends::read, problem::Problem};
 
@@ -35,9 +35,11 @@ pub(super) struct User {
     role: String,
     /// Whether it is kept from logging in.
     disabled: bool,
-    #[serde(with = "time::serde::rfc3339::option")]
+    #[serde(serialize_with = "timestamp::fixed_width")]
+    #[schema(value_type = String, format = DateTime, required = true, example = "2026-01-02T03:04:05.120000Z")]
     created_at: Option<OffsetDateTime>,
-    #[serde(with = "time::serde::rfc3339::option")]
+    #[serde(serialize_with = "timestamp::fixed_width")]
+    #[schema(value_type = String, format = DateTime, required = true, example = "2026-01-02T03:04:05.120000Z")]
     updated_at: Option<OffsetDateTime>,
 }
 

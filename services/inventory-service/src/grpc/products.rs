@@ -22,7 +22,7 @@ use uuid::Uuid;
 
 use super::{Inventory, status};
 use crate::{
-    product::{self, Change, Details, Price, Product, sku_from_id},
+    product::{self, Change, Details, Expected, Price, Product, sku_from_id},
     search::{Search, Sort, Words},
 };
 
@@ -128,9 +128,14 @@ impl Inventory {
             image_url: request.image_url.map(|url| product::image_url(&mut check, &url)),
         };
         check.into_result()?;
+        let expected = Expected {
+            version: request.expected_version,
+            currency_code: request.expected_currency_code,
+            minor_units: request.expected_minor_units,
+        };
         let product = self
             .store
-            .update_product(id, request.expected_version, &change)
+            .update_product(id, &expected, &change)
             .await
             .map_err(status)?;
         Ok(UpdateProductResponse {

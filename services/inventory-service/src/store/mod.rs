@@ -51,7 +51,7 @@ pub enum StoreError {
     /// The product is unknown or deleted.
     #[error("there is no such product")]
     NotFound,
-    /// The product is not at the version that was expected.
+    /// The product is not at the version, or has not the price, that was expected.
     #[error("the product is at version {current}")]
     VersionMismatch {
         /// The version it is at.

@@ -10,7 +10,7 @@ use uuid::Uuid;
 use super::{Store, StoreError};
 use crate::{
     events,
-    product::{Change, Details, Price, Product},
+    product::{Change, Details, Expected, Price, Product},
 };
 
 /// The columns of a [`Product`] that are in their table: without those that serve searching only.
@@ -169,20 +169,21 @@ impl Store {
         Ok(products)
     }
 
-    /// Changes some details, of the expected version if one is. A change of nothing leaves the version alone.
+    /// Changes some details, if the product is as expected. A change of nothing leaves the version alone.
     pub async fn update_product(
         &self,
         id: Uuid,
-        expected_version: Option<i64>,
+        expected: &Expected,
         change: &Change,
     ) -> Result<Product, StoreError> {
         if change.is_empty() {
             let product = find(&self.database, id).await?;
-            return match expected_version {
-                Some(version) if version != product.version => Err(StoreError::VersionMismatch {
+            return if expected.is_met_by(&product) {
+                Ok(product)
+            } else {
+                Err(StoreError::VersionMismatch {
                     current: product.version,
-                }),
-                _ => Ok(product),
+                })
             };
         }
         let mut transaction = self.begin_change(id).await?;
@@ -198,7 +199,10 @@ impl Store {
                      image_url = COALESCE($9, image_url),
                      version = version + 1,
                      updated_at = now()
-                 WHERE id = $1 AND deleted_at IS NULL AND version = COALESCE($2, version) RETURNING ",
+                 WHERE id = $1 AND deleted_at IS NULL AND version = COALESCE($2, version)
+                     AND currency_code = COALESCE($10, currency_code)
+                     AND price_minor_units = COALESCE($11, price_minor_units)
+                 RETURNING ",
             details!(),
             ")
              SELECT ",
@@ -206,7 +210,7 @@ impl Store {
             " FROM product p JOIN stock s ON s.product_id = p.id"
         ))
         .bind(id)
-        .bind(expected_version)
+        .bind(expected.version)
         .bind(&change.sku)
         .bind(&change.name)
         .bind(&change.description)
@@ -214,6 +218,8 @@ impl Store {
         .bind(change.price.as_ref().map(|price| &price.currency_code))
         .bind(&change.category)
         .bind(&change.image_url)
+        .bind(&expected.currency_code)
+        .bind(expected.minor_units)
         .fetch_optional(&mut transaction)
         .await
         .map_err(StoreError::from_write)?;
@@ -270,7 +276,7 @@ impl Store {
     }
 }
 
-/// Why an update by id and version found no row.
+/// Why an update of what was expected found no row.
 async fn why_unchanged(transaction: &mut Transaction, id: Uuid) -> StoreError {
     match find(transaction, id).await {
         Ok(product) => StoreError::VersionMismatch {

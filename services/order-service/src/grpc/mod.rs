@@ -36,7 +36,7 @@ use uuid::Uuid;
 use self::create::Room;
 use crate::{
     group_commit::GroupCommit,
-    order::{Actor, Order, OrderStatus, Outcome, TransitionError, check_actor},
+    order::{Actor, Order, OrderStatus, Outcome, Step, TransitionError, check_actor},
     store::{StatusError, Store},
     watch::Watchers,
 };
@@ -195,12 +195,14 @@ impl OrderService for Orders {
             }
         };
         check_actor(actor, to).map_err(transition)?;
-        let changed = self
+        let expected = request.expected_status_name.as_deref();
+        let step = self
             .store
-            .set_status(id, user_id, to, trace::current(), now())
+            .set_status((id, user_id), expected, to, trace::current(), now())
             .await;
-        changed.map_err(status_error)?;
-        self.watchers.publish([(id, to.into())]);
+        if step.map_err(status_error)? == Step::Change {
+            self.watchers.publish([(id, to.into())]);
+        }
         let order = self
             .store
             .order(id, user_id)
@@ -320,6 +322,7 @@ fn transition(error: TransitionError) -> Status {
 fn status_error(error: StatusError) -> Status {
     match error {
         StatusError::NotFound => not_found(),
+        StatusError::Unexpected(_) => with_reason(Code::Aborted, "VERSION_MISMATCH", error.to_string()),
         StatusError::Transition(error) => transition(error),
         StatusError::Database(error) => postgres::status(error),
         StatusError::Event(error) => internal(&error),

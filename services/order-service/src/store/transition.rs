@@ -11,7 +11,7 @@ use uuid::Uuid;
 use super::Store;
 use crate::{
     events,
-    order::{OrderStatus, Outcome, TransitionError, check_transition},
+    order::{OrderStatus, Outcome, Step, TransitionError, step},
 };
 
 /// Why a status was not changed.
@@ -20,6 +20,9 @@ pub enum StatusError {
     /// There is no such order, or it is somebody else's.
     #[error("there is no such order")]
     NotFound,
+    /// The order has another status than was expected.
+    #[error("the order is {0} by now")]
+    Unexpected(String),
     /// The order's status does not allow it.
     #[error(transparent)]
     Transition(#[from] TransitionError),
@@ -46,15 +49,16 @@ pub struct Recorded {
 const DECIDED: [EventType; 2] = [EventType::OrderConfirmed, EventType::OrderRejected];
 
 impl Store {
-    /// Changes one order's status by hand; with `user_id`, only if it is that user's.
+    /// Changes one order's status by hand, and says whether it had another; with `user_id`, only if it is that user's, and
+    /// with `expected`, only if it has that status.
     pub async fn set_status(
         &self,
-        id: Uuid,
-        user_id: Option<Uuid>,
+        (id, user_id): (Uuid, Option<Uuid>),
+        expected: Option<&str>,
         to: OrderStatus,
         trace: TraceContext,
         now: OffsetDateTime,
-    ) -> Result<(), StatusError> {
+    ) -> Result<Step, StatusError> {
         let mut transaction = self.database.begin().await?;
         let row: Option<(Uuid, String)> = sqlx::query_as(
             "SELECT user_id, status FROM orders WHERE id = $1 AND ($2::uuid IS NULL OR user_id = $2) FOR UPDATE",
@@ -64,7 +68,12 @@ impl Store {
         .fetch_optional(&mut transaction)
         .await?;
         let (owner, from) = row.ok_or(StatusError::NotFound)?;
-        check_transition(Open::parse(&from), to)?;
+        if expected.is_some_and(|expected| expected != from) {
+            return Err(StatusError::Unexpected(from));
+        }
+        if step(Open::parse(&from), to)? == Step::Done {
+            return Ok(Step::Done);
+        }
         sqlx::query("UPDATE orders SET status = $2, updated_at = $3 WHERE id = $1")
             .bind(id)
             .bind(to.as_str())
@@ -76,7 +85,7 @@ impl Store {
             .append(&mut transaction, event.into_iter().collect())
             .await?;
         transaction.commit().await?;
-        Ok(())
+        Ok(Step::Change)
     }
 
     /// Records outcomes of many orders in one transaction; each order once. Only a pending order is changed: repeated

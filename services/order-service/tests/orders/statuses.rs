@@ -2,7 +2,7 @@
 
 use proto::order::{
     ActorRole, GetOrderRequest, OrderOutcome, OrderStatus, RecordOutcomesRequest, Rejection, RejectionReason,
-    order_outcome, record_outcome_result,
+    UpdateOrderStatusRequest, order_outcome, record_outcome_result,
 };
 use tonic::Code;
 use uuid::Uuid;
@@ -55,6 +55,65 @@ async fn statuses_change_as_the_state_machine_says() {
         world.publications.types_of(&order.id) == ["order.created", "order.confirmed", "order.completed"]
     })
     .await;
+    world.end().await;
+}
+
+#[tokio::test]
+async fn a_wish_that_is_repeated_changes_nothing_and_tells_nobody() {
+    let world = World::start().await;
+    let cup = world.product(1, "EUR").await;
+    let order = world.place(order_of(&[&cup])).await;
+    let cancel = || world.change(&order, ActorRole::Customer, OrderStatus::Cancelled);
+    let first = cancel().await.unwrap();
+    for _ in 0..3 {
+        assert_eq!(cancel().await.unwrap(), first, "also when it last changed");
+    }
+    let completed = world.place(order_of(&[&cup])).await;
+    world.confirm(&[&completed.id]).await;
+    let complete = || world.change(&completed, ActorRole::Admin, OrderStatus::Completed);
+    let first = complete().await.unwrap();
+    assert_eq!(complete().await.unwrap(), first);
+    let refused = world
+        .change(&completed, ActorRole::Customer, OrderStatus::Completed)
+        .await;
+    assert_eq!(
+        refused.unwrap_err().code(),
+        Code::PermissionDenied,
+        "though it is so"
+    );
+    eventually("each change is published once", async || {
+        world.count("SELECT count(*) FROM outbox").await == 0
+    })
+    .await;
+    assert_eq!(
+        world.publications.types_of(&order.id),
+        ["order.created", "order.cancelled"]
+    );
+    world.end().await;
+}
+
+#[tokio::test]
+async fn a_status_changes_only_if_it_is_the_expected_one() {
+    let world = World::start().await;
+    let cup = world.product(1, "EUR").await;
+    let order = world.place(order_of(&[&cup])).await;
+    let cancel = |expected: &str| UpdateOrderStatusRequest {
+        order_id: order.id.clone(),
+        user_id: None,
+        actor: ActorRole::Customer.into(),
+        status: OrderStatus::Cancelled.into(),
+        expected_status_name: Some(expected.to_owned()),
+    };
+    let mut orders = world.orders.clone();
+    for other in ["confirmed", "cancelled", "packed", ""] {
+        let refusal = orders.update_order_status(cancel(other)).await.unwrap_err();
+        assert_eq!(
+            chassis::grpc::status::reason(&refusal).as_deref(),
+            Some("VERSION_MISMATCH"),
+            "{other}"
+        );
+    }
+    orders.update_order_status(cancel("pending")).await.unwrap();
     world.end().await;
 }
 

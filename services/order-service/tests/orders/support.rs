@@ -283,6 +283,7 @@ impl World {
             user_id: None,
             actor: actor.into(),
             status: status.into(),
+            expected_status_name: None,
         };
         let answer = self.orders.clone().update_order_status(request).await?;
         Ok(answer.into_inner().order.unwrap())

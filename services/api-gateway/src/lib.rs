@@ -11,6 +11,8 @@ pub mod config;
 pub mod http;
 pub mod money;
 pub mod problem;
+pub mod problem_types;
+pub mod proxies;
 pub mod rate_limit;
 pub mod token;
 

@@ -71,10 +71,10 @@ pub(crate) async fn serve(
             let (router, gate) = (router.clone(), Arc::clone(&gate));
             let service = service_fn(move |request: Request<Incoming>| {
                 let (mut head, body) = request.into_parts();
+                head.extensions.insert(ConnectInfo::<SocketAddr>(peer));
                 if let Some(refusal) = gate(&head) {
                     return Either::Left(ready(Ok(refusal)));
                 }
-                head.extensions.insert(ConnectInfo::<SocketAddr>(peer));
                 Either::Right(router.clone().oneshot(Request::from_parts(head, body)))
             });
             let connection = server.serve_connection(TokioIo::new(stream), service);

@@ -56,6 +56,13 @@ impl AsRef<ServiceArgs> for Config {
 /// What bounds one request, and all of them together.
 #[derive(Args, Clone, Debug)]
 pub struct Limits {
+    /// The most connections at once. One more takes the place of one that waits with no request at work.
+    #[arg(long, env = "MAX_CONNECTIONS", default_value_t = 8_192, value_parser = size(1..=1_000_000))]
+    pub max_connections: usize,
+    /// The most from one IPv4 address or one /64 of IPv6, whoever stands behind it; from a /56 twice, from a /48 three
+    /// times as many. With RATE_LIMIT=off not from this machine itself.
+    #[arg(long, env = "MAX_CONNECTIONS_PER_ADDRESS", default_value_t = 2_048, value_parser = size(1..=1_000_000))]
+    pub max_connections_per_address: usize,
     /// The largest body, in bytes.
     #[arg(long, env = "MAX_BODY_BYTES", default_value_t = 64 * 1024, value_parser = size(1_024..=4 * 1024 * 1024))]
     pub max_body_bytes: usize,

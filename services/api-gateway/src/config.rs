@@ -11,6 +11,8 @@ use chassis::{
 };
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
+use crate::proxies::TrustedProxies;
+
 /// The HTTP API of the shop.
 #[derive(Clone, Debug, Parser)]
 #[command(name = "api-gateway", version)]
@@ -43,6 +45,9 @@ pub struct Config {
     /// or *. None by default.
     #[arg(long, env = "CORS_ALLOWED_ORIGINS", value_delimiter = ',', value_parser = origin)]
     pub cors_allowed_origins: Vec<HeaderValue>,
+    /// Whether /docs and /openapi.json are there.
+    #[arg(long, env = "API_DOCS", value_enum, default_value = "on")]
+    pub api_docs: ApiDocs,
 }
 
 /// Something to do instead of serving.
@@ -61,10 +66,26 @@ impl AsRef<ServiceArgs> for Config {
 /// What bounds one request, and all of them together.
 #[derive(Args, Clone, Debug)]
 pub struct Limits {
+    /// The most connections at once. One more takes the place of one that waits with no request at work.
+    #[arg(long, env = "MAX_CONNECTIONS", default_value_t = 8_192, value_parser = size(1..=1_000_000))]
+    pub max_connections: usize,
+    /// The most from one IPv4 address or one /64 of IPv6, whoever stands behind it; from a /56 twice, from a /48 three
+    /// times as many. With RATE_LIMIT=off not from this machine itself.
+    #[arg(long, env = "MAX_CONNECTIONS_PER_ADDRESS", default_value_t = 2_048, value_parser = size(1..=1_000_000))]
+    pub max_connections_per_address: usize,
     /// The largest body, in bytes.
     #[arg(long, env = "MAX_BODY_BYTES", default_value_t = 64 * 1024, value_parser = size(1_024..=4 * 1024 * 1024))]
     pub max_body_bytes: usize,
-    /// How long an answer may take; past it the answer is 503.
+    /// How long a body may take to come; past it the answer is 408.
+    #[arg(long, env = "BODY_TIMEOUT", default_value = "10s", value_parser = humantime)]
+    pub body_timeout: Duration,
+    /// The most requests at once whose body is not there yet; one more is answered with 503. They are not at work.
+    #[arg(long, env = "MAX_UNFINISHED_BODIES", default_value_t = 1_024, value_parser = size(1..=100_000))]
+    pub max_unfinished_bodies: usize,
+    /// The same from one IPv4 address, or one /64 of IPv6; one more is answered with 429.
+    #[arg(long, env = "MAX_UNFINISHED_BODIES_PER_ADDRESS", default_value_t = 128, value_parser = size(1..=100_000))]
+    pub max_unfinished_bodies_per_address: usize,
+    /// How long an answer may take once the request is there; past it the answer is 503.
     #[arg(long, env = "REQUEST_TIMEOUT", default_value = "10s", value_parser = humantime)]
     pub request_timeout: Duration,
     /// The most requests at work at once; one more is answered with 503. So is one for which a service would be asked that
@@ -77,6 +98,15 @@ pub struct Limits {
     /// How long ago the password may have been given where an account's role or its disabled flag is changed.
     #[arg(long, env = "RECENT_LOGIN", default_value = "10m", value_parser = humantime)]
     pub recent_login: Duration,
+}
+
+/// Whether the API's description is shown.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum ApiDocs {
+    /// At /docs and /openapi.json.
+    On,
+    /// Nowhere.
+    Off,
 }
 
 /// Whether rates are limited.
@@ -106,9 +136,10 @@ pub struct Rates {
     /// Requests to /auth/* that one address may make at once.
     #[arg(long, env = "RATE_LIMIT_AUTH_BURST", default_value_t = 20, value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
     pub rate_limit_auth_burst: u32,
-    /// How many proxies in front of this process add to X-Forwarded-For. 0 ignores the header: anybody can send one.
-    #[arg(long, env = "TRUSTED_PROXIES", default_value_t = 0, value_parser = size(0..=16))]
-    pub trusted_proxies: usize,
+    /// The proxies in front of this process that are believed in X-Forwarded-For, X-Forwarded-Proto and Forwarded: their
+    /// networks, such as 10.0.0.0/8,fd00::/8, or how many there are. With 0 none: anybody can send these headers.
+    #[arg(long, env = "TRUSTED_PROXIES", default_value = "0")]
+    pub trusted_proxies: TrustedProxies,
 }
 
 fn size(

@@ -12,18 +12,26 @@ pub mod config;
 pub mod http;
 pub mod money;
 pub mod problem;
+pub mod problem_types;
+pub mod proxies;
 pub mod rate_limit;
 pub mod token;
 
 use std::{io::Write as _, process::ExitCode, sync::Arc};
 
-use chassis::{DefaultAddrs, Running, Service, StartError, Starting, http::ConnectionLimits};
+use chassis::{
+    DefaultAddrs, Running, Service, StartError, Starting,
+    http::{ConnectionLimits, Front},
+};
 
 use proto::user::user_service_client::UserServiceClient;
 
 pub use config::{Command, Config};
 
-use crate::{authority::Authority, backends::Backends, http::Api, rate_limit::Limiter, token::Verifier};
+use crate::{
+    authority::Authority, backends::Backends, config::RateLimit, http::Api, problem::Problem,
+    rate_limit::Limiter, token::Verifier,
+};
 
 /// Where it listens unless it is told otherwise.
 pub const DEFAULT_ADDRS: DefaultAddrs = DefaultAddrs {
@@ -84,7 +92,17 @@ async fn begin(config: Config) -> Result<Running, StartError> {
         &config.limits,
         service.shutdown(),
     );
-    let gate = http::gate(api.clone());
+    let front = Front {
+        gate: http::gate(api.clone()),
+        unreadable: Arc::new(Problem::unreadable),
+    };
     let router = http::router(api, &config);
-    Ok(service.serve_http(router, gate, ConnectionLimits::default()))
+    let limits = ConnectionLimits {
+        max_connections: config.limits.max_connections,
+        max_connections_per_address: config.limits.max_connections_per_address,
+        // Whoever makes load on this machine has one address.
+        exempt_loopback: config.rates.rate_limit == RateLimit::Off,
+        ..ConnectionLimits::default()
+    };
+    Ok(service.serve_http(router, front, limits))
 }

@@ -1,7 +1,7 @@
 //! What callers see where something is wrong: problem documents of [RFC 9457](https://www.rfc-editor.org/rfc/rfc9457).
 //!
-//! The `type` is a stable name that programs can rely on; `detail` is for people; `errors` names each field at fault as
-//! the caller wrote it. What the services refuse by gRPC becomes HTTP here and nowhere else.
+//! The `type` is a reference to the page of the kind ([`problem_types`](crate::problem_types)), whose path is stable, so
+//! that programs can rely on it; `detail` is for people; `errors` names each field at fault as the caller wrote it. What the services refuse by gRPC becomes HTTP here and nowhere else.
 
 use std::{borrow::Cow, time::Duration};
 
@@ -17,7 +17,7 @@ use utoipa::ToSchema;
 
 /// The media type of a problem document.
 pub const MEDIA_TYPE: &str = "application/problem+json";
-const TYPE_PREFIX: &str = "urn:problem-type:shop:";
+const TYPE_PREFIX: &str = "/problems/";
 /// After how many seconds it is worth asking a service again that is down or busy.
 const COME_BACK: HeaderValue = HeaderValue::from_static("1");
 const CHALLENGE: HeaderValue = HeaderValue::from_static("Bearer realm=\"shop\"");
@@ -50,9 +50,9 @@ pub struct FieldError {
 #[derive(Serialize, ToSchema)]
 #[schema(as = Problem)]
 pub struct Document {
-    /// A stable name of the kind of problem.
+    /// The kind of problem: a path that does not change, where it is described.
     #[serde(rename = "type")]
-    #[schema(example = "urn:problem-type:shop:insufficient-stock")]
+    #[schema(example = "/problems/insufficient-stock")]
     kind: String,
     /// The same in words.
     title: String,
@@ -96,7 +96,8 @@ impl Problem {
         self.with_header(header::RETRY_AFTER, seconds.into())
     }
 
-    fn with_header(mut self, name: HeaderName, value: HeaderValue) -> Self {
+    /// With a header that the refusal has beside those of its status; of several the last.
+    pub fn with_header(mut self, name: HeaderName, value: HeaderValue) -> Self {
         self.0.header = Some((name, value));
         self
     }
@@ -163,6 +164,13 @@ impl Problem {
         Self::new(StatusCode::NOT_FOUND, "not-found", detail)
     }
 
+    /// 408: the rest of the request did not come in time. The connection ends with it, as what comes late can't be told
+    /// from another request.
+    pub fn request_timeout(detail: &'static str) -> Self {
+        Self::new(StatusCode::REQUEST_TIMEOUT, "request-timeout", detail)
+            .with_header(header::CONNECTION, HeaderValue::from_static("close"))
+    }
+
     /// 429, until so many seconds have passed.
     pub fn too_many_requests(seconds: u64) -> Self {
         let problem = Self::new(
@@ -191,6 +199,28 @@ impl Problem {
         )
     }
 
+    /// What the HTTP layer refuses before there is a request, with the status that it has for it; as text, for whoever
+    /// writes to the connection itself.
+    pub fn unreadable(status: StatusCode) -> (&'static str, String) {
+        let (name, detail) = match status {
+            StatusCode::REQUEST_TIMEOUT => {
+                ("request-timeout", "the head of the request did not come in time")
+            }
+            StatusCode::URI_TOO_LONG => ("uri-too-long", "path and query are too long"),
+            StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE => (
+                "headers-too-large",
+                "the headers are too many, or too long together",
+            ),
+            StatusCode::TOO_MANY_REQUESTS => (
+                "too-many-connections",
+                "too many connections from this address have a request at work",
+            ),
+            _ => ("malformed-request", "this is no request of HTTP/1.1"),
+        };
+        let document = Self::new(status, name, detail).document();
+        (MEDIA_TYPE, serde_json::to_string(&document).unwrap_or_default())
+    }
+
     /// The status of the answer.
     pub fn status(&self) -> StatusCode {
         self.0.status
@@ -200,7 +230,7 @@ impl Problem {
         let contents = *self.0;
         Document {
             title: title(&contents.name),
-            kind: format!("{TYPE_PREFIX}{}", contents.name),
+            kind: reference(&contents.name),
             status: contents.status.as_u16(),
             detail: contents.detail.into_owned(),
             errors: contents.errors,
@@ -272,8 +302,13 @@ fn name_of(status: StatusCode) -> &'static str {
     }
 }
 
+/// The `type` of that kind, which leads to its page.
+pub(crate) fn reference(name: &str) -> String {
+    format!("{TYPE_PREFIX}{name}")
+}
+
 /// `insufficient-stock` as `Insufficient stock`.
-fn title(name: &str) -> String {
+pub(crate) fn title(name: &str) -> String {
     let mut title = name.replace('-', " ");
     if let Some(first) = title.get_mut(..1) {
         first.make_ascii_uppercase();
@@ -338,7 +373,7 @@ mod tests {
         assert_eq!(
             document,
             serde_json::json!({
-                "type": "urn:problem-type:shop:insufficient-stock", "title": "Insufficient stock", "status": 409,
+                "type": "/problems/insufficient-stock", "title": "Insufficient stock", "status": 409,
                 "detail": "only 3 are left",
             })
         );
@@ -395,7 +430,7 @@ mod tests {
         assert_eq!(waits, "2");
         let (status, document) = read(problem).await;
         assert_eq!(status, StatusCode::SERVICE_UNAVAILABLE);
-        assert_eq!(document["type"], "urn:problem-type:shop:overloaded");
+        assert_eq!(document["type"], "/problems/overloaded");
     }
 
     #[tokio::test]

@@ -16,11 +16,13 @@ use governor::{
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
-use crate::config::{RateLimit, Rates};
+use crate::{
+    config::{RateLimit, Rates},
+    proxies::TrustedProxies,
+};
 
 /// How often clients are forgotten that have not asked for so long that they may make a whole burst again.
 const FORGET_INTERVAL: Duration = Duration::from_secs(30);
-const FORWARDED_FOR: &str = "x-forwarded-for";
 
 /// Who is counted as one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -35,7 +37,7 @@ pub enum Client {
 #[derive(Clone, Debug)]
 pub struct Limiter {
     limits: Option<Arc<Limits>>,
-    trusted_proxies: usize,
+    trusted_proxies: TrustedProxies,
 }
 
 #[derive(Debug)]
@@ -59,24 +61,18 @@ impl Limiter {
         });
         Self {
             limits,
-            trusted_proxies: rates.trusted_proxies,
+            trusted_proxies: rates.trusted_proxies.clone(),
         }
     }
 
     /// Where a request comes from: the peer, or what the outermost proxy that is trusted says of its own.
     pub fn address(&self, peer: IpAddr, headers: &HeaderMap) -> Client {
-        let forwarded = headers
-            .get_all(FORWARDED_FOR)
-            .iter()
-            .filter_map(|value| value.to_str().ok())
-            .flat_map(|list| list.split(','))
-            .map(|address| address.trim().parse().ok());
-        // Each proxy adds the address that it was called from at the end.
-        let outermost = match self.trusted_proxies {
-            0 => None,
-            proxies => forwarded.rev().nth(proxies - 1).flatten(),
-        };
-        Client::Address(network(outermost.unwrap_or(peer)))
+        Client::Address(network(self.trusted_proxies.client(peer, headers)))
+    }
+
+    /// Whether the client came by HTTPS, as far as a proxy that is trusted says.
+    pub fn is_https(&self, peer: IpAddr, headers: &HeaderMap) -> bool {
+        self.trusted_proxies.is_https(peer, headers)
     }
 
     /// Counts a request; an error says in how many seconds to come back.
@@ -135,7 +131,6 @@ fn network(address: IpAddr) -> IpAddr {
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used)]
-    use axum::http::HeaderValue;
     use clap::Parser as _;
 
     use super::*;
@@ -167,19 +162,6 @@ mod tests {
     fn limits_can_be_off() {
         let limiter = limiter(&["--rate-limit=off", "--rate-limit-burst=1"]);
         assert!((0..1_000).all(|_| limiter.count_request(address("192.0.2.1")).is_ok()));
-    }
-
-    #[test]
-    fn only_trusted_proxies_are_believed() {
-        let peer: IpAddr = "10.0.0.1".parse().unwrap();
-        let mut headers = HeaderMap::new();
-        headers.append(FORWARDED_FOR, HeaderValue::from_static("198.51.100.7, 192.0.2.1"));
-        headers.append(FORWARDED_FOR, HeaderValue::from_static("10.0.0.9"));
-        let seen = |proxies: &str| limiter(&["--trusted-proxies", proxies]).address(peer, &headers);
-        assert_eq!(seen("0"), address("10.0.0.1"));
-        assert_eq!(seen("1"), address("10.0.0.9"));
-        assert_eq!(seen("2"), address("192.0.2.1"));
-        assert_eq!(seen("9"), address("10.0.0.1"), "fewer proxies than expected");
     }
 
     #[test]

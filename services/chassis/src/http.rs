@@ -1,37 +1,72 @@
-//! The serving side of HTTP/1.1, with every connection bounded in number and in patience.
+//! The serving side of HTTP/1.1, with every connection bounded in number, in memory and in patience.
+//!
+//! Who has a connection: `places`. What becomes of its bytes: `stream`.
 
-use std::{future::ready, net::SocketAddr, sync::Arc, time::Duration};
+mod places;
+mod stream;
+
+use std::{
+    convert::Infallible,
+    net::SocketAddr,
+    pin::Pin,
+    sync::{Arc, atomic::Ordering},
+    task::{Context, Poll, ready},
+    time::Duration,
+};
 
 use axum::{Router, body::Body, extract::ConnectInfo};
-use futures::future::Either;
-use http::{Request, Response, request::Parts};
-use hyper::{body::Incoming, server::conn::http1, service::service_fn};
-use hyper_util::{
-    rt::{TokioIo, TokioTimer},
-    server::graceful::GracefulShutdown,
+use futures::future::pending;
+use http::{Request, Response, StatusCode, request::Parts};
+use http_body::{Body as _, Frame, SizeHint};
+use hyper::{
+    body::{Bytes, Incoming},
+    server::conn::http1,
+    service::service_fn,
 };
-use tokio::{net::TcpListener, sync::Semaphore};
+use hyper_util::{rt::TokioTimer, server::graceful::GracefulShutdown};
+use tokio::net::{TcpListener, TcpStream};
 use tokio_util::sync::CancellationToken;
 use tower::ServiceExt as _;
 
+use self::{
+    places::{Place, Places, Seat},
+    stream::{Stream, whole_answer},
+};
+
 /// After accepting has failed, most often for want of file descriptors.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
+/// The longest head of a request, in bytes; a longer one is refused with 431.
+const LONGEST_HEAD: usize = 32 * 1024;
 
 /// What bounds the connections of a server.
 #[derive(Clone, Copy, Debug)]
 pub struct ConnectionLimits {
-    /// The most at once; more wait to be accepted.
+    /// The most at once. One more takes the place of whoever has waited longest without a request at work; where there
+    /// is none it waits to be accepted.
     pub max_connections: usize,
-    /// How long a connection may take to send the next request's headers, or stay idle.
+    /// The most from one IPv4 address or one /64 of IPv6; from a /56 twice, from a /48 three times as many. One more takes
+    /// the place of one of these that waits, and is refused where none does.
+    pub max_connections_per_address: usize,
+    /// Whether that holds for this machine itself.
+    pub exempt_loopback: bool,
+    /// How long a connection may stay idle after an answer.
+    pub idle_timeout: Duration,
+    /// How long the head of a request may take, from its first byte on, or from the beginning of the connection.
     pub header_timeout: Duration,
+    /// How long the other end may take nothing of an answer.
+    pub write_timeout: Duration,
 }
 
 impl Default for ConnectionLimits {
     fn default() -> Self {
         Self {
             max_connections: 8_192,
+            max_connections_per_address: 2_048,
+            exempt_loopback: false,
             // Longer than proxies keep idle connections, so that it is they who close them.
-            header_timeout: Duration::from_secs(75),
+            idle_timeout: Duration::from_secs(75),
+            header_timeout: Duration::from_secs(10),
+            write_timeout: Duration::from_secs(30),
         }
     }
 }
@@ -40,10 +75,33 @@ impl Default for ConnectionLimits {
 /// whoever has more to refuse than to serve: what a router and its layers cost is saved.
 pub type Gate = Arc<dyn Fn(&Parts) -> Option<Response<Body>> + Send + Sync>;
 
+/// The media type and the text of the answer to what is no request: malformed (400), too slow (408), too long (414, 431),
+/// or of an address that has too many connections (429).
+pub type Unreadable = Arc<dyn Fn(StatusCode) -> (&'static str, String) + Send + Sync>;
+
+/// What answers beside the router.
+#[derive(Clone)]
+pub struct Front {
+    /// Before it.
+    pub gate: Gate,
+    /// Where there is no request for it.
+    pub unreadable: Unreadable,
+}
+
+impl Front {
+    /// Refuses nothing by itself, and in plain words what is no request.
+    pub fn open() -> Self {
+        Self {
+            gate: Arc::new(|_| None),
+            unreadable: Arc::new(|status| ("text/plain", status.to_string())),
+        }
+    }
+}
+
 /// Serves until shutdown, then lets every request that has begun finish.
 pub(crate) async fn serve(
     router: Router,
-    gate: Gate,
+    front: Front,
     listener: TcpListener,
     limits: ConnectionLimits,
     shutdown: CancellationToken,
@@ -51,13 +109,15 @@ pub(crate) async fn serve(
     let mut server = http1::Builder::new();
     server
         .timer(TokioTimer::new())
-        .header_read_timeout(limits.header_timeout);
-    let places = Arc::new(Semaphore::new(limits.max_connections));
+        .max_buf_size(LONGEST_HEAD)
+        .header_read_timeout(limits.idle_timeout);
+    let places = Places::new(limits);
     let connections = GracefulShutdown::new();
     let accepting = async {
-        // The place comes first: what can't be served yet stays in the kernel's queue.
-        while let Ok(place) = Arc::clone(&places).acquire_owned().await {
-            let (stream, peer) = match listener.accept().await {
+        loop {
+            // The place comes first: what can't be served yet stays in the kernel's queue.
+            places.room().await;
+            let (socket, peer) = match listener.accept().await {
                 Ok(accepted) => accepted,
                 Err(error) => {
                     tracing::warn!(%error, "a connection can't be accepted");
@@ -65,29 +125,153 @@ pub(crate) async fn serve(
                     continue;
                 }
             };
-            if let Err(error) = stream.set_nodelay(true) {
+            let Some(seat) = places.take(peer.ip()) else {
+                refuse(&socket, &front);
+                continue;
+            };
+            if let Err(error) = socket.set_nodelay(true) {
                 tracing::debug!(%error, "a connection keeps Nagle's algorithm");
             }
-            let (router, gate) = (router.clone(), Arc::clone(&gate));
+            let place = Arc::clone(&seat.0);
+            let stream = Stream::new(socket, Arc::clone(&place), limits, Arc::clone(&front.unreadable));
+            let (router, gate) = (router.clone(), Arc::clone(&front.gate));
             let service = service_fn(move |request: Request<Incoming>| {
-                let (mut head, body) = request.into_parts();
-                if let Some(refusal) = gate(&head) {
-                    return Either::Left(ready(Ok(refusal)));
-                }
-                head.extensions.insert(ConnectInfo::<SocketAddr>(peer));
-                Either::Right(router.clone().oneshot(Request::from_parts(head, body)))
+                answer(
+                    router.clone(),
+                    Arc::clone(&gate),
+                    request,
+                    peer,
+                    Arc::clone(&place),
+                )
             });
-            let connection = server.serve_connection(TokioIo::new(stream), service);
-            let connection = connections.watch(connection);
-            tokio::spawn(async move {
-                if let Err(error) = connection.await {
-                    tracing::debug!(%peer, %error, "a connection ended early");
-                }
-                drop(place);
-            });
+            let connection = connections.watch(server.serve_connection(stream, service));
+            tokio::spawn(hold(seat, peer, connection));
         }
     };
     shutdown.run_until_cancelled(accepting).await;
     drop(listener);
     connections.shutdown().await;
+}
+
+/// Tells whoever has too many connections, as far as it reads that. Nothing is waited for.
+fn refuse(socket: &TcpStream, front: &Front) {
+    let answer = whole_answer(StatusCode::TOO_MANY_REQUESTS, &front.unreadable);
+    let _tried = socket.try_write(&answer);
+}
+
+/// A connection with its place, until it ends or has to make room.
+async fn hold(
+    seat: Seat,
+    peer: SocketAddr,
+    connection: impl Future<Output = Result<(), hyper::Error>> + Send,
+) {
+    let ended = seat.0.ended.clone();
+    if let Some(Err(error)) = ended.run_until_cancelled(connection).await {
+        tracing::debug!(%peer, %error, "a connection ended early");
+    }
+    drop(seat);
+}
+
+async fn answer(
+    router: Router,
+    gate: Gate,
+    request: Request<Incoming>,
+    peer: SocketAddr,
+    place: Arc<Place>,
+) -> Result<Response<Answering>, Infallible> {
+    if !place.begins_work() {
+        // It has made room for another, and is about to be dropped.
+        pending::<()>().await;
+    }
+    let working = Working(Arc::clone(&place));
+    let (mut head, body) = request.into_parts();
+    let body = Arriving {
+        body,
+        is_read: false,
+        place,
+    };
+    head.extensions.insert(ConnectInfo::<SocketAddr>(peer));
+    let response = match gate(&head) {
+        Some(refusal) => refusal,
+        None => match router.oneshot(Request::from_parts(head, body)).await {
+            Ok(response) => response,
+            Err(never) => match never {},
+        },
+    };
+    Ok(response.map(|body| Answering {
+        body,
+        _working: working,
+    }))
+}
+
+/// A connection has a request at work until this is dropped.
+struct Working(Arc<Place>);
+
+impl Drop for Working {
+    fn drop(&mut self) {
+        self.0.ends_work();
+    }
+}
+
+/// The body of an answer.
+struct Answering {
+    body: Body,
+    _working: Working,
+}
+
+impl http_body::Body for Answering {
+    type Data = Bytes;
+    type Error = axum::Error;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, axum::Error>>> {
+        Pin::new(&mut self.body).poll_frame(cx)
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.body.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.body.size_hint()
+    }
+}
+
+/// The body of a request.
+struct Arriving {
+    body: Incoming,
+    is_read: bool,
+    place: Arc<Place>,
+}
+
+impl http_body::Body for Arriving {
+    type Data = Bytes;
+    type Error = hyper::Error;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, hyper::Error>>> {
+        let frame = ready!(Pin::new(&mut self.body).poll_frame(cx));
+        self.is_read = frame.is_none();
+        Poll::Ready(frame)
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.body.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.body.size_hint()
+    }
+}
+
+impl Drop for Arriving {
+    fn drop(&mut self) {
+        if !self.is_read && !self.body.is_end_stream() {
+            self.place.leaves_unread.store(true, Ordering::Relaxed);
+        }
+    }
 }

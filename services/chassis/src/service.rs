@@ -15,13 +15,15 @@ use crate::{
     config::{ConfigError, GrpcUrl, PostgresArgs, ServiceArgs},
     grpc::{self, ClientChannel},
     health::{self, Health, ReadinessFlag},
-    http::{self, ConnectionLimits, Gate},
+    http::{self, ConnectionLimits, Front},
     postgres::{self, Database},
     tls::{Tls, TlsArgs},
 };
 
 /// Past the grace period, whatever is still running is left behind.
 const LAST_MOMENT: Duration = Duration::from_secs(1);
+/// Of probes and of whoever reads metrics: a few would do.
+const MAX_ADMIN_CONNECTIONS: usize = 256;
 
 /// A service's own ports.
 #[derive(Clone, Copy, Debug)]
@@ -212,10 +214,11 @@ impl Service {
         );
     }
 
-    /// Answers HTTP requests from now on. Handlers can ask for the peer's address by `ConnectInfo<SocketAddr>`.
-    pub fn serve_http(self, router: axum::Router, gate: Gate, limits: ConnectionLimits) -> Running {
+    /// Answers HTTP requests from now on, those that `front` does not refuse. Handlers can ask for the peer's address by
+    /// `ConnectInfo<SocketAddr>`.
+    pub fn serve_http(self, router: axum::Router, front: Front, limits: ConnectionLimits) -> Running {
         self.serve(move |listener, _, shutdown| async move {
-            http::serve(router, gate, listener, limits, shutdown).await;
+            http::serve(router, front, listener, limits, shutdown).await;
             Ok(())
         })
     }
@@ -257,12 +260,14 @@ impl Service {
     }
 
     fn serve_admin(&self, listener: TcpListener) {
-        let (router, shutdown) = (health::routes(self.health.clone()), self.shutdown.clone());
-        self.spawn("admin-server", |_| async move {
-            let serving = axum::serve(listener, router).with_graceful_shutdown(shutdown.cancelled_owned());
-            if let Err(error) = serving.await {
-                tracing::error!(%error, "the admin server failed");
-            }
+        let router = health::routes(self.health.clone());
+        let limits = ConnectionLimits {
+            max_connections: MAX_ADMIN_CONNECTIONS,
+            max_connections_per_address: MAX_ADMIN_CONNECTIONS,
+            ..ConnectionLimits::default()
+        };
+        self.spawn("admin-server", |shutdown| {
+            http::serve(router, Front::open(), listener, limits, shutdown)
         });
     }
 }

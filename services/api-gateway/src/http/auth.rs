@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 use utoipa_axum::{router::OpenApiRouter, routes};
 
-use super::{Api, caller::Origin, input::Json, users::User};
+use super::{Api, caller::Origin, decode::Nullable, input::Json, users::User};
 use crate::problem::Problem;
 
 /// Who is logged in, and the tokens.
@@ -36,8 +36,9 @@ struct Registration {
     #[schema(min_length = 8, max_length = 128, example = "correct horse")]
     password: String,
     /// For display; at most 200 characters.
-    #[schema(max_length = 200, example = "Ada")]
-    name: Option<String>,
+    #[serde(default)]
+    #[schema(value_type = Option<String>, max_length = 200, example = "Ada")]
+    name: Nullable<String>,
 }
 
 #[derive(Deserialize, ToSchema)]
@@ -77,7 +78,7 @@ async fn register(
     let request = RegisterRequest {
         email: wanted.email,
         password: wanted.password,
-        name: wanted.name.unwrap_or_default(),
+        name: wanted.name.value().unwrap_or_default(),
         client: Some(client),
     };
     let answer = api.backends.users.clone().register(request).await?.into_inner();

@@ -130,6 +130,11 @@ impl Caller {
 }
 
 impl Identity {
+    /// Whether there is a caller.
+    pub(super) fn is_known(&self) -> bool {
+        self.caller.is_ok()
+    }
+
     /// Where the request comes from.
     pub(super) fn address(&self) -> Client {
         self.address
@@ -146,12 +151,16 @@ impl Identity {
 
 /// Whose request it is. Handlers find it in the request's extensions.
 pub(super) async fn identify(api: &Api, headers: &HeaderMap, extensions: &Extensions) -> Identity {
-    let peer = extensions.get::<ConnectInfo<SocketAddr>>();
-    let peer = peer.map_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED), |ConnectInfo(peer)| peer.ip());
     Identity {
-        address: api.limiter.address(peer, headers),
+        address: api.limiter.address(peer(extensions), headers),
         token: token(api, headers).await,
     }
+}
+
+/// The other end of the connection.
+pub(super) fn peer(extensions: &Extensions) -> IpAddr {
+    let peer = extensions.get::<ConnectInfo<SocketAddr>>();
+    peer.map_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED), |ConnectInfo(peer)| peer.ip())
 }
 
 async fn token(api: &Api, headers: &HeaderMap) -> Result<Token, Problem> {

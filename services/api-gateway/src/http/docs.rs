@@ -19,7 +19,10 @@ use utoipa::{
 use utoipa_swagger_ui::{Config, SwaggerUi};
 
 use super::Api;
-use crate::problem::{Document, FieldError, MEDIA_TYPE};
+use crate::{
+    config::ApiDocs,
+    problem::{Document, FieldError, MEDIA_TYPE},
+};
 
 /// The pages bring everything with them; their styles are inline.
 const POLICY: &str = "default-src 'self'; img-src 'self' data:; style-src 'self' 'unsafe-inline'; \
@@ -31,7 +34,7 @@ const POLICY: &str = "default-src 'self'; img-src 'self' data:; style-src 'self'
     info(
         title = "Shop",
         description = "Products, orders and accounts. Log in, and send the token as `Authorization: Bearer <token>`.\n\n\
-                       Errors are problem documents (RFC 9457). Lists show their first 10,000 entries. Prices are \
+                       Errors are problem documents (RFC 9457), described at `/problems`. Lists show their first 10,000 entries. Prices are \
                        decimal numbers and exact.",
     ),
     components(schemas(Document, FieldError)),
@@ -40,6 +43,7 @@ const POLICY: &str = "default-src 'self'; img-src 'self' data:; style-src 'self'
         (name = "users", description = "Accounts"),
         (name = "products", description = "The catalogue and its stock"),
         (name = "orders", description = "Orders"),
+        (name = "problems", description = "What the `type` of a problem document means"),
         (name = "probes", description = "How the gateway does"),
     ),
     servers((url = "/", description = "Where this document was read")),
@@ -80,8 +84,11 @@ pub(super) fn complete(mut document: utoipa::openapi::OpenApi) -> utoipa::openap
     document
 }
 
-/// `/openapi.json` and `/docs`, for the complete document.
-pub(super) fn routes(document: utoipa::openapi::OpenApi) -> Router<Api> {
+/// `/openapi.json` and `/docs`, for the complete document; neither where they are off.
+pub(super) fn routes(document: utoipa::openapi::OpenApi, docs: ApiDocs) -> Router<Api> {
+    if docs == ApiDocs::Off {
+        return Router::new();
+    }
     let pages: Router<Api> = SwaggerUi::new("/docs")
         .config(Config::from("/openapi.json").persist_authorization(false))
         .into();
@@ -105,23 +112,24 @@ fn describe_problems(operation: &mut Operation) {
     let in_path = parameters.iter().any(
         |parameter| matches!(parameter, RefOr::T(parameter) if parameter.parameter_in == ParameterIn::Path),
     );
-    let (takes_input, takes_body) = (!parameters.is_empty(), operation.request_body.is_some());
+    let takes_body = operation.request_body.is_some();
     let needs_token = operation.security.is_some();
     for (applies, status, description) in [
-        (takes_body, "400", "The body is not JSON"),
+        (
+            true,
+            "400",
+            "This is no request: its Host, its query or its body can't be read",
+        ),
         (
             needs_token,
             "401",
             "There is no token, or it is not good any more",
         ),
         (in_path, "404", "There is no such thing"),
+        (takes_body, "408", "The body did not come in time"),
         (takes_body, "413", "The body is too large"),
-        (takes_body, "415", "The body is not declared as JSON"),
-        (
-            takes_body || takes_input,
-            "422",
-            "Something makes no sense; `errors` names it",
-        ),
+        (takes_body, "415", "The body is not declared as JSON in UTF-8"),
+        (true, "422", "Something makes no sense; `errors` names all of it"),
         (
             true,
             "429",

@@ -1,22 +1,26 @@
 //! The API over HTTP: a file per resource, and what every request goes through.
 //!
 //! From the outside in: the gate, which refuses what can't be served ([`admission`]), a span and a duration
-//! ([`telemetry`]), headers, CORS, preconditions
-//! ([`conditional`]) and compression, a bound on requests at work, a time limit, the caller's identity
-//! ([`caller`]) and rate (all in [`admission`]), then the handler, which reads its input strictly ([`input`]).
+//! ([`telemetry`]), headers, CORS ([`methods`]), preconditions ([`conditional`]) and compression, the caller's identity
+//! ([`caller`]) and rate, its whole body ([`body`]), a bound on requests at work, a time limit (all in [`admission`]), then
+//! the handler, which reads its input strictly ([`input`], [`decode`]).
 
 mod admission;
 mod auth;
 mod body;
 mod caller;
 mod conditional;
+mod decode;
 mod docs;
 mod input;
 mod list;
+mod methods;
 mod open_enum;
+mod operations;
 mod order_events;
 mod orders;
 mod probes;
+mod problems;
 mod products;
 mod sessions;
 mod stock;
@@ -26,24 +30,16 @@ mod users;
 
 use std::{ops::Deref, sync::Arc};
 
-use axum::{
-    Router,
-    extract::DefaultBodyLimit,
-    http::{HeaderName, HeaderValue, Method, StatusCode, header},
-    middleware::{from_fn, from_fn_with_state},
-};
+use axum::{Router, extract::DefaultBodyLimit, middleware::from_fn_with_state};
 use chassis::{health::Health, http::Gate};
 use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
-use tower_http::{
-    compression::CompressionLayer,
-    cors::{AllowOrigin, CorsLayer},
-};
+use tower_http::compression::CompressionLayer;
 use utoipa_axum::router::OpenApiRouter;
 
+use self::{body::Bodies, operations::Operations};
 use crate::{
-    Config, authority::Authority, backends::Backends, config::Limits, problem::Problem, rate_limit::Limiter,
-    token::Verifier,
+    Config, authority::Authority, backends::Backends, config::Limits, rate_limit::Limiter, token::Verifier,
 };
 
 /// What handlers and layers work with. Cheap to clone: each request does, several times.
@@ -58,6 +54,8 @@ pub struct Inner {
     limiter: Limiter,
     health: Health,
     limits: Limits,
+    operations: Operations,
+    bodies: Bodies,
     at_work: Arc<Semaphore>,
     event_streams: Arc<Semaphore>,
     shutdown: CancellationToken,
@@ -80,6 +78,8 @@ impl Api {
             authority,
             limiter,
             health,
+            operations: Operations::new(described().get_openapi()),
+            bodies: Bodies::new(limits),
             at_work: Arc::new(Semaphore::new(limits.max_concurrent_requests)),
             event_streams: Arc::new(Semaphore::new(limits.max_event_streams)),
             limits: limits.clone(),
@@ -104,16 +104,19 @@ pub fn gate(api: Api) -> Gate {
 /// Every route with every layer.
 pub fn router(api: Api, config: &Config) -> Router {
     let (shop, document) = described().split_for_parts();
-    shop.merge(docs::routes(docs::complete(document)))
-        .fallback(unknown_route)
-        .method_not_allowed_fallback(wrong_method)
+    shop.merge(docs::routes(docs::complete(document), config.api_docs))
+        .fallback(methods::unknown_route)
+        .method_not_allowed_fallback(methods::other_method)
         .layer(from_fn_with_state(api.clone(), admission::admit))
         // The handlers' own limit is the one that is configured.
         .layer(DefaultBodyLimit::disable())
         .layer(CompressionLayer::new())
         .layer(from_fn(conditional::answer))
-        .layer(cors(&config.cors_allowed_origins))
-        .layer(from_fn(telemetry::observe))
+        .layer(from_fn_with_state(
+            methods::cors(&config.cors_allowed_origins),
+            methods::share,
+        ))
+        .layer(from_fn_with_state(api.clone(), telemetry::observe))
         .with_state(api)
 }
 
@@ -132,56 +135,8 @@ fn described() -> OpenApiRouter<Api> {
         .merge(stock::routes())
         .merge(orders::routes())
         .merge(order_events::routes())
+        .merge(problems::routes())
         .merge(probes::routes())
-}
-
-async fn unknown_route() -> Problem {
-    Problem::not_found("there is nothing at this path; the API is described at /docs")
-}
-
-async fn wrong_method() -> Problem {
-    Problem::new(
-        StatusCode::METHOD_NOT_ALLOWED,
-        "method-not-allowed",
-        "this path has other methods, see Allow",
-    )
-}
-
-fn cors(origins: &[HeaderValue]) -> CorsLayer {
-    const KEY: HeaderName = HeaderName::from_static("idempotency-key");
-    const REPLAYED: HeaderName = HeaderName::from_static("idempotency-replayed");
-    if origins.is_empty() {
-        return CorsLayer::new();
-    }
-    let allowed = if origins.iter().any(|origin| origin == "*") {
-        AllowOrigin::any()
-    } else {
-        AllowOrigin::list(origins.iter().cloned())
-    };
-    CorsLayer::new()
-        .allow_origin(allowed)
-        .allow_methods([
-            Method::GET,
-            Method::POST,
-            Method::PUT,
-            Method::PATCH,
-            Method::DELETE,
-        ])
-        .allow_headers([
-            header::AUTHORIZATION,
-            header::CONTENT_TYPE,
-            header::IF_MATCH,
-            header::IF_NONE_MATCH,
-            KEY,
-        ])
-        .expose_headers([
-            header::ETAG,
-            header::LOCATION,
-            header::RETRY_AFTER,
-            REPLAYED,
-            telemetry::REQUEST_ID,
-        ])
-        .max_age(std::time::Duration::from_hours(1))
 }
 
 #[cfg(test)]
@@ -193,7 +148,7 @@ mod tests {
     #[test]
     fn of_every_route_it_is_known_whom_it_asks() {
         for path in described().get_openapi().paths.paths.keys() {
-            let answers_itself = probes::PATHS.contains(&path.as_str());
+            let answers_itself = probes::PATHS.contains(&path.as_str()) || path.starts_with("/problems");
             assert_eq!(asked_by(path).is_none(), answers_itself, "{path}");
         }
     }

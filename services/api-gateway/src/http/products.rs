@@ -23,6 +23,7 @@ use super::{
     Api,
     caller::Admin,
     conditional::{MAX_ATTEMPTS, Preconditions, Representation, contended, unless_raced},
+    decode::Nullable,
     input::{Id, Json, Query},
     list::{List, Paging},
     timestamp,
@@ -78,35 +79,48 @@ struct NewProduct {
     #[schema(value_type = f64, minimum = 0, example = 10.99)]
     price: Number,
     /// A code of ISO 4217; USD where nothing is said.
-    #[schema(example = "EUR")]
+    #[schema(nullable = false, example = "EUR")]
     currency: Option<String>,
-    #[schema(max_length = 10_000)]
-    description: Option<String>,
+    #[serde(default)]
+    #[schema(value_type = Option<String>, max_length = 10_000)]
+    description: Nullable<String>,
     /// Unique; made from the id where nothing is said.
-    sku: Option<String>,
-    #[schema(minimum = 0, maximum = 1_000_000_000, example = 5)]
+    #[serde(default)]
+    #[schema(value_type = Option<String>)]
+    sku: Nullable<String>,
+    #[schema(minimum = 0, maximum = 1_000_000_000, nullable = false, example = 5)]
     stock: Option<i64>,
-    category: Option<String>,
+    #[serde(default)]
+    #[schema(value_type = Option<String>)]
+    category: Nullable<String>,
     /// An absolute URL.
-    #[schema(example = "https://images.example/cup.png")]
-    image_url: Option<String>,
+    #[serde(default)]
+    #[schema(value_type = Option<String>, example = "https://images.example/cup.png")]
+    image_url: Nullable<String>,
 }
 
-/// A change of a product. What is left out stays as it is; an empty text clears. The stock has its own call.
+/// A change of a product. What is left out stays as it is; null clears what a product may be without, as an empty text
+/// does. The stock has its own call.
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 struct ProductChange {
-    #[schema(min_length = 1, max_length = 200)]
+    #[schema(min_length = 1, max_length = 200, nullable = false)]
     name: Option<String>,
-    #[schema(value_type = Option<f64>, minimum = 0, example = 12.5)]
+    #[schema(value_type = Option<f64>, minimum = 0, nullable = false, example = 12.5)]
     price: Option<Number>,
-    #[schema(example = "EUR")]
+    #[schema(nullable = false, example = "EUR")]
     currency: Option<String>,
-    #[schema(max_length = 10_000)]
-    description: Option<String>,
+    #[serde(default)]
+    #[schema(value_type = Option<String>, max_length = 10_000)]
+    description: Nullable<String>,
+    #[schema(nullable = false)]
     sku: Option<String>,
-    category: Option<String>,
-    image_url: Option<String>,
+    #[serde(default)]
+    #[schema(value_type = Option<String>)]
+    category: Nullable<String>,
+    #[serde(default)]
+    #[schema(value_type = Option<String>)]
+    image_url: Nullable<String>,
 }
 
 #[derive(Deserialize, IntoParams)]
@@ -240,12 +254,12 @@ async fn add(
     let currency = product.currency.as_deref().unwrap_or(DEFAULT_CURRENCY);
     let request = CreateProductRequest {
         price: Some(money::parse(&product.price, currency)?),
-        sku: product.sku.unwrap_or_default(),
+        sku: product.sku.value().unwrap_or_default(),
         name: product.name,
-        description: product.description.unwrap_or_default(),
+        description: product.description.value().unwrap_or_default(),
         initial_stock: product.stock.unwrap_or_default(),
-        category: product.category.unwrap_or_default(),
-        image_url: product.image_url.unwrap_or_default(),
+        category: product.category.value().unwrap_or_default(),
+        image_url: product.image_url.value().unwrap_or_default(),
     };
     let answer = api.backends.inventory.clone().create_product(request).await?;
     let product = answer.into_inner().product.ok_or_else(Problem::internal)?;
@@ -295,9 +309,9 @@ async fn change(
         product_id: id.to_string(),
         sku: change.sku,
         name: change.name,
-        description: change.description,
-        category: change.category,
-        image_url: change.image_url,
+        description: change.description.change(),
+        category: change.category.change(),
+        image_url: change.image_url.change(),
         ..UpdateProductRequest::default()
     };
     if let (Some(price), Some(currency)) = (&price, &currency) {

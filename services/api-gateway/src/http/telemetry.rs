@@ -12,7 +12,7 @@ use std::{
 };
 
 use axum::{
-    extract::{MatchedPath, Request},
+    extract::{MatchedPath, Request, State},
     http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, Uri, header, request::Parts},
     middleware::Next,
     response::{IntoResponse as _, Response},
@@ -26,11 +26,14 @@ use proto::trace::TraceContext;
 use tracing::{Span, field::Empty};
 use uuid::Uuid;
 
+use super::{Api, caller};
 use crate::problem::Problem;
 
 /// Names a request for its sender; one that the sender chose is kept.
 pub(super) const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 const LONGEST_REQUEST_ID: usize = 128;
+/// For a year (RFC 6797). Only of this host: what else there is under its name is not ours to say.
+const ONLY_HTTPS: HeaderValue = HeaderValue::from_static("max-age=31536000");
 
 static DURATION: LazyLock<Histogram<f64>> = LazyLock::new(|| {
     meter()
@@ -64,16 +67,17 @@ impl Seldom {
 }
 
 /// The outermost layer.
-pub(super) async fn observe(request: Request, next: Next) -> Response {
-    let route = request.extensions().get::<MatchedPath>().cloned();
-    let exchange = Exchange::begin(request.method(), request.uri(), request.headers(), route);
-    let response = exchange.scope.enter(next.run(request)).await;
+pub(super) async fn observe(State(api): State<Api>, request: Request, next: Next) -> Response {
+    let (head, body) = request.into_parts();
+    let exchange = Exchange::begin(&api, &head);
+    let response = next.run(Request::from_parts(head, body));
+    let response = exchange.scope.enter(response).await;
     exchange.end(response)
 }
 
 /// The same for a request that is refused before it comes to any layer, and to a route.
-pub(super) fn refuse(head: &Parts, refusal: Problem) -> Response {
-    let exchange = Exchange::begin(&head.method, &head.uri, &head.headers, None);
+pub(super) fn refuse(api: &Api, head: &Parts, refusal: Problem) -> Response {
+    let exchange = Exchange::begin(api, head);
     let response = exchange.scope.in_scope(|| refusal.into_response());
     exchange.end(response)
 }
@@ -84,18 +88,24 @@ struct Exchange {
     method: &'static str,
     route: Option<MatchedPath>,
     request_id: HeaderValue,
+    /// As the client sees it: a proxy may speak another to this process.
+    scheme: &'static str,
     scope: Scope,
 }
 
 impl Exchange {
-    fn begin(method: &Method, uri: &Uri, headers: &HeaderMap, route: Option<MatchedPath>) -> Self {
-        let method = method_name(method);
+    fn begin(api: &Api, head: &Parts) -> Self {
+        let (method, headers) = (method_name(&head.method), &head.headers);
+        let route = head.extensions.get::<MatchedPath>().cloned();
         let named = route.as_ref().map(MatchedPath::as_str);
+        let is_https = api.limiter.is_https(caller::peer(&head.extensions), headers);
+        let scheme = if is_https { "https" } else { "http" };
         Self {
             began: Instant::now(),
             method,
             request_id: request_id(headers),
-            scope: Scope::root(|| span(method, uri, headers, named)),
+            scope: Scope::root(|| span(method, scheme, &head.uri, headers, named)),
+            scheme,
             route,
         }
     }
@@ -125,15 +135,26 @@ impl Exchange {
                 KeyValue::new("http.request.method", method),
                 KeyValue::new("http.route", route.unwrap_or_default().to_owned()),
                 KeyValue::new("http.response.status_code", i64::from(status.as_u16())),
-                KeyValue::new("url.scheme", "http"),
+                KeyValue::new("url.scheme", self.scheme),
             ],
         );
         protect(response.headers_mut(), self.request_id);
+        if self.scheme == "https" {
+            response
+                .headers_mut()
+                .insert(header::STRICT_TRANSPORT_SECURITY, ONLY_HTTPS);
+        }
         response
     }
 }
 
-fn span(method: &'static str, uri: &Uri, headers: &HeaderMap, route: Option<&str>) -> Span {
+fn span(
+    method: &'static str,
+    scheme: &'static str,
+    uri: &Uri,
+    headers: &HeaderMap,
+    route: Option<&str>,
+) -> Span {
     let name = route.map(|route| format!("{method} {route}"));
     let span = tracing::info_span!(
         parent: None,
@@ -143,7 +164,7 @@ fn span(method: &'static str, uri: &Uri, headers: &HeaderMap, route: Option<&str
         http.request.method = method,
         http.route = route,
         url.path = uri.path(),
-        url.scheme = "http",
+        url.scheme = scheme,
         http.response.status_code = Empty,
         error.type = Empty,
         otel.status_code = Empty,
@@ -181,6 +202,11 @@ fn request_id(headers: &HeaderMap) -> HeaderValue {
 /// What keeps a browser from doing more with an answer than it should. The pages of `/docs` set a policy of their own.
 fn protect(headers: &mut HeaderMap, request_id: HeaderValue) {
     headers.insert(REQUEST_ID, request_id);
+    let media_type = headers.get(header::CONTENT_TYPE);
+    if media_type.is_some_and(|media_type| media_type.as_bytes().starts_with(b"text/event-stream")) {
+        // A proxy that waits for more before it passes on what it has would hold back events.
+        headers.insert("x-accel-buffering", HeaderValue::from_static("no"));
+    }
     for (name, value) in [
         (header::X_CONTENT_TYPE_OPTIONS, "nosniff"),
         (header::X_FRAME_OPTIONS, "DENY"),

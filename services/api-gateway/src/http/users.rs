@@ -15,6 +15,7 @@ use uuid::Uuid;
 use super::{
     Api,
     caller::{Admin, Caller},
+    decode::Nullable,
     input::{Id, Json, Query},
     list::{List, Paging},
     open_enum, timestamp,
@@ -53,18 +54,24 @@ enum Role {
     Admin,
 }
 
-/// A change of one's own profile. What is left out stays as it is.
+/// A change of one's own profile. What is left out stays as it is; null clears the name.
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 struct ProfileChange {
     /// At most 200 characters.
-    #[schema(max_length = 200, example = "Ada Lovelace")]
-    name: Option<String>,
+    #[serde(default)]
+    #[schema(value_type = Option<String>, max_length = 200, example = "Ada Lovelace")]
+    name: Nullable<String>,
     /// 8 to 128 characters.
-    #[schema(min_length = 8, max_length = 128, example = "a longer passphrase")]
+    #[schema(
+        min_length = 8,
+        max_length = 128,
+        nullable = false,
+        example = "a longer passphrase"
+    )]
     new_password: Option<String>,
     /// Needed with `new_password`.
-    #[schema(example = "correct horse")]
+    #[schema(nullable = false, example = "correct horse")]
     current_password: Option<String>,
 }
 
@@ -72,7 +79,9 @@ struct ProfileChange {
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 struct AccessChange {
+    #[schema(nullable = false)]
     role: Option<Role>,
+    #[schema(nullable = false)]
     disabled: Option<bool>,
 }
 
@@ -138,7 +147,7 @@ async fn change_me(
 ) -> Result<axum::Json<User>, Problem> {
     let request = UpdateProfileRequest {
         user_id: caller.id.to_string(),
-        name: change.name,
+        name: change.name.change(),
         new_password: change.new_password,
         current_password: change.current_password,
     };

@@ -5,5 +5,6 @@
 mod alone;
 mod behind;
 mod docs;
+mod requests;
 mod support;
 mod tokens;

@@ -71,7 +71,7 @@ pub(crate) async fn problem(response: Response) -> (u16, String) {
     let document: Value = response.json().await.unwrap();
     assert_eq!(media_type, "application/problem+json", "{document}");
     assert_eq!(document["status"], status, "{document}");
-    let kind = document["type"].as_str().unwrap().rsplit(':').next().unwrap();
+    let kind = document["type"].as_str().unwrap().rsplit('/').next().unwrap();
     (status, kind.to_owned())
 }
 

@@ -1,0 +1,123 @@
+//! `/problems`: the pages that the `type` of a problem document leads to.
+
+use axum::{
+    Json as Answer,
+    extract::{FromRequestParts, Path},
+    http::{HeaderMap, HeaderValue, StatusCode, header, request::Parts},
+    response::{Html, IntoResponse as _, Response},
+};
+use serde::Serialize;
+use utoipa::ToSchema;
+use utoipa_axum::{router::OpenApiRouter, routes};
+
+use super::Api;
+use crate::{
+    problem::{self, Problem},
+    problem_types::{self, ProblemType, TYPES},
+};
+
+/// A kind of problem.
+#[derive(Serialize, ToSchema)]
+struct ProblemKind {
+    /// What the `type` of its documents says.
+    #[serde(rename = "type")]
+    #[schema(example = "/problems/insufficient-stock")]
+    kind: String,
+    #[schema(example = "Insufficient stock")]
+    title: String,
+    /// The HTTP status that it comes with.
+    #[schema(minimum = 400, maximum = 599, example = 409)]
+    status: u16,
+    /// What has happened.
+    meaning: &'static str,
+    /// What to do about it.
+    remedy: &'static str,
+}
+
+/// Every kind of problem.
+#[derive(Serialize, ToSchema)]
+struct ProblemKinds {
+    /// By their status.
+    items: Vec<ProblemKind>,
+}
+
+impl From<&ProblemType> for ProblemKind {
+    fn from(kind: &ProblemType) -> Self {
+        Self {
+            kind: problem::reference(kind.name),
+            title: problem::title(kind.name),
+            status: kind.status,
+            meaning: kind.meaning,
+            remedy: kind.remedy,
+        }
+    }
+}
+
+/// The kind that the path names.
+struct Named(&'static ProblemType);
+
+impl FromRequestParts<Api> for Named {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, api: &Api) -> Result<Self, Problem> {
+        let name = Path::<String>::from_request_parts(parts, api).await;
+        let kind = name.ok().and_then(|Path(name)| problem_types::find(&name));
+        kind.map(Self).ok_or_else(|| {
+            Problem::new(
+                StatusCode::NOT_FOUND,
+                "not-found",
+                "there is no such kind of problem; all are at /problems",
+            )
+        })
+    }
+}
+
+pub(super) fn routes() -> OpenApiRouter<Api> {
+    OpenApiRouter::new().routes(routes!(list)).routes(routes!(get))
+}
+
+/// Every kind of problem that this API may answer with.
+#[utoipa::path(get, path = "/problems", tag = "problems", responses((status = 200, body = ProblemKinds)))]
+async fn list() -> Answer<ProblemKinds> {
+    Answer(ProblemKinds {
+        items: TYPES.iter().map(ProblemKind::from).collect(),
+    })
+}
+
+/// What a kind of problem means, and what to do about it: for programs, or as a page for a browser.
+#[utoipa::path(
+    get, path = "/problems/{name}", tag = "problems",
+    params(("name" = String, Path, description = "The last part of the `type`", example = "insufficient-stock")),
+    responses((status = 200, body = ProblemKind)),
+)]
+async fn get(headers: HeaderMap, Named(kind): Named) -> Response {
+    let kind = ProblemKind::from(kind);
+    // Browsers name HTML first; whoever asks for nothing in particular is a program.
+    let accepts = headers
+        .get(header::ACCEPT)
+        .and_then(|accept| accept.to_str().ok());
+    let mut answer = if accepts.is_some_and(|accept| accept.trim_start().starts_with("text/html")) {
+        Html(page(&kind)).into_response()
+    } else {
+        Answer(kind).into_response()
+    };
+    let vary = HeaderValue::from_static("accept");
+    answer.headers_mut().append(header::VARY, vary);
+    answer
+}
+
+fn page(kind: &ProblemKind) -> String {
+    let escaped = |text: &str| {
+        text.replace('&', "&amp;")
+            .replace('<', "&lt;")
+            .replace('>', "&gt;")
+    };
+    format!(
+        "<!doctype html><html lang=\"en\"><meta charset=\"utf-8\"><title>{title}</title><h1>{title}</h1>\
+         <p>{status}</p><p>{meaning}</p><p>{remedy}</p><p><a href=\"/problems\">Every kind of problem</a></p></html>\n",
+        title = escaped(&kind.title),
+        status = kind.status,
+        meaning = escaped(kind.meaning),
+        remedy = escaped(kind.remedy),
+    )
+}

@@ -159,10 +159,10 @@ fn describe_successes(operation: &mut Operation) {
             && response.description.is_empty()
         {
             let status = status.parse::<StatusCode>().ok();
-            response.description = status
+            status
                 .and_then(|status| status.canonical_reason())
                 .unwrap_or("See the summary")
-                .to_owned();
+                .clone_into(&mut response.description);
         }
     }
 }

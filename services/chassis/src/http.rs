@@ -16,7 +16,7 @@ use std::{
 
 use axum::{Router, body::Body, extract::ConnectInfo};
 use futures::future::pending;
-use http::{Request, Response, StatusCode, request::Parts};
+use http::{HeaderValue, Request, Response, StatusCode, header, request::Parts};
 use http_body::{Body as _, Frame, SizeHint};
 use hyper::{
     body::{Bytes, Incoming},
@@ -29,7 +29,7 @@ use tokio_util::sync::CancellationToken;
 use tower::ServiceExt as _;
 
 use self::{
-    places::{Place, Places, Seat},
+    places::{Full, Place, Places, Seat},
     stream::{Stream, whole_answer},
 };
 
@@ -37,6 +37,8 @@ use self::{
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 /// The longest head of a request, in bytes; a longer one is refused with 431.
 const LONGEST_HEAD: usize = 32 * 1024;
+/// Of a larger body nothing more is read once the request is answered, and the connection ends.
+const SMALL_BODY: u64 = 64 * 1024;
 
 /// What bounds the connections of a server.
 #[derive(Clone, Copy, Debug)]
@@ -125,7 +127,14 @@ pub(crate) async fn serve(
                     continue;
                 }
             };
-            let Some(seat) = places.take(peer.ip()) else {
+            let seat = loop {
+                match places.take(peer.ip()) {
+                    // There was room, and then somebody who had waited began to work.
+                    Err(Full::All) => places.room().await,
+                    taken => break taken.ok(),
+                }
+            };
+            let Some(seat) = seat else {
                 refuse(&socket, &front);
                 continue;
             };
@@ -185,19 +194,27 @@ async fn answer(
     }
     let working = Working(Arc::clone(&place));
     let (mut head, body) = request.into_parts();
+    // What is left of a small body is most often there already, and passed over.
+    let is_small = body.size_hint().upper().is_some_and(|bytes| bytes <= SMALL_BODY);
     let body = Arriving {
         body,
         is_read: false,
-        place,
+        place: Arc::clone(&place),
     };
     head.extensions.insert(ConnectInfo::<SocketAddr>(peer));
-    let response = match gate(&head) {
-        Some(refusal) => refusal,
-        None => match router.oneshot(Request::from_parts(head, body)).await {
+    let mut response = if let Some(refusal) = gate(&head) {
+        drop(body);
+        refusal
+    } else {
+        match router.oneshot(Request::from_parts(head, body)).await {
             Ok(response) => response,
             Err(never) => match never {},
-        },
+        }
     };
+    if !is_small && place.leaves_unread.load(Ordering::Relaxed) {
+        let headers = response.headers_mut();
+        headers.insert(header::CONNECTION, HeaderValue::from_static("close"));
+    }
     Ok(response.map(|body| Answering {
         body,
         _working: working,

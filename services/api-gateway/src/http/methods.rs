@@ -1,7 +1,7 @@
 //! What is answered where a path or a method is not known, and to browsers that ask whether they may call.
 
 use axum::{
-    extract::{Request, State},
+    extract::{MatchedPath, Request, State},
     http::{HeaderName, HeaderValue, Method, StatusCode, Uri, header},
     middleware::Next,
     response::{IntoResponse as _, Response},
@@ -9,7 +9,7 @@ use axum::{
 use tower::{Layer as _, Service as _};
 use tower_http::cors::{AllowOrigin, CorsLayer};
 
-use super::telemetry;
+use super::{Api, telemetry};
 use crate::problem::Problem;
 
 /// 404. A path with a slash at its end is another path, and nothing is there; who wrote it by mistake is told.
@@ -27,17 +27,32 @@ pub(super) async fn unknown_route(uri: Uri) -> Problem {
     }
 }
 
-/// What a route answers to a method that it does not have; axum adds `Allow`. OPTIONS asks for just that.
-pub(super) async fn other_method(method: Method) -> Response {
+/// What a route answers to a method that it does not have: which ones it has (RFC 9110, 10.2.1). OPTIONS asks for just
+/// that.
+pub(super) async fn other_method(
+    State(api): State<Api>,
+    route: Option<MatchedPath>,
+    method: Method,
+) -> Response {
+    let mut allowed = route.map_or_else(Vec::new, |route| api.operations.methods(route.as_str()));
+    if allowed.is_empty() {
+        // What the document leaves out is there to be read.
+        allowed.push("GET");
+    }
+    if allowed.contains(&"GET") {
+        allowed.push("HEAD");
+    }
+    allowed.push("OPTIONS");
+    let allowed = [(header::ALLOW, allowed.join(","))];
     if method == Method::OPTIONS {
-        return StatusCode::NO_CONTENT.into_response();
+        return (StatusCode::NO_CONTENT, allowed).into_response();
     }
     let problem = Problem::new(
         StatusCode::METHOD_NOT_ALLOWED,
         "method-not-allowed",
         "this path has other methods, see Allow",
     );
-    problem.into_response()
+    (allowed, problem).into_response()
 }
 
 /// Lets the pages of other sites call where they may. What is no preflight request (Fetch, 3.2.2) is answered by the
@@ -48,20 +63,13 @@ pub(super) async fn share(State(cors): State<Option<CorsLayer>>, request: Reques
         && headers.contains_key(header::ORIGIN)
         && headers.contains_key(header::ACCESS_CONTROL_REQUEST_METHOD);
     let is_options = request.method() == Method::OPTIONS && !is_preflight;
-    let mut response = match cors {
+    match cors {
         Some(cors) if !is_options => match cors.layer(next).call(request).await {
             Ok(response) => response,
             Err(never) => match never {},
         },
         _ => next.run(request).await,
-    };
-    if let Some(allow) = response.headers().get(header::ALLOW) {
-        let allow = [allow.as_bytes(), b",OPTIONS"].concat();
-        if let Ok(allow) = HeaderValue::from_bytes(&allow) {
-            response.headers_mut().insert(header::ALLOW, allow);
-        }
     }
-    response
 }
 
 /// For pages of these origins; none without any.

@@ -52,6 +52,12 @@ impl Operations {
         let (_, operation) = self.0.get(route)?.iter().find(|(known, _)| known == method)?;
         Some(*operation)
     }
+
+    /// The methods that a route has; none where it is not in the document.
+    pub(super) fn methods(&self, route: &str) -> Vec<&str> {
+        let operations = self.0.get(route).into_iter().flatten();
+        operations.map(|(method, _)| method.as_str()).collect()
+    }
 }
 
 /// The operations of a path.

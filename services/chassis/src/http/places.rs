@@ -41,6 +41,15 @@ impl Doing {
     }
 }
 
+/// Why there is no place: all are at work.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Full {
+    /// Of all.
+    All,
+    /// Of a network's.
+    Network,
+}
+
 /// The place of a connection, until it is dropped.
 #[derive(Debug)]
 pub(super) struct Place {
@@ -96,8 +105,8 @@ impl Places {
         }
     }
 
-    /// A place for whoever comes from there; none where its network has as many as it may and none of them waits.
-    pub(super) fn take(self: &Arc<Self>, peer: IpAddr) -> Option<Seat> {
+    /// A place for whoever comes from there.
+    pub(super) fn take(self: &Arc<Self>, peer: IpAddr) -> Result<Seat, Full> {
         let peer = peer.to_canonical();
         let networks = if peer.is_loopback() && self.limits.exempt_loopback {
             Vec::new()
@@ -108,13 +117,12 @@ impl Places {
         for (network, factor) in networks.iter().zip(1..) {
             let most = self.limits.max_connections_per_address.saturating_mul(factor);
             if taken.networks.get(network).is_some_and(|held| *held >= most) {
-                let waiting = taken.longest_waiting(Some(network))?;
+                let waiting = taken.longest_waiting(Some(network)).ok_or(Full::Network)?;
                 taken.end(&waiting);
             }
         }
-        if taken.places.len() >= self.limits.max_connections
-            && let Some(waiting) = taken.longest_waiting(None)
-        {
+        if taken.places.len() >= self.limits.max_connections {
+            let waiting = taken.longest_waiting(None).ok_or(Full::All)?;
             taken.end(&waiting);
         }
         let place = Arc::new(Place {
@@ -132,7 +140,7 @@ impl Places {
         }
         taken.places.insert(place.number, Arc::clone(&place));
         drop(taken);
-        Some(Seat(place))
+        Ok(Seat(place))
     }
 }
 
@@ -203,6 +211,8 @@ impl Place {
     /// A head is there. False where the connection has ended meanwhile.
     pub(super) fn begins_work(&self) -> bool {
         self.holds_no_head();
+        // Or there would be no next request.
+        self.leaves_unread.store(false, Ordering::Relaxed);
         self.becomes(Doing::Head, Doing::Work)
             || self.becomes(Doing::Idle, Doing::Work)
             || self.doing() == Doing::Work
@@ -262,7 +272,7 @@ mod tests {
     }
 
     fn take(places: &Arc<Places>, peer: &str) -> Option<Seat> {
-        places.take(peer.parse().unwrap())
+        places.take(peer.parse().unwrap()).ok()
     }
 
     #[test]

@@ -93,7 +93,13 @@ pub(super) fn cors(origins: &[HeaderValue]) -> Option<CorsLayer> {
             Method::PATCH,
             Method::DELETE,
         ])
-        .allow_headers([header::AUTHORIZATION, header::CONTENT_TYPE, header::IF_MATCH, header::IF_NONE_MATCH, KEY])
+        .allow_headers([
+            header::AUTHORIZATION,
+            header::CONTENT_TYPE,
+            header::IF_MATCH,
+            header::IF_NONE_MATCH,
+            KEY,
+        ])
         .expose_headers([
             header::ETAG,
             header::LOCATION,

@@ -130,9 +130,9 @@ impl Caller {
 }
 
 impl Identity {
-    /// Whether there is a caller.
+    /// Whether there is a token of ours.
     pub(super) fn is_known(&self) -> bool {
-        self.caller.is_ok()
+        self.token.is_ok()
     }
 
     /// Where the request comes from.

@@ -30,7 +30,11 @@ mod users;
 
 use std::{ops::Deref, sync::Arc};
 
-use axum::{Router, extract::DefaultBodyLimit, middleware::from_fn_with_state};
+use axum::{
+    Router,
+    extract::DefaultBodyLimit,
+    middleware::{from_fn, from_fn_with_state},
+};
 use chassis::{health::Health, http::Gate};
 use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;

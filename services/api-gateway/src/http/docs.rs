@@ -18,7 +18,7 @@ use utoipa::{
 };
 use utoipa_swagger_ui::{Config, SwaggerUi};
 
-use super::Api;
+use super::{Api, vocabulary};
 use crate::problem::{Document, FieldError, MEDIA_TYPE};
 
 /// The pages bring everything with them; their styles are inline.
@@ -72,6 +72,8 @@ pub(super) fn routes(mut document: utoipa::openapi::OpenApi) -> Router<Api> {
         ];
         operations.into_iter().flatten().for_each(describe_problems);
     }
+    let mut document = serde_json::to_value(&document).unwrap_or_default();
+    vocabulary::apply(&mut document);
     let pages: Router<Api> = SwaggerUi::new("/docs")
         .config(Config::from("/openapi.json").persist_authorization(false))
         .into();

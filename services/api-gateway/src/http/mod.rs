@@ -9,6 +9,7 @@ mod admission;
 mod auth;
 mod body;
 mod caller;
+mod categories;
 mod conditional;
 mod docs;
 mod input;
@@ -22,6 +23,7 @@ mod stock;
 mod telemetry;
 mod timestamp;
 mod users;
+mod vocabulary;
 
 use std::{ops::Deref, sync::Arc};
 
@@ -118,6 +120,7 @@ fn described() -> OpenApiRouter<Api> {
         .merge(auth::routes())
         .merge(users::routes())
         .merge(products::routes())
+        .merge(categories::routes())
         .merge(stock::routes())
         .merge(orders::routes())
         .merge(order_events::routes())

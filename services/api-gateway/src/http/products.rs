@@ -52,7 +52,9 @@ pub(super) struct Product {
     /// Units for sale now.
     #[schema(minimum = 0)]
     stock: i64,
+    #[schema(required = true)]
     category: Option<String>,
+    #[schema(required = true)]
     image_url: Option<String>,
     /// Counts the changes to the product, not those of its stock. The `ETag` begins with it.
     #[schema(minimum = 1)]
@@ -83,6 +85,7 @@ struct NewProduct {
     #[schema(max_length = 10_000)]
     description: Option<String>,
     /// Unique; made from the id where nothing is said.
+    #[schema(min_length = 1)]
     sku: Option<String>,
     #[schema(minimum = 0, maximum = 1_000_000_000, example = 5)]
     stock: Option<i64>,

@@ -32,9 +32,18 @@ mod tests {
     #[test]
     fn every_time_has_as_many_digits() {
         for (time, text) in [
-            (datetime!(2026-01-02 03:04:05 UTC), "\"2026-01-02T03:04:05.000000Z\""),
-            (datetime!(2026-01-02 03:04:05.12 UTC), "\"2026-01-02T03:04:05.120000Z\""),
-            (datetime!(2026-01-02 03:04:05.123456789 +1), "\"2026-01-02T02:04:05.123456Z\""),
+            (
+                datetime!(2026-01-02 03:04:05 UTC),
+                "\"2026-01-02T03:04:05.000000Z\"",
+            ),
+            (
+                datetime!(2026-01-02 03:04:05.12 UTC),
+                "\"2026-01-02T03:04:05.120000Z\"",
+            ),
+            (
+                datetime!(2026-01-02 03:04:05.123456789 +1),
+                "\"2026-01-02T02:04:05.123456Z\"",
+            ),
         ] {
             let mut written = Vec::new();
             fixed_width(&Some(time), &mut serde_json::Serializer::new(&mut written)).unwrap();

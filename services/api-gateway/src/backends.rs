@@ -110,7 +110,7 @@ pub(crate) enum Asked {
 pub(crate) fn asked_by(path: &str) -> Option<Asked> {
     match path.split('/').nth(1)? {
         "auth" | "users" => Some(Asked::Users),
-        "products" => Some(Asked::Inventory),
+        "products" | "categories" => Some(Asked::Inventory),
         "orders" => Some(Asked::Orders),
         _ => None,
     }

@@ -47,10 +47,7 @@ pub fn start(config: Config) -> Starting {
 
 /// Prints the description of the API. Fails if it can't be written.
 pub fn print_openapi() -> ExitCode {
-    let written = http::openapi()
-        .to_pretty_json()
-        .map_err(std::io::Error::from)
-        .and_then(|document| writeln!(std::io::stdout(), "{document}"));
+    let written = writeln!(std::io::stdout(), "{:#}", http::openapi());
     match written {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {

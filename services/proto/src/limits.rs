@@ -20,6 +20,8 @@ pub const PRODUCT_DESCRIPTION: usize = 10_000;
 pub const PRODUCT_CATEGORY: usize = 100;
 /// The longest address of a product's image, in characters.
 pub const PRODUCT_IMAGE_URL: usize = 2_000;
+/// The most categories of a list.
+pub const CATEGORIES: usize = 1_000;
 /// The longest reason of a movement of stock, in characters.
 pub const MOVEMENT_REASON: usize = 200;
 
@@ -81,6 +83,9 @@ pub const MOVEMENTS_PAGE: usize = page(MOVEMENT);
 pub const ALLOCATE_REQUEST: usize =
     ALLOCATIONS * (FIELD + UUID + TRACE + ROOM + ORDER_LINES * (FIELD + UUID + NUMBER));
 
+/// The largest list of categories.
+pub const CATEGORIES_LIST: usize = CATEGORIES * (FIELD + text(PRODUCT_CATEGORY) + NUMBER) + ROOM;
+
 const fn page(entry: usize) -> usize {
     PAGE_SIZE as usize * entry + NUMBER + ROOM
 }
@@ -88,3 +93,4 @@ const fn page(entry: usize) -> usize {
 // One of anything is read by every client, whatever it was told to expect.
 const _: () =
     assert!(ORDER < DEFAULT_MESSAGE && PRODUCT < DEFAULT_MESSAGE && MOVEMENTS_PAGE < DEFAULT_MESSAGE);
+const _: () = assert!(CATEGORIES_LIST < DEFAULT_MESSAGE);

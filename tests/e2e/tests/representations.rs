@@ -23,6 +23,7 @@ fn main() -> ExitCode {
             a_repeated_change_of_status_is_answered_as_the_first,
             every_time_is_as_long_as_every_other,
             zeros_at_the_end_of_a_price_are_no_decimals,
+            categories_are_those_of_the_catalogue,
         ],
     )
 }
@@ -210,7 +211,7 @@ async fn the_catalogue_may_be_kept_for_a_moment_and_an_accounts_own_never(shop: 
     let (admin, customer) = (shop.admin().await?, shop.customer().await?);
     let product = admin.new_product("10.99", 4).await?;
     let order = customer.place_order(&[(&product, 1)]).await?;
-    for path in [path(&product), "/products".to_owned()] {
+    for path in [path(&product), "/products".to_owned(), "/categories".to_owned()] {
         let answer = shop.anybody().get(&path).await?;
         let caching = answer.header("cache-control").unwrap();
         let seconds = caching.strip_prefix("public, max-age=").expect(caching);
@@ -418,5 +419,26 @@ async fn zeros_at_the_end_of_a_price_are_no_decimals(shop: Shop) -> anyhow::Resu
             }
         }
     }
+    Ok(())
+}
+
+async fn categories_are_those_of_the_catalogue(shop: Shop) -> anyhow::Result<()> {
+    let admin = shop.admin().await?;
+    let name = format!("cups of {}", admin.new_product("1", 1).await?["id"]);
+    for number in 0..3 {
+        let cup = json!({ "name": format!("Cup {number}"), "price": 1, "category": name });
+        admin.post("/products").json(cup).await?.is(201)?;
+    }
+    let ours = async || -> anyhow::Result<Value> {
+        let categories = shop.anybody().get("/categories").await?.is(200)?;
+        let all = categories["items"].as_array().unwrap();
+        Ok(all
+            .iter()
+            .find(|category| category["name"] == name.as_str())
+            .cloned()
+            .unwrap_or_default())
+    };
+    let wanted = json!({ "name": name, "products": 3 });
+    e2e::wait_until("the category is seen", ours, |found| *found == wanted).await?;
     Ok(())
 }

@@ -18,7 +18,7 @@ use utoipa::{
 };
 use utoipa_swagger_ui::{Config, SwaggerUi};
 
-use super::Api;
+use super::{Api, vocabulary};
 use crate::{
     config::ApiDocs,
     problem::{Document, FieldError, MEDIA_TYPE},
@@ -66,7 +66,7 @@ pub(super) fn document() -> utoipa::openapi::OpenApi {
 }
 
 /// The document with its routes, and with what each of them has in common with others.
-pub(super) fn complete(mut document: utoipa::openapi::OpenApi) -> utoipa::openapi::OpenApi {
+pub(super) fn complete(mut document: utoipa::openapi::OpenApi) -> serde_json::Value {
     for item in document.paths.paths.values_mut() {
         let operations = [
             &mut item.get,
@@ -78,14 +78,15 @@ pub(super) fn complete(mut document: utoipa::openapi::OpenApi) -> utoipa::openap
         for operation in operations.into_iter().flatten() {
             describe_problems(operation);
             describe_successes(operation);
-            name(operation);
         }
     }
+    let mut document = serde_json::to_value(&document).unwrap_or_default();
+    vocabulary::apply(&mut document);
     document
 }
 
 /// `/openapi.json` and `/docs`, for the complete document; neither where they are off.
-pub(super) fn routes(document: utoipa::openapi::OpenApi, docs: ApiDocs) -> Router<Api> {
+pub(super) fn routes(document: serde_json::Value, docs: ApiDocs) -> Router<Api> {
     if docs == ApiDocs::Off {
         return Router::new();
     }
@@ -164,13 +165,6 @@ fn describe_successes(operation: &mut Operation) {
                 .unwrap_or("See the summary")
                 .clone_into(&mut response.description);
         }
-    }
-}
-
-/// Handlers are named within their resource; an `operationId` is one of all (OpenAPI 3.1, Operation Object).
-fn name(operation: &mut Operation) {
-    if let (Some([tag, ..]), Some(id)) = (operation.tags.as_deref(), &mut operation.operation_id) {
-        *id = format!("{tag}_{id}");
     }
 }
 

@@ -119,6 +119,7 @@ struct Placing {
     items: Vec<Object<PlacingItem>>,
 }
 
+/// A product to order, and how much of it.
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 struct PlacingItem {
@@ -128,6 +129,7 @@ struct PlacingItem {
     quantity: i64,
 }
 
+/// What is to become of an order.
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 struct StatusChange {

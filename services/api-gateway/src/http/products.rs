@@ -53,7 +53,9 @@ pub(super) struct Product {
     /// Units for sale now.
     #[schema(minimum = 0)]
     stock: i64,
+    #[schema(required = true)]
     category: Option<String>,
+    #[schema(required = true)]
     image_url: Option<String>,
     /// Counts the changes to the product, not those of its stock. The `ETag` begins with it.
     #[schema(minimum = 1)]
@@ -86,7 +88,7 @@ struct NewProduct {
     description: Nullable<String>,
     /// Unique; made from the id where nothing is said.
     #[serde(default)]
-    #[schema(value_type = Option<String>)]
+    #[schema(value_type = Option<String>, min_length = 1)]
     sku: Nullable<String>,
     #[schema(minimum = 0, maximum = 1_000_000_000, nullable = false, example = 5)]
     stock: Option<i64>,

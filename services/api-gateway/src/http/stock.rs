@@ -47,7 +47,7 @@ struct Movement {
     delta: i64,
     reason: String,
     /// Of allocations and releases.
-    #[schema(format = Uuid)]
+    #[schema(format = Uuid, required = true)]
     order_id: Option<String>,
     #[serde(serialize_with = "timestamp::fixed_width")]
     #[schema(value_type = String, format = DateTime, required = true, example = "2026-01-02T03:04:05.120000Z")]

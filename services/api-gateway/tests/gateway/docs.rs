@@ -43,7 +43,8 @@ async fn the_document_describes_every_call_of_the_api() {
                 (method.as_str(), path.as_str()),
                 (
                     "get",
-                    "/products"
+                    "/categories"
+                        | "/products"
                         | "/products/{id}"
                         | "/problems"
                         | "/problems/{name}"
@@ -67,6 +68,7 @@ async fn the_document_describes_every_call_of_the_api() {
         calls,
         [
             "DELETE /products/{id}",
+            "GET /categories",
             "GET /healthz",
             "GET /orders",
             "GET /orders/{id}",
@@ -119,6 +121,80 @@ async fn the_document_that_is_kept_is_the_one_that_is_served() {
         kept == served,
         "write the document anew, with `api-gateway openapi >docs/openapi.json`"
     );
+}
+
+/// What a program is made from the document by: names that stay, limits that hold, and nothing said twice.
+#[tokio::test]
+async fn the_document_says_of_every_part_what_it_is() {
+    let gateway = Gateway::start(&[]).await;
+    let answer = gateway.get("/openapi.json").send().await.unwrap();
+    let document: Value = answer.json().await.unwrap();
+    let mut ids = std::collections::HashSet::new();
+    for (path, operations) in document["paths"].as_object().unwrap() {
+        for (method, operation) in operations.as_object().unwrap() {
+            let id = operation["operationId"].as_str().unwrap();
+            assert!(ids.insert(id), "{id} is the name of one call");
+            assert!(
+                id.len() > 3 && id.chars().all(char::is_alphanumeric),
+                "{method} {path} {id}"
+            );
+            for parameter in operation["parameters"].as_array().into_iter().flatten() {
+                assert!(parameter["description"].is_string(), "{id} {parameter}");
+                assert!(is_bounded(&parameter["schema"]), "{id} {parameter}");
+            }
+            for (status, answer) in operation["responses"].as_object().unwrap() {
+                for (media_type, content) in answer["content"].as_object().into_iter().flatten() {
+                    assert!(
+                        content["schema"]["$ref"].is_string(),
+                        "{id} {status} {media_type}"
+                    );
+                }
+            }
+        }
+    }
+    for name in ["listProducts", "getProduct", "createOrder", "listOrders", "login"] {
+        assert!(ids.contains(name), "{name}");
+    }
+    for (name, schema) in document["components"]["schemas"].as_object().unwrap() {
+        for (property, field) in schema["properties"].as_object().into_iter().flatten() {
+            let place = format!("{name}.{property}: {field}");
+            assert!(field["description"].is_string(), "{place}");
+            assert!(is_bounded(field), "{place}");
+            for inline in [&field["properties"], &field["items"]["properties"]] {
+                assert!(inline.is_null(), "{place}");
+            }
+        }
+        // What is shown is always shown whole.
+        let required = schema["required"].as_array().map_or(0, Vec::len);
+        if ["Product", "User", "Movement", "ProductList", "Category"].contains(&name.as_str()) {
+            assert_eq!(
+                required,
+                schema["properties"].as_object().unwrap().len(),
+                "{name}"
+            );
+        }
+    }
+    gateway.stop().await;
+}
+
+/// Whether a schema says how long, large or many its values may be, or which they are.
+fn is_bounded(schema: &Value) -> bool {
+    let is = |kind: &str| {
+        let kinds = &schema["type"];
+        kinds == kind || kinds.as_array().is_some_and(|kinds| kinds.contains(&kind.into()))
+    };
+    let has = |names: &[&str]| names.iter().any(|name| !schema[*name].is_null());
+    if is("string") {
+        has(&["maxLength", "format", "pattern", "enum"])
+    } else if is("array") {
+        has(&["maxItems"])
+    } else if is("integer") {
+        has(&["minimum", "maximum"])
+    } else if is("number") {
+        schema["format"] == "decimal" && has(&["minimum"])
+    } else {
+        is("boolean") || has(&["$ref", "oneOf"])
+    }
 }
 
 #[tokio::test]

@@ -159,6 +159,9 @@ impl InventoryService for Peers {
     async fn list_products(&self, _: Request<ListProductsRequest>) -> Answer<ListProductsResponse> {
         Err(Status::unimplemented("not asked for"))
     }
+    async fn list_categories(&self, _: Request<ListCategoriesRequest>) -> Answer<ListCategoriesResponse> {
+        Err(Status::unimplemented("not asked for"))
+    }
     async fn update_product(&self, _: Request<UpdateProductRequest>) -> Answer<UpdateProductResponse> {
         Err(Status::unimplemented("not asked for"))
     }

@@ -16,10 +16,10 @@ use proto::{
     inventory::{
         AdjustStockRequest, AdjustStockResponse, AllocateStockRequest, AllocateStockResponse,
         CreateProductRequest, CreateProductResponse, DeleteProductRequest, DeleteProductResponse,
-        GetPricesRequest, GetPricesResponse, GetProductsRequest, GetProductsResponse, ListProductsRequest,
-        ListProductsResponse, ListStockMovementsRequest, ListStockMovementsResponse, QuotePricesRequest,
-        ReleaseStockRequest, ReleaseStockResponse, UpdateProductRequest, UpdateProductResponse,
-        inventory_service_server::InventoryService,
+        GetPricesRequest, GetPricesResponse, GetProductsRequest, GetProductsResponse, ListCategoriesRequest,
+        ListCategoriesResponse, ListProductsRequest, ListProductsResponse, ListStockMovementsRequest,
+        ListStockMovementsResponse, QuotePricesRequest, ReleaseStockRequest, ReleaseStockResponse,
+        UpdateProductRequest, UpdateProductResponse, inventory_service_server::InventoryService,
     },
     multiplex::QuotePrices,
 };
@@ -90,6 +90,13 @@ impl InventoryService for Inventory {
         request: Request<ListProductsRequest>,
     ) -> Result<Response<ListProductsResponse>, Status> {
         self.list(request.into_inner()).await.map(Response::new)
+    }
+
+    async fn list_categories(
+        &self,
+        _: Request<ListCategoriesRequest>,
+    ) -> Result<Response<ListCategoriesResponse>, Status> {
+        self.categories().await.map(Response::new)
     }
 
     async fn update_product(

@@ -10,10 +10,10 @@ use chassis::{
 };
 use proto::{
     inventory::{
-        CreateProductRequest, CreateProductResponse, DeleteProductRequest, DeleteProductResponse,
-        GetPricesRequest, GetPricesResponse, GetProductsRequest, GetProductsResponse, ListProductsRequest,
-        ListProductsResponse, Product as ProductMessage, ProductPrice, ProductSort, UpdateProductRequest,
-        UpdateProductResponse,
+        Category as CategoryMessage, CreateProductRequest, CreateProductResponse, DeleteProductRequest,
+        DeleteProductResponse, GetPricesRequest, GetPricesResponse, GetProductsRequest, GetProductsResponse,
+        ListCategoriesResponse, ListProductsRequest, ListProductsResponse, Product as ProductMessage,
+        ProductPrice, ProductSort, UpdateProductRequest, UpdateProductResponse,
     },
     money::Money,
 };
@@ -106,6 +106,17 @@ impl Inventory {
         Ok(ListProductsResponse {
             products,
             total: listing.total,
+        })
+    }
+
+    pub(super) async fn categories(&self) -> Result<ListCategoriesResponse, Status> {
+        let categories = self.store.categories().await.map_err(status)?;
+        let categories = categories.iter().map(|category| CategoryMessage {
+            name: category.name.clone(),
+            products: category.products.unsigned_abs(),
+        });
+        Ok(ListCategoriesResponse {
+            categories: categories.collect(),
         })
     }
 

@@ -3,6 +3,7 @@
 //! `QUERIES.md` beside the source.
 
 mod allocations;
+mod categories;
 mod movements;
 mod products;
 mod search;
@@ -18,6 +19,7 @@ use uuid::Uuid;
 
 use crate::events;
 
+pub use categories::{CATEGORIES, Category};
 pub use movements::{MovementKind, StockMovement};
 pub use products::NamedPrice;
 pub use search::Listing;
@@ -25,6 +27,8 @@ pub use search::Listing;
 /// How many searches are remembered to be common, and for how long: see `search.rs`.
 const COMMON_SEARCHES: u64 = 1_000;
 const COMMON_FOR: Duration = Duration::from_mins(1);
+/// For how long the categories are as they were.
+const CATEGORIES_FOR: Duration = Duration::from_secs(5);
 /// Who waited so long for a turn to read a list is told to come back: the person who asked has not gone yet.
 const LONGEST_WAIT_TO_LIST: Duration = Duration::from_millis(500);
 /// How many wait for that turn at most. They are calls at work, of which the service has room for so many: the others are
@@ -38,6 +42,7 @@ pub struct Store {
     outbox: Outbox,
     emits_stock_changed: bool,
     common_searches: Cache<(String, String), ()>,
+    categories: Cache<(), Arc<Vec<Category>>>,
     lists: Arc<Semaphore>,
     waiting_to_list: Arc<Semaphore>,
 }
@@ -102,6 +107,10 @@ impl Store {
             outbox,
             emits_stock_changed,
             common_searches,
+            categories: Cache::builder()
+                .max_capacity(1)
+                .time_to_live(CATEGORIES_FOR)
+                .build(),
             lists: Arc::new(Semaphore::new((connections as usize / 2).max(1))),
             waiting_to_list: Arc::new(Semaphore::new(MAX_WAITING_TO_LIST)),
         }

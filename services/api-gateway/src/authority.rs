@@ -215,7 +215,7 @@ async fn ask(users: UserServiceClient<ClientChannel>, holders: Vec<Holder>) -> V
             vec![Err(Unknown); expected]
         }
     };
-    let answer_of = |holder| {
+    let answer_of = |holder: &Holder| {
         places
             .get(holder)
             .and_then(|place: &usize| answers.get(*place).copied())

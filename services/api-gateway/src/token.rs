@@ -1,5 +1,5 @@
-//! Checking access tokens here, with the public keys of user-service, so that a request costs no call and tokens stay
-//! good while user-service is down.
+//! Checking access tokens here, with the public keys of user-service, so that it costs no call to know who calls, and
+//! customers can read while user-service is down. What they may do is not said here: see [`crate::authority`].
 
 use std::{
     collections::HashMap,

@@ -68,6 +68,8 @@ async fn the_document_describes_every_call_of_the_api() {
         calls,
         [
             "DELETE /products/{id}",
+            "DELETE /users/me/sessions",
+            "DELETE /users/me/sessions/{id}",
             "GET /categories",
             "GET /healthz",
             "GET /orders",
@@ -81,6 +83,8 @@ async fn the_document_describes_every_call_of_the_api() {
             "GET /readyz",
             "GET /users",
             "GET /users/me",
+            "GET /users/me/sessions",
+            "GET /users/{id}",
             "PATCH /orders/{id}",
             "PATCH /products/{id}",
             "PATCH /users/{id}",

@@ -120,10 +120,11 @@ impl Store {
             .execute(&mut transaction)
             .await?;
         match session {
-            Some(session) if !end_session(&mut transaction, user, session).await? => {
-                return Err(StoreError::NoSession);
+            Some(session) => {
+                if !end_session(&mut transaction, user, session).await? {
+                    return Err(StoreError::NoSession);
+                }
             }
-            Some(_) => {}
             None => Self::revoke_all(&mut transaction, user).await?,
         }
         transaction.commit().await?;

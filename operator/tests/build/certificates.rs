@@ -1,6 +1,6 @@
 //! Certificates, as rustls sees them: whom they make known to whom, from when to when, and what is kept of them.
 
-use std::{sync::Arc, time::Duration};
+use std::{collections::BTreeSet, sync::Arc, time::Duration};
 
 use k8s_openapi::jiff::{SignedDuration, Timestamp};
 use rustls::{
@@ -86,6 +86,40 @@ fn a_program_is_known_by_its_host_for_ninety_days() {
         let host = format!("demo-{}.default.svc", program.name());
         verify(&made.programs[&program], authority, &host, NOW).unwrap();
     }
+}
+
+/// As chassis reads it of who calls.
+#[test]
+fn a_program_is_known_to_those_that_it_calls_by_a_uri() {
+    let made = Certificates::complete(&shop(), &Existing::new(), NOW).unwrap();
+    for program in Program::ALL {
+        let der = der(&made.programs[&program].certificate);
+        let leaf = webpki::EndEntityCert::try_from(&der).unwrap();
+        let uris: Vec<_> = leaf.valid_uri_names().collect();
+        assert_eq!(uris, [format!("spiffe://shop/{}", program.name())]);
+    }
+}
+
+/// The network lets through what a service may call, and a service what comes through.
+#[test]
+fn who_may_call_a_program_is_who_calls_it() {
+    let named = |name: &str| {
+        Program::ALL
+            .into_iter()
+            .find(|program| program.name() == name)
+            .unwrap()
+    };
+    let mut allowed = BTreeSet::new();
+    for (path, callers) in proto::callers::METHODS {
+        // "/shop.order.v1.OrderService/GetOrder"
+        let callee = named(&format!("{}-service", path.split('.').nth(1).unwrap()));
+        allowed.extend(callers.iter().map(|caller| (named(caller.name()), callee)));
+    }
+    let calls = |program: Program| program.calls().iter().map(move |(callee, _)| (program, *callee));
+    assert_eq!(
+        allowed,
+        Program::ALL.into_iter().flat_map(calls).collect::<BTreeSet<_>>()
+    );
 }
 
 #[test]

@@ -97,6 +97,7 @@ impl Problem {
     }
 
     /// With a header that the refusal has beside those of its status; of several the last.
+    #[must_use]
     pub fn with_header(mut self, name: HeaderName, value: HeaderValue) -> Self {
         self.0.header = Some((name, value));
         self

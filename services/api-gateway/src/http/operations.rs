@@ -89,9 +89,7 @@ impl From<&Described> for Operation {
             }),
             body: match &operation.request_body {
                 None => TakesBody::No,
-                Some(body) if matches!(body, RefOr::T(body) if matches!(body.required, Some(Required::True))) => {
-                    TakesBody::Always
-                }
+                Some(RefOr::T(body)) if body.required == Some(Required::True) => TakesBody::Always,
                 Some(_) => TakesBody::IfSent,
             },
         }

@@ -118,7 +118,7 @@ impl<'de> Deserializer<'de> for Value<'_> {
     ) -> Result<V::Value, Refused> {
         visitor.visit_map(Fields {
             object: self,
-            fields: self.known(fields).into_iter(),
+            rest: self.known(fields).into_iter(),
             next: None,
         })
     }
@@ -179,7 +179,7 @@ impl<'de> SeqAccess<'de> for Items<'_> {
 /// The fields of an object, each at its place.
 struct Fields<'a> {
     object: Value<'a>,
-    fields: std::vec::IntoIter<(&'static str, Source<'a>)>,
+    rest: std::vec::IntoIter<(&'static str, Source<'a>)>,
     next: Option<(&'static str, Source<'a>)>,
 }
 
@@ -187,7 +187,7 @@ impl<'de> MapAccess<'de> for Fields<'_> {
     type Error = Refused;
 
     fn next_key_seed<S: DeserializeSeed<'de>>(&mut self, seed: S) -> Result<Option<S::Value>, Refused> {
-        self.next = self.fields.next();
+        self.next = self.rest.next();
         let Some((name, _)) = self.next else {
             return Ok(None);
         };

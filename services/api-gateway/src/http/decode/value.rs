@@ -60,13 +60,13 @@ impl<'a> Value<'a> {
     pub(super) fn text(&self) -> Option<Cow<'a, str>> {
         match self.source {
             Source::Parameter(text) => Some(Cow::Borrowed(text)),
-            Source::Json(json) if json.get().starts_with('"') => match serde_json::from_str(json.get()) {
-                Ok(Text(text)) => Some(text),
-                Err(_) => {
+            Source::Json(json) if json.get().starts_with('"') => {
+                let Ok(Text(text)) = serde_json::from_str(json.get()) else {
                     self.tell("must be text of whole characters: half of a surrogate pair is none");
-                    Some(Cow::Borrowed(""))
-                }
-            },
+                    return Some(Cow::Borrowed(""));
+                };
+                Some(text)
+            }
             _ => None,
         }
     }
@@ -88,10 +88,12 @@ impl<'a> Value<'a> {
             }
         };
         let number = whole_number(text, matches!(self.source, Source::Json(_)));
-        match number.map(|number| number.filter(|number| (least..=most).contains(number))) {
-            None => self.expected("a whole number"),
-            Some(None) => self.expected(&format!("a whole number from {least} to {most}")),
-            Some(Some(number)) => return N::try_from(number).ok(),
+        match number {
+            Err(NoNumber::NotWhole) => self.expected("a whole number"),
+            Ok(number) if (least..=most).contains(&number) => return N::try_from(number).ok(),
+            Ok(_) | Err(NoNumber::TooLarge) => {
+                self.expected(&format!("a whole number from {least} to {most}"));
+            }
         }
         None
     }
@@ -103,16 +105,16 @@ impl<'a> Value<'a> {
                 .iter()
                 .map(|(name, text)| (Cow::Borrowed(name.as_ref()), Source::Parameter(text)))
                 .collect(),
-            Source::Json(json) if json.get().starts_with('{') => match serde_json::from_str(json.get()) {
-                Ok(Entries(entries)) => entries
+            Source::Json(json) if json.get().starts_with('{') => {
+                let Ok(Entries(entries)) = serde_json::from_str(json.get()) else {
+                    self.tell("has a field whose name is not of whole characters");
+                    return Vec::new();
+                };
+                entries
                     .into_iter()
                     .map(|(name, value)| (name.0, Source::Json(value)))
-                    .collect(),
-                Err(_) => {
-                    self.tell("has a field whose name is not of whole characters");
-                    Vec::new()
-                }
-            },
+                    .collect()
+            }
             _ => {
                 self.expected("a JSON object");
                 Vec::new()
@@ -148,23 +150,28 @@ impl<'a> Value<'a> {
     }
 }
 
-/// As JSON Schema has it, a number without a fraction is whole. None where there is no number, or no whole one; nothing
-/// within where it is larger than any.
-fn whole_number(text: &str, is_json: bool) -> Option<Option<i128>> {
-    if text.parse::<i128>().is_ok() && (is_json || !text.starts_with('+')) {
-        return Some(text.parse().ok());
-    }
+/// Why a text is no whole number.
+enum NoNumber {
+    NotWhole,
+    /// Or too small.
+    TooLarge,
+}
+
+/// As JSON Schema has it, a number without a fraction is whole.
+fn whole_number(text: &str, is_json: bool) -> Result<i128, NoNumber> {
     let digits = text.strip_prefix('-').unwrap_or(text);
     if !digits.is_empty() && digits.bytes().all(|byte| byte.is_ascii_digit()) {
-        return Some(None);
+        return text.parse().map_err(|_| NoNumber::TooLarge);
     }
     if !is_json {
-        return None;
+        return Err(NoNumber::NotWhole);
     }
-    let number = Decimal::from_str(text)
-        .or_else(|_| Decimal::from_scientific(text))
-        .ok()?;
-    number.is_integer().then(|| number.to_i128())
+    let number = Decimal::from_str(text).or_else(|_| Decimal::from_scientific(text));
+    number
+        .ok()
+        .filter(Decimal::is_integer)
+        .and_then(|number| number.to_i128())
+        .ok_or(NoNumber::NotWhole)
 }
 
 /// A JSON text, borrowed where it has no escapes.

@@ -341,7 +341,9 @@ async fn categories_are_counted_up_to_the_window_and_cost_an_index_alone() {
         .await
         .unwrap();
     let plan = plan.join("\n");
-    assert_eq!(plan.matches("Index Only Scan").count(), 3, "{plan}");
-    assert!(!plan.contains("Seq Scan") && !plan.contains("Sort"), "{plan}");
+    let of_products = plan.matches(" on products").count();
+    assert!(of_products >= 2, "{plan}");
+    assert_eq!(plan.matches("Index Only Scan").count(), of_products, "{plan}");
+    assert!(!plan.contains("Sort"), "{plan}");
     shop.close().await;
 }

@@ -9,7 +9,7 @@ use sqlx::FromRow;
 use super::{Store, StoreError};
 
 /// Goes from each category to the next along the index, so that it reads no more than it counts: of each category up to $1
-/// products, of up to $2 categories.
+/// products, of up to $2 categories. The order keeps it to that: without one it may look up the whole category first.
 pub const CATEGORIES: &str = "
     WITH RECURSIVE named (name) AS (
         (SELECT category FROM products WHERE deleted_at IS NULL AND category > '' ORDER BY category LIMIT 1)
@@ -19,7 +19,7 @@ pub const CATEGORIES: &str = "
         FROM named WHERE named.name IS NOT NULL
     )
     SELECT name, (SELECT count(*) FROM (
-        SELECT FROM products WHERE deleted_at IS NULL AND category = named.name LIMIT $1
+        SELECT FROM products WHERE deleted_at IS NULL AND category = named.name ORDER BY created_at, id LIMIT $1
     ) AS counted) AS products
     FROM named WHERE name IS NOT NULL LIMIT $2";
 

@@ -76,7 +76,10 @@ pub const METHODS: &[(&str, &[Caller])] = &[
     ("/shop.user.v1.UserService/ListSessions", &[ApiGateway]),
     ("/shop.user.v1.UserService/EndSessions", &[ApiGateway]),
     ("/shop.inventory.v1.InventoryService/CreateProduct", &[ApiGateway]),
-    ("/shop.inventory.v1.InventoryService/ListCategories", &[ApiGateway]),
+    (
+        "/shop.inventory.v1.InventoryService/ListCategories",
+        &[ApiGateway],
+    ),
     ("/shop.inventory.v1.InventoryService/GetProducts", &[ApiGateway]),
     ("/shop.inventory.v1.InventoryService/GetPrices", &[OrderService]),
     ("/shop.inventory.v1.InventoryService/QuotePrices", &[OrderService]),

@@ -258,6 +258,13 @@ impl From<Status> for Problem {
         let reason = reason(&status);
         let http = match (status.code(), reason.as_deref()) {
             (Code::InvalidArgument, _) => return Self::invalid(field_errors(&status)),
+            (_, Some("CALLER_NOT_ALLOWED")) => {
+                tracing::error!(
+                    message = status.message(),
+                    "this gateway may not ask what it has to"
+                );
+                return Self::internal();
+            }
             (Code::Unauthenticated, Some("WRONG_PASSWORD")) | (Code::PermissionDenied, _) => {
                 StatusCode::FORBIDDEN
             }

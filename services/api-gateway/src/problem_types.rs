@@ -89,6 +89,13 @@ pub const TYPES: &[ProblemType] = &[
         "Refresh it at POST /auth/refresh, or log in again.",
     ),
     kind(
+        "recent-login-required",
+        401,
+        "What is asked for is worth a stolen token: it needs a login of the last minutes, as many as max_age in \
+         WWW-Authenticate says in seconds.",
+        LOG_IN,
+    ),
+    kind(
         "refresh-token-reused",
         401,
         "The refresh token was traded before: somebody has a copy, and the session is over.",
@@ -124,6 +131,12 @@ pub const TYPES: &[ProblemType] = &[
         404,
         "There is no such product, or not any more.",
         "List products at GET /products.",
+    ),
+    kind(
+        "session-not-found",
+        404,
+        "You have no such session, or not any more.",
+        "List them at GET /users/me/sessions.",
     ),
     kind(
         "user-not-found",
@@ -335,6 +348,8 @@ mod tests {
             }
         }
         assert!(names.len() >= made_here + 15, "{names:?}");
+        // Between services, where it is no client's fault: answered as an internal error.
+        assert!(names.remove("caller-not-allowed"));
         let unknown: Vec<_> = names.iter().filter(|name| find(name).is_none()).collect();
         assert!(unknown.is_empty(), "they have no row in TYPES: {unknown:?}");
     }

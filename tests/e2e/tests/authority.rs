@@ -26,7 +26,7 @@ enum For {
 }
 
 /// Every operation of the OpenAPI document. A new one belongs here, with who may call it.
-const OPERATIONS: [(&str, &str, For); 26] = [
+const OPERATIONS: [(&str, &str, For); 29] = [
     ("get", "/healthz", For::Anybody),
     ("get", "/readyz", For::Anybody),
     ("post", "/auth/register", For::Anybody),
@@ -41,6 +41,9 @@ const OPERATIONS: [(&str, &str, For); 26] = [
     ("get", "/users", For::Admin),
     ("get", "/users/{id}", For::Admin),
     ("patch", "/users/{id}", For::Admin),
+    ("get", "/problems", For::Anybody),
+    ("get", "/problems/{name}", For::Anybody),
+    ("get", "/categories", For::Anybody),
     ("get", "/products", For::Anybody),
     ("post", "/products", For::Admin),
     ("get", "/products/{id}", For::Anybody),
@@ -57,7 +60,9 @@ const OPERATIONS: [(&str, &str, For); 26] = [
 
 /// A call of an operation that names nothing that is there.
 async fn call(api: &Api, method: &str, path: &str) -> anyhow::Result<e2e::Answer> {
-    let path = path.replace("{id}", &Uuid::now_v7().to_string());
+    let path = path
+        .replace("{id}", &Uuid::now_v7().to_string())
+        .replace("{name}", "none-of-ours");
     let method: Method = method.to_uppercase().parse()?;
     let takes_body = [Method::POST, Method::PUT, Method::PATCH].contains(&method);
     let call = api.call(method, path);

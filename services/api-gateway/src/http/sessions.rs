@@ -9,7 +9,7 @@ use utoipa::ToSchema;
 use utoipa_axum::{router::OpenApiRouter, routes};
 use uuid::Uuid;
 
-use super::{Api, caller::Caller, input::Id};
+use super::{Api, caller::Caller, input::Id, timestamp};
 use crate::{backends::read, problem::Problem};
 
 /// A session that one is logged in with.
@@ -18,16 +18,20 @@ struct LiveSession {
     /// UUIDv7.
     #[schema(format = Uuid)]
     id: String,
-    #[serde(with = "time::serde::rfc3339::option")]
+    /// When it was opened.
+    #[serde(serialize_with = "timestamp::fixed_width")]
+    #[schema(value_type = String, format = DateTime, required = true, example = "2026-01-02T03:04:05.120000Z")]
     created_at: Option<OffsetDateTime>,
     /// When its tokens were renewed last.
-    #[serde(with = "time::serde::rfc3339::option")]
+    #[serde(serialize_with = "timestamp::fixed_width")]
+    #[schema(value_type = String, format = DateTime, required = true, example = "2026-01-02T03:04:05.120000Z")]
     last_used_at: Option<OffsetDateTime>,
     /// When it ends if it is not used.
-    #[serde(with = "time::serde::rfc3339::option")]
+    #[serde(serialize_with = "timestamp::fixed_width")]
+    #[schema(value_type = String, format = DateTime, required = true, example = "2026-01-02T03:04:05.120000Z")]
     expires_at: Option<OffsetDateTime>,
     /// Where it was used from last; empty where that is not known.
-    #[schema(example = "192.0.2.1")]
+    #[schema(max_length = 64, example = "192.0.2.1")]
     address: String,
     /// What the program called itself.
     #[schema(max_length = 200)]

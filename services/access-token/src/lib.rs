@@ -70,7 +70,7 @@ pub struct Claims {
     /// The session that it belongs to. None in tokens of a version that named none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub sid: Option<Uuid>,
-    /// When the password was given, in seconds since 1970 (OpenID Connect Core, section 2). None where it is not known.
+    /// When the password was given, in seconds since 1970 (`OpenID` Connect Core, section 2). None where it is not known.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub auth_time: Option<i64>,
 }

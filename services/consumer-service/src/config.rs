@@ -83,7 +83,7 @@ pub enum Command {
     #[command(subcommand)]
     DeadLetters(dead_letters::command::Command),
     /// Declares the exchanges and queues, and ends: with a login of the broker that may, where those of the services
-    /// may not (AMQP_DECLARE_TOPOLOGY=false). Needs the broker's settings and nothing else.
+    /// may not (`AMQP_DECLARE_TOPOLOGY=false`). Needs the broker's settings and nothing else.
     DeclareTopology,
 }
 

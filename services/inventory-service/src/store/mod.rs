@@ -19,7 +19,7 @@ use uuid::Uuid;
 
 use crate::events;
 
-pub use categories::{CATEGORIES, Category};
+pub use categories::{ALONG_AN_INDEX, CATEGORIES, Category};
 pub use movements::{MovementKind, StockMovement};
 pub use products::NamedPrice;
 pub use search::Listing;

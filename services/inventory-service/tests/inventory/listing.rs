@@ -337,10 +337,16 @@ async fn categories_are_counted_up_to_the_window_and_cost_an_index_alone() {
         .replace("$1", "10000")
         .replace("$2", "1000");
     let explain = format!("EXPLAIN (FORMAT JSON, ANALYZE) {statement}");
-    let plan: serde_json::Value = sqlx::query_scalar(sqlx::AssertSqlSafe(explain))
-        .fetch_one(shop.database.pool())
+    let mut transaction = shop.database.pool().begin().await.unwrap();
+    sqlx::query(inventory_service::store::ALONG_AN_INDEX)
+        .execute(&mut *transaction)
         .await
         .unwrap();
+    let plan: serde_json::Value = sqlx::query_scalar(sqlx::AssertSqlSafe(explain))
+        .fetch_one(&mut *transaction)
+        .await
+        .unwrap();
+    transaction.rollback().await.unwrap();
     let plan = plan.to_string();
     for whole in ["Seq Scan", "Bitmap", "Sort"] {
         assert!(!plan.contains(whole), "{plan}");

@@ -10,7 +10,7 @@ fn offer(price: i64, currency: &str) -> Offer {
     }
 }
 
-fn fields(violations: Violations) -> Vec<String> {
+fn fields(violations: &Violations) -> Vec<String> {
     violations
         .iter()
         .map(|violation| violation.field.clone())
@@ -74,14 +74,14 @@ fn spellings_are_read_back() {
 fn everything_that_is_wrong_is_said_at_once() {
     let product = Uuid::now_v7().to_string();
     let wrong = [(product.as_str(), 0), ("no uuid", 1), (product.as_str(), 10_001)];
-    let found = fields(merge_lines(&wrong).unwrap_err());
+    let found = fields(&merge_lines(&wrong).unwrap_err());
     assert_eq!(
         found,
         ["lines[0].quantity", "lines[1].product_id", "lines[2].quantity"]
     );
-    assert_eq!(fields(merge_lines(&[]).unwrap_err()), ["lines"]);
+    assert_eq!(fields(&merge_lines(&[]).unwrap_err()), ["lines"]);
     assert_eq!(
-        fields(merge_lines(&vec![(product.as_str(), 1); 101]).unwrap_err()),
+        fields(&merge_lines(&vec![(product.as_str(), 1); 101]).unwrap_err()),
         ["lines"]
     );
 }
@@ -95,7 +95,7 @@ fn merged_lines_have_the_limit_of_one() {
         [10_000]
     );
     assert_eq!(
-        fields(merge_lines(&[(&product, 9_999), (&product, 2)]).unwrap_err()),
+        fields(&merge_lines(&[(&product, 9_999), (&product, 2)]).unwrap_err()),
         ["lines[1].quantity"]
     );
 }
@@ -124,9 +124,9 @@ fn an_order_has_one_currency_and_known_products() {
         &[(1, 0), (1, 1)],
         vec![Some(offer(100, "EUR")), Some(offer(100, "USD"))],
     );
-    assert_eq!(fields(refused.unwrap_err()), ["lines[1].product_id"]);
+    assert_eq!(fields(&refused.unwrap_err()), ["lines[1].product_id"]);
     let refused = place_these(&[(1, 0), (1, 3)], vec![Some(offer(100, "EUR")), None]);
-    assert_eq!(fields(refused.unwrap_err()), ["lines[3].product_id"]);
+    assert_eq!(fields(&refused.unwrap_err()), ["lines[3].product_id"]);
     assert_eq!(
         place_these(&[(1, 0)], vec![Some(offer(100, "USD"))])
             .unwrap()
@@ -139,11 +139,11 @@ fn an_order_has_one_currency_and_known_products() {
 fn a_total_that_overflows_is_refused() {
     let dear = || Some(offer(i64::MAX, "EUR"));
     assert_eq!(
-        fields(place_these(&[(2, 0)], vec![dear()]).unwrap_err()),
+        fields(&place_these(&[(2, 0)], vec![dear()]).unwrap_err()),
         ["lines"]
     );
     let refused = place_these(&[(1, 0), (1, 0)], vec![dear(), Some(offer(1, "EUR"))]);
-    assert_eq!(fields(refused.unwrap_err()), ["lines"]);
+    assert_eq!(fields(&refused.unwrap_err()), ["lines"]);
     assert_eq!(place_these(&[(1, 0)], vec![dear()]).unwrap().total, i64::MAX);
 }
 

@@ -161,9 +161,9 @@ async fn sessions_are_listed_and_ended_by_whom_they_belong_to() {
     let there = there.session.unwrap();
     let listed = sessions(&service, &ada).await;
     let ids: Vec<_> = listed.iter().map(|session| session.id.clone()).collect();
-    let id_there = service.claims(&there).await.sid.unwrap().to_string();
-    let id_here = service.claims(&here).await.sid.unwrap().to_string();
-    assert_eq!(ids, [id_there.clone(), id_here.clone()]);
+    let elsewhere_id = service.claims(&there).await.sid.unwrap().to_string();
+    let own_id = service.claims(&here).await.sid.unwrap().to_string();
+    assert_eq!(ids, [elsewhere_id.clone(), own_id.clone()]);
     let client = listed[0].client.clone().unwrap();
     assert_eq!(
         (client.address.as_str(), client.user_agent.len()),
@@ -171,11 +171,15 @@ async fn sessions_are_listed_and_ended_by_whom_they_belong_to() {
     );
 
     let nowhere = || refused(Code::NotFound, "SESSION_NOT_FOUND");
-    assert_eq!(reason(end(&service, &bob, Some(&id_there)).await), nowhere());
-    end(&service, &ada, Some(&id_there)).await.unwrap();
-    assert_eq!(reason(end(&service, &ada, Some(&id_there)).await), nowhere());
+    assert_eq!(reason(end(&service, &bob, Some(&elsewhere_id)).await), nowhere());
+    end(&service, &ada, Some(&elsewhere_id)).await.unwrap();
+    assert_eq!(reason(end(&service, &ada, Some(&elsewhere_id)).await), nowhere());
     assert_eq!(reason(service.refresh(&there).await), invalid());
-    assert!(standing(&service, &ada.id, Some(&id_there)).await.session_ended);
+    assert!(
+        standing(&service, &ada.id, Some(&elsewhere_id))
+            .await
+            .session_ended
+    );
     let here = service.refresh(&here).await.unwrap();
     end(&service, &ada, None).await.unwrap();
     assert_eq!(reason(service.refresh(&here).await), invalid());

@@ -235,7 +235,7 @@ fn word(name: &str, kind: &str) -> Option<(&'static str, Value)> {
         ("updated_at", _) => ("When it last changed.", time),
         ("type", _) => (
             "The kind of problem.",
-            json!({ "format": "uri", "maxLength": 200 }),
+            json!({ "format": "uri-reference", "maxLength": 200 }),
         ),
         ("title", _) => ("In words.", up_to(200)),
         ("detail", _) => ("In this case.", up_to(4_096)),

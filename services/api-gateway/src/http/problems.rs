@@ -29,8 +29,10 @@ struct ProblemKind {
     #[schema(minimum = 400, maximum = 599, example = 409)]
     status: u16,
     /// What has happened.
+    #[schema(max_length = 500)]
     meaning: &'static str,
     /// What to do about it.
+    #[schema(max_length = 500)]
     remedy: &'static str,
 }
 

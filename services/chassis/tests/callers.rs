@@ -4,9 +4,9 @@
 #[allow(dead_code, reason = "what other tests of certificates need")]
 mod certificates;
 
-use certificates::{Authority, HOST};
+use certificates::{Authority, HOST, serve};
 use chassis::{
-    DefaultAddrs, Running, Service,
+    Running,
     config::ServiceArgs,
     grpc::{ClientChannel, status::reason},
     telemetry,
@@ -15,19 +15,6 @@ use chassis::{
 use proto::callers::{Caller, METHODS};
 use tonic::{Code, Request, Status, codegen::http::uri::PathAndQuery};
 use tonic_health::pb::{HealthCheckRequest, health_client::HealthClient};
-
-const PORTS: DefaultAddrs = DefaultAddrs { listen: 0, admin: 0 };
-
-/// A server in which no method is there: who may call one gets as far as to be told so.
-async fn serve(tls: &TlsArgs) -> Running {
-    let service = Service::bind("server", &ServiceArgs::loopback(), PORTS)
-        .await
-        .unwrap();
-    service
-        .tls(tls)
-        .unwrap()
-        .serve_grpc(tonic::service::Routes::default())
-}
 
 fn channel(server: &Running, tls: &TlsArgs) -> ClientChannel {
     let tls = tls.read().unwrap();

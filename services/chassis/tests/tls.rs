@@ -4,22 +4,11 @@
 
 mod certificates;
 
-use certificates::{Authority, HOST};
-use chassis::{DefaultAddrs, Running, Service, config::ServiceArgs, grpc::ClientChannel, tls::TlsArgs};
+use certificates::{Authority, HOST, serve};
+use chassis::{Running, grpc::ClientChannel, tls::TlsArgs};
 use rcgen::KeyPair;
 use tonic::{Code, Status};
 use tonic_health::pb::{HealthCheckRequest, health_client::HealthClient};
-
-const PORTS: DefaultAddrs = DefaultAddrs { listen: 0, admin: 0 };
-async fn serve(tls: &TlsArgs) -> Running {
-    let service = Service::bind("server", &ServiceArgs::loopback(), PORTS)
-        .await
-        .unwrap();
-    service
-        .tls(tls)
-        .unwrap()
-        .serve_grpc(tonic::service::Routes::default())
-}
 
 /// Calls the server as a program with these files does.
 async fn call(scheme: &str, host: &str, server: &Running, tls: &TlsArgs) -> Result<(), Status> {

@@ -1,7 +1,7 @@
 //! Reading what callers wrote into the types of the API, with every violation told of at once, in the words of the API.
 //!
 //! serde stops at the first error. This deserializer does not: it knows what is expected from what a type asks for, so
-//! it checks that itself, notes a [violation](Violations) and goes on with a stand-in; what it returns is thrown away
+//! it checks that itself, notes a [violation](Findings) and goes on with a stand-in; what it returns is thrown away
 //! where anything was noted. One rule for every body and every query:
 //!
 //! - a field that is not known, is given twice, is missing or is of another type is named;
@@ -117,7 +117,7 @@ pub(super) fn no_parameters(query: &str) -> Result<(), Vec<FieldError>> {
 fn decode<T: DeserializeOwned>(source: Source<'_>) -> Result<T, Vec<FieldError>> {
     let mut refused: Vec<FieldError> = Vec::new();
     loop {
-        let violations = RefCell::new(Violations {
+        let violations = RefCell::new(Findings {
             refused: refused.iter().map(|error| error.field.clone()).collect(),
             told: Vec::new(),
         });
@@ -144,7 +144,7 @@ fn decode<T: DeserializeOwned>(source: Source<'_>) -> Result<T, Vec<FieldError>>
 }
 
 /// What was found wrong so far.
-struct Violations {
+struct Findings {
     /// What types have refused, known from the last reading.
     refused: HashSet<String>,
     told: Vec<FieldError>,

@@ -6,7 +6,7 @@ use axum::{
     http::{HeaderMap, StatusCode, header, request::Parts},
 };
 use http_body_util::BodyExt as _;
-use serde::{Deserialize, de::DeserializeOwned};
+use serde::de::DeserializeOwned;
 use uuid::Uuid;
 
 use super::{Api, body, decode};
@@ -20,11 +20,6 @@ pub(super) struct Query<T>(pub(super) T);
 
 /// The `{id}` of the path.
 pub(super) struct Id(pub(super) Uuid);
-
-/// A JSON object in an array.
-#[derive(Debug, Deserialize)]
-#[serde(transparent)]
-pub(super) struct Object<T>(pub(super) T);
 
 impl<T: DeserializeOwned> FromRequest<Api> for Json<T> {
     type Rejection = Problem;

@@ -23,7 +23,7 @@ use super::{
     Api,
     caller::Caller,
     conditional::{MAX_ATTEMPTS, Preconditions, Representation, contended, unless_raced},
-    input::{Id, Json, Object, Query, single},
+    input::{Id, Json, Query, single},
     list::{List, Paging},
     open_enum, timestamp,
 };
@@ -115,8 +115,8 @@ enum OrderStatus {
 #[serde(deny_unknown_fields)]
 struct Placing {
     /// All in one currency. Lines of one product are merged.
-    #[schema(value_type = Vec<PlacingItem>, min_items = 1, max_items = 100)]
-    items: Vec<Object<PlacingItem>>,
+    #[schema(min_items = 1, max_items = 100)]
+    items: Vec<PlacingItem>,
 }
 
 /// A product to order, and how much of it.
@@ -274,7 +274,7 @@ async fn create(
         "" => Vec::new(),
         _ => digest(&placing),
     };
-    let lines = placing.items.into_iter().map(|Object(item)| NewOrderLine {
+    let lines = placing.items.into_iter().map(|item| NewOrderLine {
         product_id: item.product_id,
         quantity: item.quantity,
     });
@@ -419,7 +419,7 @@ async fn change_status(
 /// What the same key must come with again. Of what the body says, however it was written.
 fn digest(placing: &Placing) -> Vec<u8> {
     let mut hash = Sha256::new();
-    for Object(item) in &placing.items {
+    for item in &placing.items {
         hash.update(item.product_id.to_ascii_lowercase());
         hash.update([0]);
         hash.update(item.quantity.to_be_bytes());

@@ -7,14 +7,7 @@ use crate::support::Gateway;
 #[tokio::test]
 async fn the_document_describes_every_call_of_the_api() {
     let gateway = Gateway::start(&[]).await;
-    let document: Value = gateway
-        .get("/openapi.json")
-        .send()
-        .await
-        .unwrap()
-        .json()
-        .await
-        .unwrap();
+    let document = gateway.json("/openapi.json").await;
     assert!(
         document["openapi"].as_str().unwrap().starts_with("3.1"),
         "{}",
@@ -106,14 +99,7 @@ async fn the_document_describes_every_call_of_the_api() {
 async fn the_document_that_is_kept_is_the_one_that_is_served() {
     let kept: Value = serde_json::from_str(include_str!("../../../../docs/openapi.json")).unwrap();
     let gateway = Gateway::start(&[]).await;
-    let served: Value = gateway
-        .get("/openapi.json")
-        .send()
-        .await
-        .unwrap()
-        .json()
-        .await
-        .unwrap();
+    let served = gateway.json("/openapi.json").await;
     gateway.stop().await;
     for (name, part) in served["paths"].as_object().unwrap() {
         assert_eq!(
@@ -131,8 +117,7 @@ async fn the_document_that_is_kept_is_the_one_that_is_served() {
 #[tokio::test]
 async fn the_document_says_of_every_part_what_it_is() {
     let gateway = Gateway::start(&[]).await;
-    let answer = gateway.get("/openapi.json").send().await.unwrap();
-    let document: Value = answer.json().await.unwrap();
+    let document = gateway.json("/openapi.json").await;
     let mut ids = std::collections::HashSet::new();
     for (path, operations) in document["paths"].as_object().unwrap() {
         for (method, operation) in operations.as_object().unwrap() {

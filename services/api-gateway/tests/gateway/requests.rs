@@ -271,14 +271,7 @@ async fn bodies_are_json_in_utf_8_as_they_are() {
 #[tokio::test]
 async fn every_operation_refuses_what_it_does_not_know() {
     let gateway = Gateway::start(&["--rate-limit=off"]).await;
-    let document: Value = gateway
-        .get("/openapi.json")
-        .send()
-        .await
-        .unwrap()
-        .json()
-        .await
-        .unwrap();
+    let document = gateway.json("/openapi.json").await;
     let mut operations = 0;
     for (path, item) in document["paths"].as_object().unwrap() {
         let at = path.replace("{id}", "0193f3a0-0000-7000-8000-000000000000");
@@ -364,19 +357,12 @@ async fn every_operation_refuses_what_it_does_not_know() {
 #[tokio::test]
 async fn every_type_of_problem_has_a_page() {
     let gateway = Gateway::start(&["--rate-limit=off"]).await;
-    let all: Value = gateway
-        .get("/problems")
-        .send()
-        .await
-        .unwrap()
-        .json()
-        .await
-        .unwrap();
+    let all = gateway.json("/problems").await;
     let all = all["items"].as_array().unwrap();
     assert!(all.len() > 40, "{all:?}");
     for kind in all {
         let at = kind["type"].as_str().unwrap();
-        let page: Value = gateway.get(at).send().await.unwrap().json().await.unwrap();
+        let page = gateway.json(at).await;
         assert_eq!(page, *kind);
         let page = gateway
             .get(at)
@@ -392,14 +378,7 @@ async fn every_type_of_problem_has_a_page() {
                 .contains(kind["title"].as_str().unwrap())
         );
     }
-    let unknown: Value = gateway
-        .get("/problems/none")
-        .send()
-        .await
-        .unwrap()
-        .json()
-        .await
-        .unwrap();
+    let unknown = gateway.json("/problems/none").await;
     let page = gateway
         .get(unknown["type"].as_str().unwrap())
         .send()

@@ -50,6 +50,11 @@ impl Gateway {
         self.http.get(self.url(path))
     }
 
+    /// The JSON that is at that path.
+    pub(crate) async fn json(&self, path: &str) -> Value {
+        self.get(path).send().await.unwrap().json().await.unwrap()
+    }
+
     pub(crate) fn post(&self, path: &str) -> RequestBuilder {
         self.http.post(self.url(path))
     }

@@ -1,11 +1,26 @@
-//! Certificates for tests of calls between programs.
+//! Certificates for tests of calls between programs, and a server that has them.
 
-use chassis::tls::TlsArgs;
+use chassis::{DefaultAddrs, Running, Service, config::ServiceArgs, tls::TlsArgs};
 use rcgen::{BasicConstraints, CertificateParams, DnType, IsCa, Issuer, KeyPair, SanType};
 use tempfile::TempDir;
 
 /// The name that a server of these tests has for its callers.
 pub(crate) const HOST: &str = "localhost";
+
+/// A server with these files, in which no method is there: who may call one gets as far as to be told so.
+pub(crate) async fn serve(tls: &TlsArgs) -> Running {
+    let service = Service::bind(
+        "server",
+        &ServiceArgs::loopback(),
+        DefaultAddrs { listen: 0, admin: 0 },
+    )
+    .await
+    .unwrap();
+    service
+        .tls(tls)
+        .unwrap()
+        .serve_grpc(tonic::service::Routes::default())
+}
 
 /// A certificate authority of a test's own.
 pub(crate) struct Authority {

@@ -9,14 +9,14 @@ use serde::{
 };
 use serde_json::value::RawValue;
 
-use super::{MOST_VIOLATIONS, Path, Refused, Source, Violations};
+use super::{Findings, MOST_VIOLATIONS, Path, Refused, Source};
 use crate::problem::FieldError;
 
 #[derive(Clone, Copy)]
 pub(super) struct Value<'a> {
     pub(super) source: Source<'a>,
     pub(super) path: &'a Path<'a>,
-    pub(super) violations: &'a RefCell<Violations>,
+    pub(super) violations: &'a RefCell<Findings>,
 }
 
 impl<'a> Value<'a> {

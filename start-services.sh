@@ -193,7 +193,7 @@ build() {
     if [[ -z $bin_dir ]]; then
         for name in "${services[@]}"; do programs+=(--bin "$name"); done
         [[ $mode != demo* ]] || programs+=(--bin demo)
-        say 'building: ten minutes on two cores the first time, and then only what has changed'
+        say 'building: ten to fifteen minutes on two cores the first time, and then only what has changed'
         build_release "${programs[@]}"
         bin_dir=$(release_folder "$(host_target)")
     fi

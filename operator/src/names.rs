@@ -109,6 +109,9 @@ pub const POSTGRES: &str = "postgres";
 /// What the RabbitMQ of a Shop is called, embedded or a cluster.
 pub const RABBITMQ: &str = "rabbitmq";
 
+/// The name that has the addresses of all gateways of a Shop.
+pub const GATEWAYS: &str = "gateways";
+
 /// The name of a Shop's object.
 pub fn object(shop: &str, part: &str) -> String {
     format!("{shop}-{part}")

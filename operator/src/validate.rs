@@ -265,7 +265,8 @@ fn deployed(field: &'static str, workload: &Workload) -> Result<Deployed, Valida
 
 /// Whether the operator decides about a variable.
 fn is_own(variable: &str) -> bool {
-    const NAMES: [&str; 19] = [
+    const NAMES: [&str; 20] = [
+        "GATEWAY_REPLICAS",
         "LISTEN_ADDR",
         "ADMIN_ADDR",
         "DATABASE_URL",

@@ -39,6 +39,30 @@ pub(super) fn service(shop: &Validated, program: Program) -> Option<Service> {
     })
 }
 
+/// All gateways by one name, for themselves: each grants a client its share of what it may ask. Those that are not ready
+/// yet count too: they will be a moment later.
+pub(super) fn gateways(shop: &Validated) -> Service {
+    let program = Program::ApiGateway;
+    Service {
+        metadata: owned(shop, names::object(&shop.name, names::GATEWAYS), program.name()),
+        spec: Some(ServiceSpec {
+            cluster_ip: Some("None".to_owned()),
+            publish_not_ready_addresses: Some(true),
+            selector: Some(labels(&shop.name, program.name())),
+            ports: program.port().map(|port| {
+                vec![ServicePort {
+                    name: Some(port_name(program).to_owned()),
+                    port: i32::from(port),
+                    target_port: Some(IntOrString::String(port_name(program).to_owned())),
+                    ..ServicePort::default()
+                }]
+            }),
+            ..ServiceSpec::default()
+        }),
+        status: None,
+    }
+}
+
 /// One for each program, without any right.
 pub(super) fn service_accounts(shop: &Validated) -> Vec<ServiceAccount> {
     let account = |program: Program| ServiceAccount {

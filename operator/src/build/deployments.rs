@@ -29,6 +29,8 @@ use crate::{
     validate::{Replicas, Validated},
 };
 
+/// What the gateway believes of the proxies before it; a Shop may say it itself.
+const TRUSTED_PROXIES: &str = "TRUSTED_PROXIES";
 /// The user of the images, who has no name.
 const USER: i64 = 65532;
 /// Where user-service finds the first admin's password.
@@ -219,6 +221,16 @@ fn environment(shop: &Validated, program: Program) -> Vec<EnvVar> {
             format!("{SIGNING_KEYS_MOUNTED_AT}/{SIGNING_KEYS}"),
         ));
     }
+    let own = &shop.workloads[&program].placement.env;
+    if program == Program::ApiGateway {
+        let port = program.port().unwrap_or_default();
+        let gateways = super::host(shop, names::GATEWAYS);
+        variables.push(value("GATEWAY_REPLICAS", format!("{gateways}:{port}")));
+        // One proxy, the ingress controller, unless the Shop knows of others.
+        if shop.ingress.is_some() && !own.iter().any(|variable| variable.name == TRUSTED_PROXIES) {
+            variables.push(value(TRUSTED_PROXIES, "1".to_owned()));
+        }
+    }
     if let Some(endpoint) = &shop.telemetry.otlp_endpoint {
         let field = |path: &str| EnvVarSource {
             field_ref: Some(ObjectFieldSelector {
@@ -244,7 +256,7 @@ fn environment(shop: &Validated, program: Program) -> Vec<EnvVar> {
             shop.telemetry.sampling_ratio.to_string(),
         ));
     }
-    variables.extend(shop.workloads[&program].placement.env.iter().cloned());
+    variables.extend(own.iter().cloned());
     variables
 }
 

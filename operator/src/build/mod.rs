@@ -104,6 +104,7 @@ pub fn build(shop: &Validated, credentials: &Credentials, surroundings: &Surroun
             services: Program::ALL
                 .into_iter()
                 .filter_map(|program| access::service(shop, program))
+                .chain([access::gateways(shop)])
                 .collect(),
             deployments,
             pod_disruption_budgets: availability::budgets(shop),

@@ -41,6 +41,10 @@ pub struct Config {
     /// How often a client may ask.
     #[command(flatten)]
     pub rates: Rates,
+    /// A name, host:port, that has the addresses of all gateways of this shop: what a client may ask is shared out among
+    /// them. Without it this one is taken to be alone.
+    #[arg(long, env = "GATEWAY_REPLICAS")]
+    pub gateway_replicas: Option<String>,
     /// Origins whose pages may call this API from a browser, for example https://shop.example; several with commas,
     /// or *. None by default.
     #[arg(long, env = "CORS_ALLOWED_ORIGINS", value_delimiter = ',', value_parser = origin)]
@@ -82,7 +86,8 @@ pub struct Limits {
     /// The most requests at once whose body is not there yet; one more is answered with 503. They are not at work.
     #[arg(long, env = "MAX_UNFINISHED_BODIES", default_value_t = 1_024, value_parser = size(1..=100_000))]
     pub max_unfinished_bodies: usize,
-    /// The same from one IPv4 address, or one /64 of IPv6; one more is answered with 429.
+    /// The same from one IPv4 address or one /64 of IPv6, twice as many from a /56 and three times as many from a /48; one
+    /// more is answered with 429.
     #[arg(long, env = "MAX_UNFINISHED_BODIES_PER_ADDRESS", default_value_t = 128, value_parser = size(1..=100_000))]
     pub max_unfinished_bodies_per_address: usize,
     /// How long an answer may take once the request is there; past it the answer is 503.
@@ -95,6 +100,12 @@ pub struct Limits {
     /// The most streams of an order's status at once; one more is answered with 503.
     #[arg(long, env = "MAX_EVENT_STREAMS", default_value_t = 1_000, value_parser = size(1..=100_000))]
     pub max_event_streams: usize,
+    /// The most of one account; one more is answered with 429.
+    #[arg(long, env = "MAX_EVENT_STREAMS_PER_ACCOUNT", default_value_t = 50, value_parser = size(1..=100_000))]
+    pub max_event_streams_per_account: usize,
+    /// The most from one IPv4 address or one /64 of IPv6; from a /56 twice, from a /48 three times as many.
+    #[arg(long, env = "MAX_EVENT_STREAMS_PER_ADDRESS", default_value_t = 300, value_parser = size(1..=100_000))]
+    pub max_event_streams_per_address: usize,
     /// How long ago the password may have been given where an account's role or its disabled flag is changed.
     #[arg(long, env = "RECENT_LOGIN", default_value = "10m", value_parser = humantime)]
     pub recent_login: Duration,
@@ -118,7 +129,8 @@ pub enum RateLimit {
     Off,
 }
 
-/// How often one client may ask: an account, or without a token an address.
+/// How often one client may ask: an account, or without a token an IPv4 address or a /64 of IPv6. A /56 may twice, and a
+/// /48 three times as often.
 #[derive(Args, Clone, Debug)]
 pub struct Rates {
     /// Off for load tests.
@@ -136,6 +148,9 @@ pub struct Rates {
     /// Requests to /auth/* that one address may make at once.
     #[arg(long, env = "RATE_LIMIT_AUTH_BURST", default_value_t = 20, value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
     pub rate_limit_auth_burst: u32,
+    /// Orders that one account may place within an hour, all at once if it likes.
+    #[arg(long, env = "RATE_LIMIT_ORDERS_PER_HOUR", default_value_t = 1_000, value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
+    pub rate_limit_orders_per_hour: u32,
     /// The proxies in front of this process that are believed in X-Forwarded-For, X-Forwarded-Proto and Forwarded: their
     /// networks, such as 10.0.0.0/8,fd00::/8, or how many there are. With 0 none: anybody can send these headers.
     #[arg(long, env = "TRUSTED_PROXIES", default_value = "0")]

@@ -15,6 +15,8 @@ pub mod problem;
 pub mod problem_types;
 pub mod proxies;
 pub mod rate_limit;
+pub mod replicas;
+pub mod shares;
 pub mod token;
 
 use std::{io::Write as _, process::ExitCode, sync::Arc};
@@ -30,7 +32,7 @@ pub use config::{Command, Config};
 
 use crate::{
     authority::Authority, backends::Backends, config::RateLimit, http::Api, problem::Problem,
-    rate_limit::Limiter, token::Verifier,
+    rate_limit::Limiter, replicas::Replicas, token::Verifier,
 };
 
 /// Where it listens unless it is told otherwise.
@@ -76,7 +78,12 @@ async fn begin(config: Config) -> Result<Running, StartError> {
     service.spawn("signing-keys", |shutdown| async move {
         followed.follow(flag, shutdown).await;
     });
-    let limiter = Limiter::new(&config.rates);
+    let replicas = Replicas::default();
+    if let Some(name) = config.gateway_replicas.clone() {
+        let followed = replicas.clone();
+        service.spawn("replicas", |shutdown| followed.follow(name, shutdown));
+    }
+    let limiter = Limiter::new(&config.rates, replicas);
     let forgetting = limiter.clone();
     service.spawn("rate-limits", |shutdown| forgetting.forget(shutdown));
 

@@ -241,6 +241,12 @@ pub const TYPES: &[ProblemType] = &[
         "Every connection that this address may have is at work.",
         "Use the connections that there are again.",
     ),
+    kind(
+        "too-many-event-streams",
+        429,
+        "Too many streams of events are open of this account, or from this address.",
+        "Close those that nobody reads.",
+    ),
     kind("too-many-requests", 429, "This client asks too often.", WAIT),
     kind(
         "too-many-unfinished-bodies",

@@ -1,7 +1,8 @@
 //! The serving side of HTTP/1.1, with every connection bounded in number, in memory and in patience.
 //!
-//! Who has a connection: `places`. What becomes of its bytes: `stream`.
+//! Who counts as one client: [`networks`]. Who has a connection: `places`. What becomes of its bytes: `stream`.
 
+mod networks;
 mod places;
 mod stream;
 
@@ -27,6 +28,8 @@ use hyper_util::{rt::TokioTimer, server::graceful::GracefulShutdown};
 use tokio::net::{TcpListener, TcpStream};
 use tokio_util::sync::CancellationToken;
 use tower::ServiceExt as _;
+
+pub use self::networks::{Network, networks};
 
 use self::{
     places::{Full, Place, Places, Seat},

@@ -1,6 +1,9 @@
 //! The shop as its customers and admins see it: HTTP and JSON.
 
-use std::time::{Duration, Instant};
+use std::{
+    net::IpAddr,
+    time::{Duration, Instant},
+};
 
 use anyhow::{Context as _, bail};
 use reqwest::Method;
@@ -47,6 +50,12 @@ impl Shop {
             admin_email: admin_email.to_owned(),
             admin_password: admin_password.to_owned(),
         })
+    }
+
+    /// The same shop, called from that address of this machine. It has connections of its own.
+    pub fn called_from(&self, address: IpAddr) -> anyhow::Result<Self> {
+        let http = crate::http().timeout(HANG).local_address(address).build()?;
+        Ok(Self { http, ..self.clone() })
     }
 
     /// The API without a token.

@@ -131,8 +131,8 @@ async fn receive(api: &Api, request: Request) -> Result<Request, Problem> {
         Some(operation) => {
             check_query(operation, parts.uri.query().unwrap_or_default())?;
             if reads_body(operation, &parts.headers) {
-                let client = identity.address();
-                Body::from(api.bodies.receive(&parts.headers, body, client).await?)
+                let address = identity.address();
+                Body::from(api.bodies.receive(&parts.headers, body, address).await?)
             } else {
                 Body::empty()
             }
@@ -171,7 +171,7 @@ fn count(api: &Api, path: &str, identity: &Identity) -> Result<(), u64> {
     } else if path.starts_with("/auth/") {
         api.limiter.count_login(identity.address())
     } else {
-        api.limiter.count_request(identity.client())
+        api.limiter.count_requests(identity.client(), 1)
     }
 }
 

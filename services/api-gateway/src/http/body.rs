@@ -1,10 +1,6 @@
 //! Bodies: reading them whole and in time before a request gets a place at work, and no more of them than is allowed.
 
-use std::{
-    collections::{HashMap, hash_map::Entry},
-    sync::{Arc, Mutex, PoisonError},
-    time::Duration,
-};
+use std::{net::IpAddr, time::Duration};
 
 use axum::{
     body::{Body, Bytes},
@@ -13,10 +9,14 @@ use axum::{
 use futures::future::{Either, select};
 use http_body_util::BodyExt as _;
 use serde_json::value::RawValue;
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use super::input::single;
-use crate::{config::Limits, problem::Problem, rate_limit::Client};
+use crate::{
+    config::Limits,
+    problem::Problem,
+    rate_limit::Client,
+    shares::{Full, Share, Shares},
+};
 
 /// So much of a body that is too large is thrown away before the refusal: most clients read no answer before they have
 /// sent everything, and would see a reset connection instead.
@@ -35,9 +35,8 @@ const WANTED: &str =
 pub(super) struct Bodies {
     largest: usize,
     timeout: Duration,
-    unfinished: Arc<Semaphore>,
-    of_one_client: usize,
-    clients: Arc<Mutex<HashMap<Client, usize>>>,
+    unfinished: Shares,
+    of_one_address: usize,
 }
 
 impl Bodies {
@@ -45,9 +44,8 @@ impl Bodies {
         Self {
             largest: limits.max_body_bytes,
             timeout: limits.body_timeout,
-            unfinished: Arc::new(Semaphore::new(limits.max_unfinished_bodies)),
-            of_one_client: limits.max_unfinished_bodies_per_address,
-            clients: Arc::default(),
+            unfinished: Shares::new(limits.max_unfinished_bodies),
+            of_one_address: limits.max_unfinished_bodies_per_address,
         }
     }
 
@@ -56,7 +54,7 @@ impl Bodies {
         &self,
         headers: &HeaderMap,
         body: Body,
-        client: Client,
+        address: IpAddr,
     ) -> Result<Bytes, Problem> {
         is_taken(headers)?;
         let announced = headers
@@ -71,7 +69,7 @@ impl Bodies {
         let read = match select(reading, at_once).await {
             Either::Left((read, _)) => read,
             Either::Right(((), reading)) => {
-                let _place = self.place(client)?;
+                let _place = self.place(address)?;
                 reading.await
             }
         };
@@ -116,44 +114,18 @@ impl Bodies {
     }
 
     /// A place among those that are not there yet.
-    fn place(&self, client: Client) -> Result<Place, Problem> {
-        let Ok(permit) = Arc::clone(&self.unfinished).try_acquire_owned() else {
-            return Err(Problem::overloaded());
-        };
-        let mut clients = self.clients.lock().unwrap_or_else(PoisonError::into_inner);
-        let unfinished = clients.entry(client).or_default();
-        if *unfinished >= self.of_one_client {
-            return Err(Problem::new(
+    fn place(&self, address: IpAddr) -> Result<Share, Problem> {
+        let place = self
+            .unfinished
+            .take(&[(Client::Address(address), self.of_one_address)]);
+        place.map_err(|full| match full {
+            Full::All => Problem::overloaded(),
+            Full::Client => Problem::new(
                 StatusCode::TOO_MANY_REQUESTS,
                 "too-many-unfinished-bodies",
                 "too many bodies from this address are not there yet; send each in one go",
-            ));
-        }
-        *unfinished += 1;
-        Ok(Place {
-            clients: Arc::clone(&self.clients),
-            client,
-            _permit: permit,
+            ),
         })
-    }
-}
-
-/// Counts a body as unfinished until it is dropped.
-struct Place {
-    clients: Arc<Mutex<HashMap<Client, usize>>>,
-    client: Client,
-    _permit: OwnedSemaphorePermit,
-}
-
-impl Drop for Place {
-    fn drop(&mut self) {
-        let mut clients = self.clients.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Entry::Occupied(mut unfinished) = clients.entry(self.client) {
-            *unfinished.get_mut() -= 1;
-            if *unfinished.get() == 0 {
-                unfinished.remove();
-            }
-        }
     }
 }
 

@@ -65,7 +65,7 @@ pub(super) struct Origin(pub(super) SessionClient);
 /// What is known of whoever calls.
 #[derive(Clone, Debug)]
 pub(super) struct Identity {
-    address: Client,
+    address: IpAddr,
     /// A problem where there is no token, or none that is good. It matters only where a caller is needed: a browser
     /// that sends its expired token with every request may still read the catalogue and refresh.
     token: Result<Token, Problem>,
@@ -136,7 +136,7 @@ impl Identity {
     }
 
     /// Where the request comes from.
-    pub(super) fn address(&self) -> Client {
+    pub(super) fn address(&self) -> IpAddr {
         self.address
     }
 
@@ -144,7 +144,7 @@ impl Identity {
     pub(super) fn client(&self) -> Client {
         match &self.token {
             Ok(token) => Client::Account(token.holder.user),
-            Err(_) => self.address,
+            Err(_) => Client::Address(self.address),
         }
     }
 }
@@ -253,15 +253,24 @@ impl FromRequestParts<Api> for Admin {
     }
 }
 
+impl FromRequestParts<Api> for Identity {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, _: &Api) -> Result<Self, Problem> {
+        parts
+            .extensions
+            .get::<Self>()
+            .cloned()
+            .ok_or_else(Problem::internal)
+    }
+}
+
 impl FromRequestParts<Api> for Origin {
     type Rejection = Problem;
 
     async fn from_request_parts(parts: &mut Parts, _: &Api) -> Result<Self, Problem> {
         let identity = parts.extensions.get::<Identity>().ok_or_else(Problem::internal)?;
-        let address = match identity.address {
-            Client::Address(address) => address.to_string(),
-            Client::Account(_) => String::new(),
-        };
+        let address = identity.address.to_string();
         let user_agent = parts.headers.get(header::USER_AGENT);
         let user_agent = user_agent.map(|agent| String::from_utf8_lossy(agent.as_bytes()));
         Ok(Self(SessionClient {

@@ -9,7 +9,7 @@
 //! `headers` has these headers too, but shows none of the tags in them, and the version must be seen.
 
 use axum::{
-    body::Body,
+    body::{Body, Bytes},
     extract::{FromRequestParts, Request},
     http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header, request::Parts},
     middleware::Next,
@@ -95,7 +95,7 @@ impl<T: Serialize> Representation<T> {
         self
     }
 
-    /// Of the catalogue, which everybody may see, and a cache may keep.
+    /// Of what everybody may see, and a cache may keep for a moment.
     pub(super) fn public(mut self) -> Self {
         self.is_public = true;
         self
@@ -127,23 +127,25 @@ impl<T: Serialize> Representation<T> {
     }
 }
 
-impl<T: Serialize> IntoResponse for Representation<T> {
-    fn into_response(self) -> Response {
-        let encoded = self.encode();
-        let Ok((Ok(tag), bytes)) =
-            encoded.map(|(opaque, bytes)| (HeaderValue::try_from(format!("\"{opaque}\"")), bytes))
-        else {
-            return Problem::internal().into_response();
-        };
-        let mut response = Response::new(Body::from(bytes));
-        let headers = response.headers_mut();
+impl<T: Serialize> Representation<T> {
+    /// The headers and the body of an answer with it. An error is a value that can't be written.
+    pub(super) fn write(&self) -> Result<(HeaderMap, Bytes), Problem> {
+        let (opaque, bytes) = self.encode().map_err(|_| Problem::internal())?;
+        let tag = HeaderValue::try_from(format!("\"{opaque}\"")).map_err(|_| Problem::internal())?;
+        let mut headers = HeaderMap::new();
         headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
         headers.insert(header::ETAG, tag);
         if self.is_public {
             headers.insert(header::CACHE_CONTROL, CATALOGUE);
             headers.insert(header::VARY, HeaderValue::from_static("accept-encoding"));
         }
-        response
+        Ok((headers, bytes.into()))
+    }
+}
+
+impl<T: Serialize> IntoResponse for Representation<T> {
+    fn into_response(self) -> Response {
+        self.write().into_response()
     }
 }
 

@@ -1,7 +1,7 @@
 //! The description of the API: OpenAPI 3.1 at `/openapi.json`, made from the handlers, and for people at `/docs`.
 
 use axum::{
-    Json, Router,
+    Router,
     extract::Request,
     http::{HeaderValue, StatusCode, header},
     middleware::{Next, from_fn},
@@ -18,7 +18,7 @@ use utoipa::{
 };
 use utoipa_swagger_ui::{Config, SwaggerUi};
 
-use super::{Api, vocabulary};
+use super::{Api, conditional::Representation, vocabulary};
 use crate::{
     config::ApiDocs,
     problem::{Document, FieldError, MEDIA_TYPE},
@@ -93,8 +93,10 @@ pub(super) fn routes(document: serde_json::Value, docs: ApiDocs) -> Router<Api> 
     let pages: Router<Api> = SwaggerUi::new("/docs")
         .config(Config::from("/openapi.json").persist_authorization(false))
         .into();
+    // Once: whoever asks for it again and again is answered for little.
+    let written = Representation::new(document).public().write();
     Router::new()
-        .route("/openapi.json", get(async move || Json(document.clone())))
+        .route("/openapi.json", get(async move || written.clone()))
         .route("/", get(async || Redirect::temporary("/docs/")))
         .merge(pages.layer(from_fn(relax_policy)))
 }

@@ -40,12 +40,19 @@ use axum::{
 use chassis::{health::Health, http::Gate};
 use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
-use tower_http::compression::CompressionLayer;
+use tower_http::{
+    CompressionLevel,
+    compression::{
+        CompressionLayer,
+        predicate::{DefaultPredicate, NotForContentType, Predicate},
+    },
+};
 use utoipa_axum::router::OpenApiRouter;
 
 use self::{body::Bodies, operations::Operations};
 use crate::{
-    Config, authority::Authority, backends::Backends, config::Limits, rate_limit::Limiter, token::Verifier,
+    Config, authority::Authority, backends::Backends, config::Limits, rate_limit::Limiter, shares::Shares,
+    token::Verifier,
 };
 
 /// What handlers and layers work with. Cheap to clone: each request does, several times.
@@ -63,7 +70,7 @@ pub struct Inner {
     operations: Operations,
     bodies: Bodies,
     at_work: Arc<Semaphore>,
-    event_streams: Arc<Semaphore>,
+    event_streams: Shares,
     shutdown: CancellationToken,
 }
 
@@ -87,7 +94,7 @@ impl Api {
             operations: Operations::new(described().get_openapi()),
             bodies: Bodies::new(limits),
             at_work: Arc::new(Semaphore::new(limits.max_concurrent_requests)),
-            event_streams: Arc::new(Semaphore::new(limits.max_event_streams)),
+            event_streams: Shares::new(limits.max_event_streams),
             limits: limits.clone(),
             shutdown,
         }))
@@ -116,7 +123,7 @@ pub fn router(api: Api, config: &Config) -> Router {
         .layer(from_fn_with_state(api.clone(), admission::admit))
         // The handlers' own limit is the one that is configured.
         .layer(DefaultBodyLimit::disable())
-        .layer(CompressionLayer::new())
+        .layer(compression())
         .layer(from_fn(conditional::answer))
         .layer(from_fn_with_state(
             methods::cors(&config.cors_allowed_origins),
@@ -124,6 +131,17 @@ pub fn router(api: Api, config: &Config) -> Router {
         ))
         .layer(from_fn_with_state(api.clone(), telemetry::observe))
         .with_state(api)
+}
+
+/// What is small stays as it is, and so do the scripts and styles of `/docs`: a megabyte that is compressed for each who asks
+/// costs more than the connection that it saves. The least effort halves a list as well as the most.
+fn compression() -> CompressionLayer<impl Predicate> {
+    let wanted = DefaultPredicate::new()
+        .and(NotForContentType::const_new("text/javascript"))
+        .and(NotForContentType::const_new("text/css"));
+    CompressionLayer::new()
+        .quality(CompressionLevel::Fastest)
+        .compress_when(wanted)
 }
 
 /// The description of the API: what `/openapi.json` answers with.

@@ -4,6 +4,7 @@ use std::{convert::Infallible, time::Duration};
 
 use axum::{
     extract::State,
+    http::StatusCode,
     response::sse::{Event, KeepAlive, Sse},
 };
 use backon::{ExponentialBuilder, Retryable as _};
@@ -14,8 +15,13 @@ use tonic::{Code, Status, Streaming};
 use utoipa::ToSchema;
 use utoipa_axum::{router::OpenApiRouter, routes};
 
-use super::{Api, caller::Caller, input::Id, orders::Order};
-use crate::problem::Problem;
+use super::{
+    Api,
+    caller::{Caller, Identity},
+    input::Id,
+    orders::Order,
+};
+use crate::{problem::Problem, rate_limit::Client, shares::Full};
 
 /// Proxies close connections that are silent for long.
 const KEEP_ALIVE: Duration = Duration::from_secs(15);
@@ -47,15 +53,35 @@ pub(super) fn routes() -> OpenApiRouter<Api> {
 #[utoipa::path(
     get, path = "/orders/{id}/events", tag = "orders", security(("token" = [])),
     params(("id" = uuid::Uuid, Path, description = "The order")),
-    responses((status = 200, description = "Each event's data is the order", body = OrderEvent, content_type = "text/event-stream")),
+    responses(
+        (status = 200, description = "Each event's data is the order", body = OrderEvent, content_type = "text/event-stream"),
+        (status = 429, description = "Too many streams are open of this account, or from this address"),
+    ),
 )]
 async fn follow(
     State(api): State<Api>,
     caller: Caller,
+    identity: Identity,
     Id(id): Id,
 ) -> Result<Sse<impl Stream<Item = Result<Event, Infallible>>>, Problem> {
-    let place = api.event_streams.clone().try_acquire_owned();
-    let place = place.map_err(|_| Problem::overloaded())?;
+    let place = api.event_streams.take(&[
+        (
+            Client::Account(caller.id),
+            api.limits.max_event_streams_per_account,
+        ),
+        (
+            Client::Address(identity.address()),
+            api.limits.max_event_streams_per_address,
+        ),
+    ]);
+    let place = place.map_err(|full| match full {
+        Full::All => Problem::overloaded(),
+        Full::Client => Problem::new(
+            StatusCode::TOO_MANY_REQUESTS,
+            "too-many-event-streams",
+            "too many streams of this account or from this address are open; close one",
+        ),
+    })?;
     let request = WatchOrderRequest {
         order_id: id.to_string(),
         user_id: caller.confined_to(),

@@ -21,7 +21,7 @@ use uuid::Uuid;
 
 use super::{
     Api,
-    caller::Admin,
+    caller::{Admin, Identity},
     conditional::{MAX_ATTEMPTS, Preconditions, Representation, contended, unless_raced},
     decode::Nullable,
     input::{Id, Json, Query},
@@ -33,6 +33,9 @@ use crate::{
     money::{self, DEFAULT_CURRENCY, MoneyError, Number},
     problem::Problem,
 };
+
+/// As many requests a search counts as: the database does that much more for it.
+const SEARCH: u32 = 5;
 
 /// A product.
 #[derive(Debug, Serialize, ToSchema)]
@@ -207,7 +210,7 @@ pub(super) fn routes() -> OpenApiRouter<Api> {
         .routes(routes!(get, change, delete))
 }
 
-/// The catalogue.
+/// The catalogue. A search counts as five requests.
 #[utoipa::path(
     get, path = "/products", tag = "products", params(ProductsQuery),
     responses(
@@ -217,8 +220,14 @@ pub(super) fn routes() -> OpenApiRouter<Api> {
 )]
 async fn list(
     State(api): State<Api>,
+    identity: Identity,
     Query(query): Query<ProductsQuery>,
 ) -> Result<Representation<List<Product>>, Problem> {
+    if query.q.is_some() {
+        api.limiter
+            .count_requests(identity.client(), SEARCH - 1)
+            .map_err(Problem::too_many_requests)?;
+    }
     let paging = Paging::new(query.page, query.page_size);
     let request = ListProductsRequest {
         page: paging.page,

@@ -14,7 +14,7 @@ use uuid::Uuid;
 
 use super::{
     Api,
-    caller::{Admin, Caller},
+    caller::{Admin, Caller, Identity},
     decode::Nullable,
     input::{Id, Json, Query},
     list::{List, Paging},
@@ -143,8 +143,15 @@ async fn me(State(api): State<Api>, caller: Caller) -> Result<axum::Json<User>, 
 async fn change_me(
     State(api): State<Api>,
     caller: Caller,
+    identity: Identity,
     Json(change): Json<ProfileChange>,
 ) -> Result<axum::Json<User>, Problem> {
+    if change.current_password.is_some() {
+        // A guess like any other.
+        api.limiter
+            .count_login(identity.address())
+            .map_err(Problem::too_many_requests)?;
+    }
     let request = UpdateProfileRequest {
         user_id: caller.id.to_string(),
         name: change.name.change(),

@@ -3,7 +3,7 @@
 
 use std::{
     collections::{BTreeMap, HashMap},
-    net::{IpAddr, Ipv6Addr},
+    net::IpAddr,
     sync::{
         Arc, Mutex, PoisonError,
         atomic::{AtomicBool, AtomicU8, AtomicUsize, Ordering},
@@ -13,7 +13,10 @@ use std::{
 use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 
-use super::ConnectionLimits;
+use super::{
+    ConnectionLimits,
+    networks::{Network, networks},
+};
 
 /// So many bytes may all unfinished heads have together: what memory they take is bounded by it, whoever sends them.
 const HEADS: usize = 64 * 1024 * 1024;
@@ -54,7 +57,7 @@ pub(super) enum Full {
 #[derive(Debug)]
 pub(super) struct Place {
     number: u64,
-    networks: Vec<(u8, IpAddr)>,
+    networks: Vec<(Network, u32)>,
     doing: AtomicU8,
     /// Of its unfinished head.
     head_bytes: AtomicUsize,
@@ -77,7 +80,7 @@ pub(super) struct Places {
 struct Taken {
     next: u64,
     places: BTreeMap<u64, Arc<Place>>,
-    networks: HashMap<(u8, IpAddr), usize>,
+    networks: HashMap<Network, usize>,
 }
 
 impl Places {
@@ -111,10 +114,11 @@ impl Places {
         let networks = if peer.is_loopback() && self.limits.exempt_loopback {
             Vec::new()
         } else {
-            networks(peer)
+            networks(peer).collect()
         };
         let mut taken = self.taken.lock().unwrap_or_else(PoisonError::into_inner);
-        for (network, factor) in networks.iter().zip(1..) {
+        for (network, factor) in &networks {
+            let factor = usize::try_from(*factor).unwrap_or(1);
             let most = self.limits.max_connections_per_address.saturating_mul(factor);
             if taken.networks.get(network).is_some_and(|held| *held >= most) {
                 let waiting = taken.longest_waiting(Some(network)).ok_or(Full::Network)?;
@@ -135,7 +139,7 @@ impl Places {
             places: Arc::clone(self),
         });
         taken.next += 1;
-        for network in &place.networks {
+        for (network, _) in &place.networks {
             *taken.networks.entry(*network).or_default() += 1;
         }
         taken.places.insert(place.number, Arc::clone(&place));
@@ -146,10 +150,12 @@ impl Places {
 
 impl Taken {
     /// Rather one whose head is not there than one that was of use before, and the oldest of these.
-    fn longest_waiting(&self, network: Option<&(u8, IpAddr)>) -> Option<Arc<Place>> {
+    fn longest_waiting(&self, network: Option<&Network>) -> Option<Arc<Place>> {
         self.places
             .values()
-            .filter(|place| network.is_none_or(|network| place.networks.contains(network)))
+            .filter(|place| {
+                network.is_none_or(|network| place.networks.iter().any(|(own, _)| own == network))
+            })
             .map(|place| (place.doing(), place))
             .filter(|(doing, _)| matches!(doing, Doing::Head | Doing::Idle))
             .min_by_key(|(doing, place)| (*doing, place.number))
@@ -169,7 +175,7 @@ impl Taken {
         if self.places.remove(&place.number).is_none() {
             return;
         }
-        for network in &place.networks {
+        for (network, _) in &place.networks {
             if let Some(held) = self.networks.get_mut(network) {
                 *held -= 1;
                 if *held == 0 {
@@ -241,20 +247,6 @@ impl Drop for Seat {
             .unwrap_or_else(PoisonError::into_inner)
             .remove(place);
         places.freed.notify_waiters();
-    }
-}
-
-/// The networks that an address is counted in, the smallest first: itself, or with IPv6 its /64, /56 and /48, which are
-/// what one customer has of a provider.
-fn networks(address: IpAddr) -> Vec<(u8, IpAddr)> {
-    match address {
-        IpAddr::V4(_) => vec![(32, address)],
-        IpAddr::V6(address) => [64_u8, 56, 48]
-            .map(|length| {
-                let network = address.to_bits() & (u128::MAX << (128 - u32::from(length)));
-                (length, Ipv6Addr::from_bits(network).into())
-            })
-            .to_vec(),
     }
 }
 

@@ -241,6 +241,12 @@ pub const TYPES: &[ProblemType] = &[
         "Every connection that this address may have is at work.",
         "Use the connections that there are again.",
     ),
+    kind(
+        "too-many-failed-attempts",
+        429,
+        "Too many passwords or codes in a row were wrong: for a while none is looked at, right or wrong.",
+        "Wait for the seconds that Retry-After names; from a device that has logged in before, send its device_token.",
+    ),
     kind("too-many-requests", 429, "This client asks too often.", WAIT),
     kind(
         "too-many-unfinished-bodies",
@@ -338,7 +344,7 @@ mod tests {
             sources(&services.join(service).join("src"), &mut behind);
         }
         for source in &behind {
-            for function in ["with_reason(", "with_reason_and("] {
+            for function in ["with_reason(", "with_reason_and(", "with_reason_and_delay("] {
                 let reasons = named(source, function, 1);
                 names.extend(
                     reasons

@@ -2,6 +2,7 @@
 //! contract's words.
 
 mod accounts;
+mod credentials;
 mod sessions;
 
 use chassis::{

@@ -1,8 +1,11 @@
 //! Logging in and out, refreshing, and what sessions there are.
 
-use chassis::grpc::{
-    status::{invalid_field, parse_uuid, with_reason},
-    timestamp,
+use chassis::{
+    grpc::{
+        status::{invalid_field, parse_uuid, with_reason},
+        timestamp,
+    },
+    security::{self, About, Event},
 };
 use proto::user::{
     EndSessionsRequest, EndSessionsResponse, GetStandingsRequest, GetStandingsResponse, ListSessionsRequest,
@@ -11,12 +14,15 @@ use proto::user::{
 };
 use tonic::{Code, Status};
 
-use super::{Users, hashing_status, message, role_message, store_status};
+use super::{
+    Users,
+    credentials::{Credentials, invalid_credentials},
+    message, role_message, store_status,
+};
 use crate::{
-    email::Email,
-    password::{Password, PasswordHash},
+    backoff::DeviceToken,
     session::{Authentication, Origin, RefreshToken, Session},
-    store::{Account, NewSession, Refresh},
+    store::{NewSession, Refresh},
     user::{Holder, Standing},
 };
 
@@ -25,20 +31,32 @@ const MOST_STANDINGS: usize = 500;
 
 impl Users {
     pub(super) async fn open_session(&self, request: LogInRequest) -> Result<LogInResponse, Status> {
-        // No account has a password like that, whoever asks for which.
-        let password = Password::presented(request.password).ok_or_else(invalid_credentials)?;
-        let account = self.check_credentials(&request.email, password).await?;
+        let origin = origin(request.client);
+        let credentials = Credentials {
+            email: request.email,
+            password: request.password,
+            device: DeviceToken::presented(request.device_token),
+        };
+        let proof = self.check_credentials(credentials, &origin).await?;
+        let account = &proof.account;
         if account.user.disabled {
+            self.take_back(&proof.counted).await;
             return Err(with_reason(
                 Code::PermissionDenied,
                 "ACCOUNT_DISABLED",
                 "the account is disabled",
             ));
         }
-        let session = NewSession::from(origin(request.client));
+        let device = proof.device.unwrap_or_else(DeviceToken::generate);
+        let session = NewSession::from(origin);
         let user = self
             .store
-            .open_session(account.user.id, &account.password_hash, &session)
+            .open_session(
+                account.user.id,
+                &account.password_hash,
+                &session,
+                (&proof.counted.lane, &device),
+            )
             .await
             .map_err(store_status)?
             .ok_or_else(invalid_credentials)?;
@@ -46,28 +64,8 @@ impl Users {
         Ok(LogInResponse {
             session: Some(self.session(&user, authentication, &session.token)?),
             user: Some(message(user)),
+            device_token: device.reveal(),
         })
-    }
-
-    /// The account with that email, if that is its password. An email that nobody has costs as much as a wrong password:
-    /// how long the answer takes does not tell who has an account.
-    async fn check_credentials(&self, email: &str, password: Password) -> Result<Account, Status> {
-        let ticket = self.hasher.admit().map_err(|error| hashing_status(&error))?;
-        let account = match Email::parse(email) {
-            Some(email) => self.store.account(&email).await.map_err(store_status)?,
-            None => None,
-        };
-        let stored = account.as_ref().map(|account| account.password_hash.clone());
-        let right = ticket
-            .run(move |memory| match stored {
-                Some(stored) => memory.matches(&password, &stored),
-                None => memory
-                    .matches(&password, &PasswordHash::of_no_password()?)
-                    .map(|_| false),
-            })
-            .await
-            .map_err(|error| hashing_status(&error))?;
-        account.filter(|_| right).ok_or_else(invalid_credentials)
     }
 
     pub(super) async fn refresh(
@@ -75,7 +73,8 @@ impl Users {
         request: RefreshSessionRequest,
     ) -> Result<RefreshSessionResponse, Status> {
         let presented = RefreshToken::presented(request.refresh_token);
-        let outcome = self.store.refresh(&presented, &origin(request.client)).await;
+        let origin = origin(request.client);
+        let outcome = self.store.refresh(&presented, &origin).await;
         let (user, authentication, next) = match outcome.map_err(store_status)? {
             Refresh::Rotated {
                 user,
@@ -83,7 +82,15 @@ impl Users {
                 next,
             } => (user, authentication, next),
             Refresh::Reused { user_id } => {
-                tracing::warn!(user.id = %user_id, "a spent refresh token was presented; its family has ended");
+                security::record(
+                    Event::RefreshTokenReused,
+                    About {
+                        user: Some(user_id),
+                        address: &origin.address,
+                        ..About::default()
+                    },
+                    "a spent refresh token was presented; its family has ended",
+                );
                 return Err(with_reason(
                     Code::Unauthenticated,
                     "REFRESH_TOKEN_REUSED",
@@ -199,12 +206,4 @@ impl From<Session> for SessionInfo {
 pub(super) fn origin(client: Option<SessionClient>) -> Origin {
     let client = client.unwrap_or_default();
     Origin::new(&client.address, &client.user_agent)
-}
-
-fn invalid_credentials() -> Status {
-    with_reason(
-        Code::Unauthenticated,
-        "INVALID_CREDENTIALS",
-        "the email or the password is wrong",
-    )
 }

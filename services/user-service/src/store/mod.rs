@@ -1,5 +1,7 @@
 //! All SQL of the service. Each method is one transaction.
 
+mod backoff;
+mod devices;
 mod refresh_tokens;
 mod sessions;
 mod signing_keys;
@@ -9,10 +11,13 @@ use std::time::Duration;
 
 use chassis::postgres::{Database, is_transient};
 use outbox::Outbox;
+use tokio_util::sync::CancellationToken;
 
 pub(crate) use refresh_tokens::Refresh;
 pub(crate) use sessions::NewSession;
 pub(crate) use users::{Account, NewUser};
+
+const CLEANING_INTERVAL: Duration = Duration::from_mins(10);
 
 /// Accounts, refresh tokens and signing keys. Cheap to clone.
 #[derive(Clone, Debug)]
@@ -77,6 +82,26 @@ impl Store {
             database,
             outbox,
             lifetimes,
+        }
+    }
+
+    /// Removes what has expired, in small batches, now and then. Every replica may: each skips what another is at.
+    pub(crate) async fn clean(self, shutdown: CancellationToken) {
+        loop {
+            for (what, cleaned) in [
+                ("refresh tokens", self.delete_expired_tokens(&shutdown).await),
+                ("sessions", self.delete_ended_sessions().await),
+                ("failed attempts", self.delete_old_attempts().await),
+                ("devices", self.delete_expired_devices().await),
+            ] {
+                if let Err(error) = cleaned {
+                    tracing::warn!(%error, "old {what} can't be removed; later");
+                }
+            }
+            let pause = tokio::time::sleep(CLEANING_INTERVAL);
+            if shutdown.run_until_cancelled(pause).await.is_none() {
+                return;
+            }
         }
     }
 }

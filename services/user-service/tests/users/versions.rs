@@ -26,6 +26,7 @@ async fn everything(service: &Service, email: &str) {
             name: Some("Ada".to_owned()),
             current_password: new_password.is_some().then(|| PASSWORD.to_owned()),
             new_password,
+            ..UpdateProfileRequest::default()
         };
         client.update_profile(request).await.unwrap();
     }

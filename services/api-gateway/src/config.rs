@@ -41,6 +41,17 @@ pub struct Config {
     /// How often a client may ask.
     #[command(flatten)]
     pub rates: Rates,
+    /// Whether an admin needs a second factor (TOTP). One without, or whose session was opened without, may do what a
+    /// customer may, and set one up.
+    #[arg(
+        long,
+        env = "REQUIRE_ADMIN_MFA",
+        default_value_t = false,
+        num_args = 0..=1,
+        default_missing_value = "true",
+        action = clap::ArgAction::Set
+    )]
+    pub require_admin_mfa: bool,
     /// Origins whose pages may call this API from a browser, for example https://shop.example; several with commas,
     /// or *. None by default.
     #[arg(long, env = "CORS_ALLOWED_ORIGINS", value_delimiter = ',', value_parser = origin)]

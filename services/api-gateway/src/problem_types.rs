@@ -77,6 +77,12 @@ pub const TYPES: &[ProblemType] = &[
         "Check both; after many tries wait.",
     ),
     kind(
+        "invalid-mfa-code",
+        401,
+        "The password is right, and the code is wrong or was used before.",
+        "Wait for the next code of the app, or send a recovery_code; look at the clock of the device.",
+    ),
+    kind(
         "invalid-refresh-token",
         401,
         "The refresh token is not good, or not any more.",
@@ -87,6 +93,12 @@ pub const TYPES: &[ProblemType] = &[
         401,
         "The token is not valid, or has expired.",
         "Refresh it at POST /auth/refresh, or log in again.",
+    ),
+    kind(
+        "mfa-required",
+        401,
+        "The password is right, and the account has a second factor.",
+        "Send the same with the code that the authenticator app shows, or with a recovery_code.",
     ),
     kind(
         "recent-login-required",
@@ -107,7 +119,19 @@ pub const TYPES: &[ProblemType] = &[
         "An admin has disabled the account.",
         "Ask one.",
     ),
+    kind(
+        "admin-mfa-required",
+        403,
+        "Admins of this shop need a second factor, and this session was opened without one.",
+        "Set one up at POST /users/me/mfa, or log in again with its code.",
+    ),
     kind("forbidden", 403, "Somebody else may do this.", "Ask an admin."),
+    kind(
+        "wrong-mfa-code",
+        403,
+        "The code is wrong, or was used before.",
+        "Wait for the next code of the app; look at the clock of the device.",
+    ),
     kind(
         "wrong-password",
         403,
@@ -187,6 +211,19 @@ pub const TYPES: &[ProblemType] = &[
         "No enabled admin would be left.",
         "Make another account an admin's first.",
     ),
+    kind(
+        "mfa-already-on",
+        409,
+        "The account has a second factor.",
+        "Switch it off first, at DELETE /users/me/mfa.",
+    ),
+    kind(
+        "mfa-not-begun",
+        409,
+        "There is no second factor to be confirmed.",
+        "Begin one at POST /users/me/mfa.",
+    ),
+    kind("mfa-off", 409, "The account has no second factor.", READ_AGAIN),
     kind(
         "sku-taken",
         409,

@@ -2,7 +2,7 @@
 //!
 //! Start with the contract, `shop/user/v1/user.proto` in the `proto` crate. The rules stand in one file each and know
 //! neither gRPC nor SQL: who has an account (`user`, `email`), what a password is and how it is kept (`password`),
-//! what a session hands out (`session`: refresh tokens, `token`: access tokens) and which keys sign (`signing_key`).
+//! what a second factor is (`second_factor`), what a session hands out (`session`: refresh tokens, `token`: access tokens) and which keys sign (`signing_key`).
 //! `backoff` slows guessers down without locking the owner out, `hashing` shares password hashing out fairly, `key_source` fetches the keys and follows their
 //! rotation, `first_admin` makes the account that nobody can register. `store` is all SQL; the tables and what they
 //! promise are explained in `migrations/`. Every change of an account is one transaction with its event (`events`), which
@@ -21,6 +21,7 @@ mod grpc;
 mod hashing;
 mod key_source;
 mod password;
+mod second_factor;
 mod session;
 mod signing_key;
 mod store;

@@ -1,10 +1,13 @@
 //! What keeps an account its owner's: guessers are slowed down, wherever they come from, and the owner is not.
 #![allow(missing_docs)]
 
+use std::time::Duration;
+
 use anyhow::{Context as _, ensure};
 use e2e::{Answer, Api, Service, Stack, unique_email};
 use futures::future::try_join_all;
 use serde_json::{Value, json};
+use tokio::time::sleep;
 
 const PASSWORD: &str = "correct horse";
 const WRONG: &str = "wrong horse";
@@ -81,10 +84,22 @@ async fn nine_hundred_guesses_from_sixty_addresses_are_slowed_and_the_owner_is_n
         anyhow::Ok(())
     };
     let (looked_at, ()) = tokio::try_join!(try_join_all(guesses), owner)?;
-    let looked_at: usize = looked_at.iter().sum();
+    let mut looked_at: usize = looked_at.iter().sum();
     ensure!(looked_at >= FREE, "{looked_at} guesses were looked at");
     ensure!(looked_at <= FREE + 8, "{looked_at} of 900 guesses were looked at");
 
+    // So that the next wait does not end meanwhile.
+    loop {
+        let guess = json!({ "email": email, "password": WRONG });
+        let address = format!("198.51.100.{}", 100 + looked_at);
+        let answer = log_in(&anybody, &address, guess).await?;
+        let wait = answer.header("retry-after").and_then(|wait| wait.parse().ok());
+        if wait.is_some_and(|seconds: u64| seconds > 5) {
+            break;
+        }
+        looked_at += usize::from(answer.status() == 401);
+        sleep(Duration::from_millis(500)).await;
+    }
     // Neither the right password without the device, nor an email that nobody has, says anything else.
     let stranger = log_in(&anybody, "203.0.113.99", account.clone()).await?;
     stranger.is_problem(429)?.of_type("too-many-failed-attempts")?;

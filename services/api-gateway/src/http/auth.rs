@@ -56,6 +56,12 @@ struct Credentials {
     /// What the last login or registration from here answered. One that is not known counts for nothing.
     #[schema(nullable = false)]
     device_token: Option<String>,
+    /// As the authenticator app shows it now, where the account has a second factor. Each is taken once.
+    #[schema(nullable = false, example = "123456")]
+    code: Option<String>,
+    /// In the place of a code, once.
+    #[schema(nullable = false)]
+    recovery_code: Option<String>,
 }
 
 #[derive(Deserialize, ToSchema)]
@@ -100,7 +106,11 @@ async fn register(
     post, path = "/auth/login", tag = "auth", request_body = Credentials,
     responses(
         (status = 200, body = Session),
-        (status = 401, description = "There is no account with that email and password"),
+        (
+            status = 401,
+            description = "There is no account with that email and password; or it has a second factor, and the code is \
+                           missing or wrong"
+        ),
         (status = 403, description = "The account is disabled"),
         (status = 429, description = "Too many attempts have failed; Retry-After says when the next is looked at"),
     ),
@@ -115,6 +125,8 @@ async fn log_in(
         password: credentials.password,
         client: Some(client),
         device_token: credentials.device_token.unwrap_or_default(),
+        code: credentials.code,
+        recovery_code: credentials.recovery_code,
     };
     let answer = api.backends.users.clone().log_in(request).await?.into_inner();
     session(answer.user, answer.session, Some(answer.device_token))

@@ -151,7 +151,7 @@ impl Users {
     }
 
     /// Counts an attempt, or refuses it.
-    async fn count(&self, lane: Lane, about: About<'_>) -> Result<Counted, Status> {
+    pub(super) async fn count(&self, lane: Lane, about: About<'_>) -> Result<Counted, Status> {
         match self.store.count_attempt(&lane).await.map_err(store_status)? {
             Attempt::Counted(failures) => Ok(Counted { lane, failures }),
             Attempt::Refused(wait) => {
@@ -177,7 +177,7 @@ impl Users {
 }
 
 /// Tells of an attempt that was wrong, and of the wait that it begins.
-fn failed(counted: &Counted, event: Event, about: About<'_>, message: &str) {
+pub(super) fn failed(counted: &Counted, event: Event, about: About<'_>, message: &str) {
     security::record(event, about, message);
     if counted.failures == FREE {
         let message = "so many attempts have failed in a row that the next have to wait";

@@ -16,13 +16,14 @@ use tonic::{Code, Status};
 
 use super::{
     Users,
-    credentials::{Credentials, invalid_credentials},
+    credentials::{Credentials, failed, invalid_credentials},
     message, role_message, store_status,
 };
 use crate::{
     backoff::DeviceToken,
+    second_factor::Given,
     session::{Authentication, Origin, RefreshToken, Session},
-    store::{NewSession, Refresh},
+    store::{NewSession, Opened, Proven, Refresh},
     user::{Holder, Standing},
 };
 
@@ -48,18 +49,52 @@ impl Users {
             ));
         }
         let device = proof.device.unwrap_or_else(DeviceToken::generate);
+        let given = Given::from_request(request.code, request.recovery_code.as_deref());
+        let proven = Proven {
+            password: &account.password_hash,
+            second_factor: &given,
+            lane: &proof.counted.lane,
+            device: &device,
+        };
+        let address = origin.address.clone();
+        let about = About {
+            user: Some(account.user.id),
+            actor: None,
+            address: &address,
+        };
         let session = NewSession::from(origin);
-        let user = self
-            .store
-            .open_session(
-                account.user.id,
-                &account.password_hash,
-                &session,
-                (&proof.counted.lane, &device),
-            )
-            .await
-            .map_err(store_status)?
-            .ok_or_else(invalid_credentials)?;
+        let opened = self.store.open_session(account.user.id, proven, &session).await;
+        let user = match opened.map_err(store_status)? {
+            Opened::Session(user, by_recovery) => {
+                if by_recovery {
+                    let message = "a recovery code took the place of the second factor";
+                    security::record(Event::RecoveryCodeUsed, about, message);
+                }
+                user
+            }
+            Opened::NotAnyMore => return Err(invalid_credentials()),
+            Opened::NeedsSecondFactor => {
+                self.take_back(&proof.counted).await;
+                return Err(with_reason(
+                    Code::Unauthenticated,
+                    "MFA_REQUIRED",
+                    "the account has a second factor: send the same with the code of the app, or a recovery_code",
+                ));
+            }
+            Opened::WrongSecondFactor => {
+                failed(
+                    &proof.counted,
+                    Event::LoginRefused,
+                    about,
+                    "a wrong code was given",
+                );
+                return Err(with_reason(
+                    Code::Unauthenticated,
+                    "INVALID_MFA_CODE",
+                    "the code is wrong, or was used before",
+                ));
+            }
+        };
         let authentication = Authentication::now(session.id);
         Ok(LogInResponse {
             session: Some(self.session(&user, authentication, &session.token)?),
@@ -177,11 +212,13 @@ impl From<Standing> for StandingMessage {
                 role,
                 disabled,
                 session_ended,
+                second_factor,
             } => Self {
                 unknown: false,
                 disabled,
                 role: role_message(role.known()).into(),
                 session_ended,
+                second_factor,
             },
         }
     }

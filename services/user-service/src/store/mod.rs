@@ -3,6 +3,7 @@
 mod backoff;
 mod devices;
 mod refresh_tokens;
+mod second_factors;
 mod sessions;
 mod signing_keys;
 mod users;
@@ -13,7 +14,8 @@ use chassis::postgres::{Database, is_transient};
 use outbox::Outbox;
 use tokio_util::sync::CancellationToken;
 
-pub(crate) use refresh_tokens::Refresh;
+pub(crate) use refresh_tokens::{Opened, Proven, Refresh};
+pub(crate) use second_factors::Confirmation;
 pub(crate) use sessions::NewSession;
 pub(crate) use users::{Account, NewUser};
 
@@ -57,6 +59,15 @@ pub(crate) enum StoreError {
     /// There is no such session, or it has ended.
     #[error("there is no such session")]
     NoSession,
+    /// The second factor is on already.
+    #[error("the second factor is on already; switch it off first")]
+    SecondFactorOn,
+    /// There is no second factor that was begun.
+    #[error("no second factor was begun")]
+    SecondFactorNotBegun,
+    /// There is no second factor.
+    #[error("the account has no second factor")]
+    SecondFactorOff,
     /// A key can't be made or read.
     #[error(transparent)]
     Key(#[from] crate::signing_key::KeyError),

@@ -14,6 +14,7 @@ use super::{
 use crate::{
     backoff::{DeviceToken, Lane},
     password::PasswordHash,
+    second_factor::{Given, Passed},
     session::{Authentication, GRACE, Origin, RefreshToken, Seed, TokenHash},
     user::User,
 };
@@ -42,6 +43,31 @@ pub(crate) enum Refresh {
     Invalid,
 }
 
+/// What somebody has proven, and what he may have to prove yet.
+pub(crate) struct Proven<'a> {
+    /// The hash that the password was checked against.
+    pub(crate) password: &'a PasswordHash,
+    /// What was given for the second factor.
+    pub(crate) second_factor: &'a Given,
+    /// Whose failures are forgotten.
+    pub(crate) lane: &'a Lane,
+    /// What is known from now on.
+    pub(crate) device: &'a DeviceToken,
+}
+
+/// What became of opening a session.
+#[derive(Debug)]
+pub(crate) enum Opened {
+    /// It is open. Whether a recovery code was spent for it.
+    Session(User, bool),
+    /// The password was changed or the account disabled meanwhile.
+    NotAnyMore,
+    /// The second factor is missing.
+    NeedsSecondFactor,
+    /// The second factor is wrong.
+    WrongSecondFactor,
+}
+
 /// A token that is known.
 #[derive(FromRow)]
 struct Known {
@@ -61,15 +87,14 @@ struct Keeping {
 }
 
 impl Store {
-    /// Opens a session of a user whose password was checked against that hash, knows the device from now on, and forgets
-    /// the failures of the lane. None where the password was changed or the account disabled since.
+    /// Opens a session of a user who has proven what he is asked for, knows the device from now on, and forgets the
+    /// failures of the lane.
     pub(crate) async fn open_session(
         &self,
         user: Uuid,
-        checked: &PasswordHash,
+        proven: Proven<'_>,
         new: &NewSession,
-        (lane, device): (&Lane, &DeviceToken),
-    ) -> Result<Option<User>, StoreError> {
+    ) -> Result<Opened, StoreError> {
         let mut transaction = self.database.begin().await?;
         let user: Option<User> = sqlx::query_as(concat!(
             "SELECT ",
@@ -77,16 +102,24 @@ impl Store {
             " FROM users WHERE id = $1 AND password_hash = $2 AND NOT disabled FOR NO KEY UPDATE",
         ))
         .bind(user)
-        .bind(checked.as_str())
+        .bind(proven.password.as_str())
         .fetch_optional(&mut transaction)
         .await?;
-        if let Some(user) = &user {
-            self.add_session(&mut transaction, user.id, new).await?;
-            Self::remember_device(&mut transaction, user.id, device).await?;
-            Self::forget_attempts(&mut transaction, lane).await?;
+        let Some(user) = user else {
+            return Ok(Opened::NotAnyMore);
+        };
+        let passed = Self::pass_second_factor(&mut transaction, user.id, proven.second_factor).await?;
+        match passed {
+            Passed::Missing => return Ok(Opened::NeedsSecondFactor),
+            Passed::Wrong => return Ok(Opened::WrongSecondFactor),
+            Passed::NotNeeded | Passed::ByCode | Passed::ByRecovery => {}
         }
+        self.add_session(&mut transaction, user.id, new, passed != Passed::NotNeeded)
+            .await?;
+        Self::remember_device(&mut transaction, user.id, proven.device).await?;
+        Self::forget_attempts(&mut transaction, proven.lane).await?;
         transaction.commit().await?;
-        Ok(user)
+        Ok(Opened::Session(user, passed == Passed::ByRecovery))
     }
 
     /// Spends a token and puts the next in its place, or ends the family of one that was spent before.

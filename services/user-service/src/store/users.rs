@@ -113,7 +113,8 @@ impl Store {
         .fetch_one(&mut transaction)
         .await
         .map_err(StoreError::from_insert)?;
-        self.add_session(&mut transaction, user.id, session).await?;
+        self.add_session(&mut transaction, user.id, session, false)
+            .await?;
         Self::remember_device(&mut transaction, user.id, device).await?;
         let event = events::registered(&user)?;
         self.outbox.append(&mut transaction, vec![event]).await?;

@@ -83,6 +83,7 @@ impl Service {
                 user_agent: String::new(),
             }),
             device_token: device_token.to_owned(),
+            ..LogInRequest::default()
         };
         let response = self.client.clone().log_in(request).await?;
         Ok(response.into_inner().device_token)

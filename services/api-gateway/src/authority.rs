@@ -69,6 +69,8 @@ impl From<&Claims> for Holder {
 pub enum Standing {
     /// As much as this.
     Active(Role),
+    /// As much as a customer: it is an admin's session that lacks the second factor which admins need.
+    WithoutSecondFactor,
     /// Nothing: there is no such account, or it is disabled.
     NoAccount,
     /// Nothing: the session has ended.
@@ -101,15 +103,17 @@ pub struct Authority {
 }
 
 impl Authority {
-    /// Asks that user-service. Must be called within a tokio runtime.
-    pub fn new(users: UserServiceClient<ClientChannel>) -> Self {
+    /// Asks that user-service; whether admins need a second factor is said here. Must be called within a tokio runtime.
+    pub fn new(users: UserServiceClient<ClientChannel>, admins_need_second_factor: bool) -> Self {
         let remembered = Cache::builder()
             .max_capacity(REMEMBERED)
             .time_to_live(GOOD_FOR)
             .build();
         Self {
             remembered,
-            questions: Batcher::spawn(BATCHES, move |holders| ask(users.clone(), holders)),
+            questions: Batcher::spawn(BATCHES, move |holders| {
+                ask(users.clone(), holders, admins_need_second_factor)
+            }),
         }
     }
 
@@ -172,7 +176,11 @@ impl Authority {
 }
 
 /// One call for all of them, each once.
-async fn ask(users: UserServiceClient<ClientChannel>, holders: Vec<Holder>) -> Vec<(Instant, Answer)> {
+async fn ask(
+    users: UserServiceClient<ClientChannel>,
+    holders: Vec<Holder>,
+    admins_need_second_factor: bool,
+) -> Vec<(Instant, Answer)> {
     let since = Instant::now();
     let mut places = HashMap::new();
     let mut asked = Vec::new();
@@ -197,10 +205,16 @@ async fn ask(users: UserServiceClient<ClientChannel>, holders: Vec<Holder>) -> V
         Ok(Ok(answer)) if answer.standings.len() == expected => answer
             .standings
             .iter()
-            .map(|standing| Ok(Standing::from(standing)))
+            .map(|standing| Ok(Standing::of(standing, admins_need_second_factor)))
             .collect(),
         Ok(Err(status)) if status.code() == Code::Unimplemented => {
-            vec![Ok(Standing::AsTheTokenSays); expected]
+            // It knows of no second factor either.
+            let standing = if admins_need_second_factor {
+                Standing::WithoutSecondFactor
+            } else {
+                Standing::AsTheTokenSays
+            };
+            vec![Ok(standing); expected]
         }
         failed => {
             let problem = match failed {
@@ -226,18 +240,21 @@ async fn ask(users: UserServiceClient<ClientChannel>, holders: Vec<Holder>) -> V
         .collect()
 }
 
-impl From<&StandingMessage> for Standing {
-    fn from(standing: &StandingMessage) -> Self {
+impl Standing {
+    fn of(standing: &StandingMessage, admins_need_second_factor: bool) -> Self {
         if standing.unknown || standing.disabled {
             return Self::NoAccount;
         }
         if standing.session_ended {
             return Self::SessionEnded;
         }
-        Self::Active(match standing.role() {
-            RoleMessage::Admin => Role::Admin,
+        match standing.role() {
+            RoleMessage::Admin if admins_need_second_factor && !standing.second_factor => {
+                Self::WithoutSecondFactor
+            }
+            RoleMessage::Admin => Self::Active(Role::Admin),
             // What a later version's role may do beyond that, only that version knows.
-            RoleMessage::User | RoleMessage::Unspecified => Role::User,
-        })
+            RoleMessage::User | RoleMessage::Unspecified => Self::Active(Role::User),
+        }
     }
 }

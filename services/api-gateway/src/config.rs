@@ -45,6 +45,17 @@ pub struct Config {
     /// them. Without it this one is taken to be alone.
     #[arg(long, env = "GATEWAY_REPLICAS")]
     pub gateway_replicas: Option<String>,
+    /// Whether an admin needs a second factor (TOTP). One without, or whose session was opened without, may do what a
+    /// customer may, and set one up.
+    #[arg(
+        long,
+        env = "REQUIRE_ADMIN_MFA",
+        default_value_t = false,
+        num_args = 0..=1,
+        default_missing_value = "true",
+        action = clap::ArgAction::Set
+    )]
+    pub require_admin_mfa: bool,
     /// Origins whose pages may call this API from a browser, for example https://shop.example; several with commas,
     /// or *. None by default.
     #[arg(long, env = "CORS_ALLOWED_ORIGINS", value_delimiter = ',', value_parser = origin)]

@@ -65,7 +65,7 @@ async fn begin(config: Config) -> Result<Running, StartError> {
         .tls(&config.tls)?;
     let users = service.grpc_channel("user-service", &config.user_service_url)?;
     // Not within the bound on calls at work there: logins that wait for their turn keep nobody from ordering.
-    let authority = Authority::new(UserServiceClient::new(users.clone()));
+    let authority = Authority::new(UserServiceClient::new(users.clone()), config.require_admin_mfa);
     let backends = Backends::new(
         users,
         service.grpc_channel("inventory-service", &config.inventory_service_url)?,

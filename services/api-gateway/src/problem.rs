@@ -280,6 +280,7 @@ impl From<Status> for Problem {
                     "a service did not answer in time",
                 );
             }
+            (Code::ResourceExhausted, Some("TOO_MANY_FAILED_ATTEMPTS")) => StatusCode::TOO_MANY_REQUESTS,
             (Code::Unavailable | Code::ResourceExhausted | Code::Cancelled, _) => {
                 StatusCode::SERVICE_UNAVAILABLE
             }
@@ -294,7 +295,11 @@ impl From<Status> for Problem {
         );
         let problem = Self::new(http, name, status.message().to_owned());
         match retry_delay(&status) {
-            Some(delay) if http == StatusCode::SERVICE_UNAVAILABLE => problem.come_back_in(delay),
+            Some(delay)
+                if [StatusCode::SERVICE_UNAVAILABLE, StatusCode::TOO_MANY_REQUESTS].contains(&http) =>
+            {
+                problem.come_back_in(delay)
+            }
             _ => problem,
         }
     }
@@ -358,7 +363,7 @@ fn public_field(field: &str) -> String {
 mod tests {
     #![allow(clippy::unwrap_used)]
     use chassis::{
-        grpc::status::{overloaded, with_reason},
+        grpc::status::{overloaded, with_reason, with_reason_and_delay},
         violations::Violations,
     };
     use http_body_util::BodyExt as _;
@@ -439,6 +444,18 @@ mod tests {
         let (status, document) = read(problem).await;
         assert_eq!(status, StatusCode::SERVICE_UNAVAILABLE);
         assert_eq!(document["type"], "/problems/overloaded");
+    }
+
+    #[tokio::test]
+    async fn who_failed_too_often_is_told_when_to_come_back() {
+        let wait = Duration::from_millis(7_200);
+        let refusal = with_reason_and_delay(Code::ResourceExhausted, "TOO_MANY_FAILED_ATTEMPTS", "why", wait);
+        let problem = Problem::from(refusal);
+        let waits = problem.clone().into_response().headers()[header::RETRY_AFTER].clone();
+        assert_eq!(waits, "8");
+        let (status, document) = read(problem).await;
+        assert_eq!(status, StatusCode::TOO_MANY_REQUESTS);
+        assert_eq!(document["type"], "/problems/too-many-failed-attempts");
     }
 
     #[tokio::test]

@@ -77,6 +77,12 @@ pub const TYPES: &[ProblemType] = &[
         "Check both; after many tries wait.",
     ),
     kind(
+        "invalid-mfa-code",
+        401,
+        "The password is right, and the code is wrong or was used before.",
+        "Wait for the next code of the app, or send a recovery_code; look at the clock of the device.",
+    ),
+    kind(
         "invalid-refresh-token",
         401,
         "The refresh token is not good, or not any more.",
@@ -87,6 +93,12 @@ pub const TYPES: &[ProblemType] = &[
         401,
         "The token is not valid, or has expired.",
         "Refresh it at POST /auth/refresh, or log in again.",
+    ),
+    kind(
+        "mfa-required",
+        401,
+        "The password is right, and the account has a second factor.",
+        "Send the same with the code that the authenticator app shows, or with a recovery_code.",
     ),
     kind(
         "recent-login-required",
@@ -107,7 +119,19 @@ pub const TYPES: &[ProblemType] = &[
         "An admin has disabled the account.",
         "Ask one.",
     ),
+    kind(
+        "admin-mfa-required",
+        403,
+        "Admins of this shop need a second factor, and this session was opened without one.",
+        "Set one up at POST /users/me/mfa, or log in again with its code.",
+    ),
     kind("forbidden", 403, "Somebody else may do this.", "Ask an admin."),
+    kind(
+        "wrong-mfa-code",
+        403,
+        "The code is wrong, or was used before.",
+        "Wait for the next code of the app; look at the clock of the device.",
+    ),
     kind(
         "wrong-password",
         403,
@@ -188,6 +212,19 @@ pub const TYPES: &[ProblemType] = &[
         "Make another account an admin's first.",
     ),
     kind(
+        "mfa-already-on",
+        409,
+        "The account has a second factor.",
+        "Switch it off first, at DELETE /users/me/mfa.",
+    ),
+    kind(
+        "mfa-not-begun",
+        409,
+        "There is no second factor to be confirmed.",
+        "Begin one at POST /users/me/mfa.",
+    ),
+    kind("mfa-off", 409, "The account has no second factor.", READ_AGAIN),
+    kind(
         "sku-taken",
         409,
         "Another product has this sku.",
@@ -246,6 +283,12 @@ pub const TYPES: &[ProblemType] = &[
         429,
         "Too many streams of events are open of this account, or from this address.",
         "Close those that nobody reads.",
+    ),
+    kind(
+        "too-many-failed-attempts",
+        429,
+        "Too many passwords or codes in a row were wrong: for a while none is looked at, right or wrong.",
+        "Wait for the seconds that Retry-After names; from a device that has logged in before, send its device_token.",
     ),
     kind("too-many-requests", 429, "This client asks too often.", WAIT),
     kind(
@@ -344,7 +387,7 @@ mod tests {
             sources(&services.join(service).join("src"), &mut behind);
         }
         for source in &behind {
-            for function in ["with_reason(", "with_reason_and("] {
+            for function in ["with_reason(", "with_reason_and(", "with_reason_and_delay("] {
                 let reasons = named(source, function, 1);
                 names.extend(
                     reasons

@@ -8,7 +8,8 @@
 //! gets the real thing.
 //!
 //! Where to go for a change: flags and environment variables in [`config`]; what a span or a log line looks like in
-//! [`telemetry`]; deadlines, errors and balancing of calls in [`grpc`]; certificates in [`tls`]; which text is taken from
+//! [`telemetry`]; deadlines, errors and balancing of calls in [`grpc`]; certificates in [`tls`]; what keepers are
+//! woken for in [`security`]; which text is taken from
 //! people in [`text`]; the queues in [`amqp::topology`].
 
 pub mod amqp;
@@ -22,6 +23,7 @@ pub mod open_enum;
 pub mod page;
 pub mod postgres;
 mod run;
+pub mod security;
 mod service;
 pub mod telemetry;
 pub mod terminal;

@@ -45,13 +45,16 @@ fn assert_let_in(answer: &Status, who: &str, path: &str) {
 }
 
 async fn refused_calls(server: &Running) -> usize {
+    sum_of(server, "shop_security_refused_calls_total{").await
+}
+
+/// What a metric adds up to over its series that begin so.
+async fn sum_of(server: &Running, beginning: &str) -> usize {
     let page = fixtures::get(format!("http://{}/metrics", server.admin_addr()))
         .await
         .unwrap();
     let lines = page.text().await.unwrap();
-    let counts = lines
-        .lines()
-        .filter(|line| line.starts_with("shop_security_refused_calls_total{"));
+    let counts = lines.lines().filter(|line| line.starts_with(beginning));
     counts
         .map(|line| line.rsplit(' ').next().unwrap().parse::<usize>().unwrap())
         .sum()
@@ -104,6 +107,8 @@ async fn every_method_is_for_the_services_of_its_line_and_for_no_others() {
         assert_let_in(&call(&channel, made_up).await, "nobody", made_up);
     }
     assert_eq!(refused_calls(&server).await, refused);
+    let event = "shop_security_events_total{event_name=\"security.call.refused\"";
+    assert_eq!(sum_of(&server, event).await, refused);
     server.stop().await.unwrap();
 
     // Without certificates nobody can say who calls.

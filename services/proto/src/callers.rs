@@ -75,6 +75,10 @@ pub const METHODS: &[(&str, &[Caller])] = &[
     ("/shop.user.v1.UserService/GetStandings", &[ApiGateway]),
     ("/shop.user.v1.UserService/ListSessions", &[ApiGateway]),
     ("/shop.user.v1.UserService/EndSessions", &[ApiGateway]),
+    ("/shop.user.v1.UserService/GetSecondFactor", &[ApiGateway]),
+    ("/shop.user.v1.UserService/BeginSecondFactor", &[ApiGateway]),
+    ("/shop.user.v1.UserService/ConfirmSecondFactor", &[ApiGateway]),
+    ("/shop.user.v1.UserService/RemoveSecondFactor", &[ApiGateway]),
     ("/shop.inventory.v1.InventoryService/CreateProduct", &[ApiGateway]),
     (
         "/shop.inventory.v1.InventoryService/ListCategories",

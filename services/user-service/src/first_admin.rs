@@ -10,7 +10,7 @@ use uuid::Uuid;
 use crate::{
     Config, email,
     email::Email,
-    hashing::{Hasher, HashingError},
+    hashing::{Hasher, HashingError, Party},
     password,
     password::Password,
     store::{NewUser, Store, StoreError},
@@ -89,7 +89,10 @@ impl FirstAdmin {
             .check_strength(email.as_str(), "")
             .map_err(FirstAdminError::WeakPassword)?;
         let password = password.clone();
-        let hash = hasher.admit()?.run(move |memory| memory.hash(&password)).await?;
+        let hash = hasher
+            .admit(Party::default())?
+            .run(move |memory| memory.hash(&password))
+            .await?;
         let admin = NewUser {
             id: Uuid::now_v7(),
             email,

@@ -2,8 +2,8 @@
 //!
 //! Start with the contract, `shop/user/v1/user.proto` in the `proto` crate. The rules stand in one file each and know
 //! neither gRPC nor SQL: who has an account (`user`, `email`), what a password is and how it is kept (`password`),
-//! what a session hands out (`session`: refresh tokens, `token`: access tokens) and which keys sign (`signing_key`).
-//! `hashing` keeps password hashing from starving everything else, `key_source` fetches the keys and follows their
+//! what a second factor is (`second_factor`), what a session hands out (`session`: refresh tokens, `token`: access tokens) and which keys sign (`signing_key`).
+//! `backoff` slows guessers down without locking the owner out, `hashing` shares password hashing out fairly, `key_source` fetches the keys and follows their
 //! rotation, `first_admin` makes the account that nobody can register. `store` is all SQL; the tables and what they
 //! promise are explained in `migrations/`. Every change of an account is one transaction with its event (`events`), which
 //! the `outbox` crate publishes. `grpc` translates between the contract and all this.
@@ -12,6 +12,7 @@
 //! their user locked.** A password change, a disabled account, a login, a refresh and a logout of one user therefore
 //! happen one after the other, and none can slip a token past another.
 
+mod backoff;
 mod config;
 mod email;
 mod events;
@@ -20,6 +21,7 @@ mod grpc;
 mod hashing;
 mod key_source;
 mod password;
+mod second_factor;
 mod session;
 mod signing_key;
 mod store;
@@ -78,9 +80,7 @@ async fn begin(config: Config) -> Result<Running, StartError> {
     let issuer = Issuer::new(keys.current(), config.access_token_lifetime);
     service.spawn("signing-keys", |shutdown| keys.follow(shutdown));
     let cleaned = store.clone();
-    service.spawn("refresh-token-cleaning", |shutdown| {
-        cleaned.clean_refresh_tokens(shutdown)
-    });
+    service.spawn("cleaning", |shutdown| cleaned.clean(shutdown));
     let users = grpc::Users::new(store, hasher, issuer);
     Ok(service.serve_grpc(Routes::new(UserServiceServer::new(users))))
 }

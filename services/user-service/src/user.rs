@@ -123,6 +123,8 @@ pub(crate) enum Standing {
         disabled: bool,
         /// Whether the session is over.
         session_ended: bool,
+        /// Whether the session was opened with the account's second factor.
+        second_factor: bool,
     },
 }
 

@@ -26,7 +26,7 @@ enum For {
 }
 
 /// Every operation of the OpenAPI document. A new one belongs here, with who may call it.
-const OPERATIONS: [(&str, &str, For); 29] = [
+const OPERATIONS: [(&str, &str, For); 34] = [
     ("get", "/healthz", For::Anybody),
     ("get", "/readyz", For::Anybody),
     ("post", "/auth/register", For::Anybody),
@@ -38,6 +38,11 @@ const OPERATIONS: [(&str, &str, For); 29] = [
     ("get", "/users/me/sessions", For::Caller),
     ("delete", "/users/me/sessions", For::Caller),
     ("delete", "/users/me/sessions/{id}", For::Caller),
+    ("get", "/users/me/mfa", For::Caller),
+    ("post", "/users/me/mfa", For::Caller),
+    ("delete", "/users/me/mfa", For::Caller),
+    ("post", "/users/me/mfa/confirm", For::Caller),
+    ("delete", "/users/{id}/mfa", For::Admin),
     ("get", "/users", For::Admin),
     ("get", "/users/{id}", For::Admin),
     ("patch", "/users/{id}", For::Admin),
@@ -60,13 +65,15 @@ const OPERATIONS: [(&str, &str, For); 29] = [
 
 /// A call of an operation that names nothing that is there.
 async fn call(api: &Api, method: &str, path: &str) -> anyhow::Result<e2e::Answer> {
+    let takes_no_body = (method, path) == ("post", "/users/me/mfa");
+    let takes_proof = (method, path) == ("delete", "/users/me/mfa");
     let path = path
         .replace("{id}", &Uuid::now_v7().to_string())
         .replace("{name}", "none-of-ours");
     let method: Method = method.to_uppercase().parse()?;
-    let takes_body = [Method::POST, Method::PUT, Method::PATCH].contains(&method);
+    let takes_body = [Method::POST, Method::PUT, Method::PATCH].contains(&method) && !takes_no_body;
     let call = api.call(method, path);
-    if takes_body {
+    if takes_body || takes_proof {
         call.json(json!({})).await
     } else {
         call.await

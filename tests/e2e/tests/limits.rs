@@ -1,22 +1,23 @@
 //! What a client may not do, and what it sees when a part of the shop is down: always an answer, and soon.
 #![allow(clippy::unwrap_used, clippy::expect_used, missing_docs)]
 
-use e2e::{Answer, Call, Service, Stack, wait_until};
+use e2e::{Answer, Call, Service, Stack, unique_email, wait_until};
 use serde_json::json;
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_client_that_asks_too_often_is_told_when_to_come_back() -> anyhow::Result<()> {
     let stack = Stack::builder().with_rate_limits().start().await?;
     let anybody = stack.shop().anybody();
+    // Each for another account: what is counted here is the address.
     let log_in = || {
         anybody
             .post("/auth/login")
-            .json(json!({ "email": "nobody@example.com", "password": "too short" }))
+            .json(json!({ "email": unique_email(), "password": "too short" }))
     };
     let browse = || anybody.get("/products");
 
     let (granted_logins, refused) = until_refused(log_in).await?;
-    refused.is_problem(429)?;
+    refused.is_problem(429)?.of_type("too-many-requests")?;
     let seconds: u64 = refused
         .header("retry-after")
         .expect("429 has Retry-After")

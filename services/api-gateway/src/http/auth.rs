@@ -23,6 +23,11 @@ struct Session {
     /// Seconds until the token expires.
     #[schema(example = 900)]
     expires_in: i64,
+    /// To be kept beyond the session and sent with the next login from here: wrong passwords from elsewhere then keep
+    /// nobody waiting. By itself it opens nothing. Not in the answer of `POST /auth/refresh`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false, required = false)]
+    device_token: Option<String>,
 }
 
 /// A new account. It is always a user's: admins are made by admins.
@@ -48,6 +53,15 @@ struct Credentials {
     email: String,
     #[schema(example = "correct horse")]
     password: String,
+    /// What the last login or registration from here answered. One that is not known counts for nothing.
+    #[schema(nullable = false)]
+    device_token: Option<String>,
+    /// As the authenticator app shows it now, where the account has a second factor. Each is taken once.
+    #[schema(nullable = false, example = "123456")]
+    code: Option<String>,
+    /// In the place of a code, once.
+    #[schema(nullable = false)]
+    recovery_code: Option<String>,
 }
 
 #[derive(Deserialize, ToSchema)]
@@ -82,16 +96,23 @@ async fn register(
         client: Some(client),
     };
     let answer = api.backends.users.clone().register(request).await?.into_inner();
-    Ok((StatusCode::CREATED, session(answer.user, answer.session)?))
+    let device = Some(answer.device_token);
+    Ok((StatusCode::CREATED, session(answer.user, answer.session, device)?))
 }
 
-/// Opens a session.
+/// Opens a session. After ten wrong attempts in a row the next has to wait, for a second and then twice as long each time,
+/// up to a quarter of an hour; who sends a `device_token` has ten of his own.
 #[utoipa::path(
     post, path = "/auth/login", tag = "auth", request_body = Credentials,
     responses(
         (status = 200, body = Session),
-        (status = 401, description = "There is no account with that email and password"),
+        (
+            status = 401,
+            description = "There is no account with that email and password; or it has a second factor, and the code is \
+                           missing or wrong"
+        ),
         (status = 403, description = "The account is disabled"),
+        (status = 429, description = "Too many attempts have failed; Retry-After says when the next is looked at"),
     ),
 )]
 async fn log_in(
@@ -103,9 +124,12 @@ async fn log_in(
         email: credentials.email,
         password: credentials.password,
         client: Some(client),
+        device_token: credentials.device_token.unwrap_or_default(),
+        code: credentials.code,
+        recovery_code: credentials.recovery_code,
     };
     let answer = api.backends.users.clone().log_in(request).await?.into_inner();
-    session(answer.user, answer.session)
+    session(answer.user, answer.session, Some(answer.device_token))
 }
 
 /// Trades a refresh token for new tokens. One that was traded before ends the session: somebody else has a copy. Only the
@@ -130,7 +154,7 @@ async fn refresh(
         .refresh_session(request)
         .await?
         .into_inner();
-    session(answer.user, answer.session)
+    session(answer.user, answer.session, None)
 }
 
 /// Ends a session, its token included.
@@ -150,7 +174,11 @@ async fn log_out(
     Ok(StatusCode::NO_CONTENT)
 }
 
-fn session(user: Option<UserMessage>, session: Option<SessionMessage>) -> Result<Answer<Session>, Problem> {
+fn session(
+    user: Option<UserMessage>,
+    session: Option<SessionMessage>,
+    device: Option<String>,
+) -> Result<Answer<Session>, Problem> {
     let (Some(user), Some(session)) = (user, session) else {
         return Err(Problem::internal());
     };
@@ -159,5 +187,7 @@ fn session(user: Option<UserMessage>, session: Option<SessionMessage>) -> Result
         token: session.access_token,
         refresh_token: session.refresh_token,
         expires_in: session.expires_in_seconds,
+        // A user-service of the version before gives none.
+        device_token: device.filter(|token| !token.is_empty()),
     }))
 }

@@ -40,6 +40,8 @@ pub(super) struct Caller {
     pub(super) id: Uuid,
     /// What it may do now.
     role: Role,
+    /// Whether it could do more, had its session been opened with a second factor.
+    lacks_second_factor: bool,
     token: Token,
 }
 
@@ -203,6 +205,7 @@ impl Token {
     fn role_in(self, standing: Standing) -> Result<Role, Problem> {
         match standing {
             Standing::Active(role) => Ok(role),
+            Standing::WithoutSecondFactor => Ok(Role::User),
             Standing::AsTheTokenSays => Ok(self.role),
             Standing::NoAccount => Err(Problem::bad_token("the account is disabled, or there is none")),
             Standing::SessionEnded => Err(Problem::bad_token("the session has ended; log in again")),
@@ -228,13 +231,15 @@ impl FromRequestParts<Api> for Caller {
     async fn from_request_parts(parts: &mut Parts, api: &Api) -> Result<Self, Problem> {
         let identity = parts.extensions.get::<Identity>();
         let token = identity.ok_or_else(Problem::internal)?.token.clone()?;
-        let role = match api.authority.standing(token.holder).await {
+        let standing = api.authority.standing(token.holder).await;
+        let role = match standing {
             Ok(standing) => token.role_in(standing)?,
             Err(Unknown) => token.role_in_doubt(parts)?,
         };
         Ok(Self {
             id: token.holder.user,
             role,
+            lacks_second_factor: standing == Ok(Standing::WithoutSecondFactor),
             token,
         })
     }
@@ -247,6 +252,12 @@ impl FromRequestParts<Api> for Admin {
         let caller = Caller::from_request_parts(parts, api).await?;
         if caller.is_admin() {
             Ok(Self(caller))
+        } else if caller.lacks_second_factor {
+            Err(Problem::new(
+                StatusCode::FORBIDDEN,
+                "admin-mfa-required",
+                "admins need a second factor: set one up at POST /users/me/mfa, or log in again with its code",
+            ))
         } else {
             Err(Problem::forbidden("only an admin may do this"))
         }

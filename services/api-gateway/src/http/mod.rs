@@ -16,6 +16,7 @@ mod docs;
 mod input;
 mod list;
 mod methods;
+mod mfa;
 mod open_enum;
 mod operations;
 mod order_events;
@@ -155,6 +156,7 @@ fn described() -> OpenApiRouter<Api> {
         .merge(auth::routes())
         .merge(users::routes())
         .merge(sessions::routes())
+        .merge(mfa::routes())
         .merge(products::routes())
         .merge(categories::routes())
         .merge(stock::routes())

@@ -14,7 +14,7 @@ use uuid::Uuid;
 
 use super::{
     Api,
-    caller::{Admin, Caller, Identity},
+    caller::{Admin, Caller, Identity, Origin},
     decode::Nullable,
     input::{Id, Json, Query},
     list::{List, Paging},
@@ -73,6 +73,9 @@ struct ProfileChange {
     /// Needed with `new_password`.
     #[schema(nullable = false, example = "correct horse")]
     current_password: Option<String>,
+    /// This device's, which stays known; a new password makes all others be forgotten.
+    #[schema(nullable = false)]
+    device_token: Option<String>,
 }
 
 /// A change of what an account may do. What is left out stays as it is.
@@ -132,18 +135,21 @@ async fn me(State(api): State<Api>, caller: Caller) -> Result<axum::Json<User>, 
     account(&api, caller.id).await
 }
 
-/// Changes one's own name or password. A new password ends every session, this one too: log in again.
+/// Changes one's own name or password. A new password ends every session, this one too: log in again. Wrong current
+/// passwords are counted as wrong logins are, apart from those.
 #[utoipa::path(
     put, path = "/users/me", tag = "users", security(("token" = [])), request_body = ProfileChange,
     responses(
         (status = 200, body = User),
         (status = 403, description = "The current password is wrong"),
+        (status = 429, description = "Too many were wrong; Retry-After says when the next is looked at"),
     ),
 )]
 async fn change_me(
     State(api): State<Api>,
     caller: Caller,
     identity: Identity,
+    Origin(client): Origin,
     Json(change): Json<ProfileChange>,
 ) -> Result<axum::Json<User>, Problem> {
     if change.current_password.is_some() {
@@ -157,6 +163,8 @@ async fn change_me(
         name: change.name.change(),
         new_password: change.new_password,
         current_password: change.current_password,
+        client: Some(client),
+        device_token: change.device_token.unwrap_or_default(),
     };
     answered(
         api.backends

@@ -229,6 +229,13 @@ fn word(name: &str, kind: &str) -> Option<(&'static str, Value)> {
         ("email", _) => ("The address.", json!({ "format": "email", "maxLength": 254 })),
         ("password" | "current_password" | "new_password", _) => ("A password.", up_to(128)),
         ("token", _) => ("A token.", up_to(4_096)),
+        ("code", _) => ("A code of six digits.", up_to(64)),
+        ("otpauth_uri", _) => (
+            "What an app scans.",
+            json!({ "format": "uri", "maxLength": 1_024 }),
+        ),
+        ("recovery_code", _) => ("A recovery code.", up_to(64)),
+        ("device_token", _) => ("What a device is known by.", up_to(64)),
         ("refresh_token", _) => ("A token, good once.", up_to(256)),
         ("expires_in", _) => ("Seconds.", json!({ "minimum": 0 })),
         ("created_at", _) => ("Since when it is there.", time),

@@ -61,8 +61,10 @@ async fn the_document_describes_every_call_of_the_api() {
         calls,
         [
             "DELETE /products/{id}",
+            "DELETE /users/me/mfa",
             "DELETE /users/me/sessions",
             "DELETE /users/me/sessions/{id}",
+            "DELETE /users/{id}/mfa",
             "GET /categories",
             "GET /healthz",
             "GET /orders",
@@ -76,6 +78,7 @@ async fn the_document_describes_every_call_of_the_api() {
             "GET /readyz",
             "GET /users",
             "GET /users/me",
+            "GET /users/me/mfa",
             "GET /users/me/sessions",
             "GET /users/{id}",
             "PATCH /orders/{id}",
@@ -88,6 +91,8 @@ async fn the_document_describes_every_call_of_the_api() {
             "POST /orders",
             "POST /products",
             "POST /products/{id}/stock",
+            "POST /users/me/mfa",
+            "POST /users/me/mfa/confirm",
             "PUT /users/me",
         ]
     );

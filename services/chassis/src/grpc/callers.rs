@@ -34,7 +34,7 @@ use tower::{Layer, Service};
 use webpki::EndEntityCert;
 
 use super::{method, status::with_reason};
-use crate::{telemetry::meter, tls};
+use crate::{security, telemetry::meter, tls};
 
 /// In metrics and log lines: whose certificate names no service.
 const STRANGER: &str = "_OTHER";
@@ -115,9 +115,10 @@ fn refuse(method: &'static str, caller: &'static str, connection: &TcpConnectInf
             KeyValue::new("shop.caller", caller),
         ],
     );
+    security::count(security::Event::CallRefused);
     let address = connection.remote_addr().map(tracing::field::display);
     tracing::warn!(
-        event.name = "security.call.refused",
+        event.name = security::Event::CallRefused.name(),
         rpc.method = method,
         shop.caller = caller,
         network.peer.address = address,

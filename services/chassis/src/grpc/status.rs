@@ -73,13 +73,23 @@ pub fn with_reason_and<const N: usize>(
     )
 }
 
+/// As [`with_reason`], where the same is worth asking again after `come_back`, and not before.
+pub fn with_reason_and_delay(
+    code: Code,
+    reason: &'static str,
+    message: impl Into<String>,
+    come_back: Duration,
+) -> Status {
+    let mut details = ErrorDetails::with_error_info(reason, DOMAIN, HashMap::new());
+    details.set_retry_info(Some(come_back));
+    Status::with_error_details(code, message, details)
+}
+
 /// `UNAVAILABLE` because there is too much to do here; it is worth asking again after `come_back`. Nothing of what was
 /// asked is done.
 pub fn overloaded(come_back: Duration) -> Status {
-    let mut details = ErrorDetails::with_error_info("OVERLOADED", DOMAIN, HashMap::new());
-    details.set_retry_info(Some(come_back));
     let message = "too many calls are at work; try again";
-    Status::with_error_details(Code::Unavailable, message, details)
+    with_reason_and_delay(Code::Unavailable, "OVERLOADED", message, come_back)
 }
 
 /// When it is worth asking again, where an error says so.

@@ -1,24 +1,29 @@
 //! Registering, reading and changing accounts.
 
 use chassis::{
-    grpc::status::{parse_uuid, with_reason},
+    grpc::status::parse_uuid,
     page::Page,
+    security::{self, About, Event},
     violations::Violations,
 };
 use proto::user::{
     GetUserRequest, GetUserResponse, ListUsersRequest, ListUsersResponse, RegisterRequest, RegisterResponse,
     UpdateProfileRequest, UpdateProfileResponse, UpdateUserRequest, UpdateUserResponse,
 };
-use tonic::{Code, Status};
+use tonic::Status;
 use uuid::Uuid;
 
-use super::{Users, hashing_status, message, role, sessions::origin, store_status};
+use super::{
+    Users, credentials::wrong_password, hashing_status, message, role, sessions::origin, store_status,
+};
 use crate::{
+    backoff::DeviceToken,
     email::{self, Email},
+    hashing::Party,
     password::Password,
-    session::Authentication,
+    session::{Authentication, Origin},
     store::{NewSession, NewUser},
-    user::{Access, Name, User},
+    user::{Access, Name, Role, User},
 };
 
 impl Users {
@@ -35,8 +40,10 @@ impl Users {
             return Err(Status::internal("internal error"));
         };
 
-        let ticket = self.hasher.admit().map_err(|error| hashing_status(&error))?;
-        let password_hash = ticket
+        let origin = origin(request.client);
+        let place = self.hasher.admit(Party::at(&origin.address));
+        let password_hash = place
+            .map_err(|error| hashing_status(&error))?
             .run(move |memory| memory.hash(&password))
             .await
             .map_err(|error| hashing_status(&error))?;
@@ -46,12 +53,17 @@ impl Users {
             name: &name,
             password_hash: &password_hash,
         };
-        let session = NewSession::from(origin(request.client));
-        let user = self.store.register(&new, &session).await.map_err(store_status)?;
+        let (session, device) = (NewSession::from(origin), DeviceToken::generate());
+        let user = self
+            .store
+            .register(&new, &session, &device)
+            .await
+            .map_err(store_status)?;
         let authentication = Authentication::now(session.id);
         Ok(RegisterResponse {
             session: Some(self.session(&user, authentication, &session.token)?),
             user: Some(message(user)),
+            device_token: device.reveal(),
         })
     }
 
@@ -107,7 +119,12 @@ impl Users {
         violations.into_result()?;
 
         let user = match (new_password, request.current_password) {
-            (Some(new), Some(current)) => self.change_password(id, current, new, name).await?,
+            (Some(new), Some(current)) => {
+                let device = DeviceToken::presented(request.device_token);
+                let origin = origin(request.client);
+                self.change_password(id, current, new, name, device, &origin)
+                    .await?
+            }
             _ => match name {
                 Some(name) => self.store.rename(id, &name).await.map_err(store_status)?,
                 None => self.store.user(id).await.map_err(store_status)?,
@@ -124,31 +141,31 @@ impl Users {
         current: String,
         new: Password,
         name: Option<Name>,
+        device: Option<DeviceToken>,
+        origin: &Origin,
     ) -> Result<User, Status> {
         let current = Password::presented(current).ok_or_else(wrong_password)?;
-        let ticket = self.hasher.admit().map_err(|error| hashing_status(&error))?;
         let stored = self
             .store
             .account_by_id(id)
             .await
             .map_err(store_status)?
             .password_hash;
-        let checked = stored.clone();
-        let hash = ticket
-            .run(move |memory| {
-                if memory.matches(&current, &checked)? {
-                    memory.hash(&new).map(Some)
-                } else {
-                    Ok(None)
-                }
-            })
+        let hash = self
+            .check_current_password(id, current, stored.clone(), new, origin)
+            .await?;
+        let user = self
+            .store
+            .change_password(id, &stored, &hash, name.as_ref(), device.as_ref())
             .await
-            .map_err(|error| hashing_status(&error))?
-            .ok_or_else(wrong_password)?;
-        self.store
-            .change_password(id, &stored, &hash, name.as_ref())
-            .await
-            .map_err(store_status)
+            .map_err(store_status)?;
+        let about = About {
+            user: Some(id),
+            actor: Some(id),
+            address: &origin.address,
+        };
+        security::record(Event::PasswordChanged, about, "an account has a new password");
+        Ok(user)
     }
 
     pub(super) async fn change_access(
@@ -167,16 +184,29 @@ impl Users {
         } else {
             self.store.change_access(id, access, actor).await
         };
+        let user = user.map_err(store_status)?;
+        tell_of(access, &user, actor);
         Ok(UpdateUserResponse {
-            user: Some(message(user.map_err(store_status)?)),
+            user: Some(message(user)),
         })
     }
 }
 
-fn wrong_password() -> Status {
-    with_reason(
-        Code::Unauthenticated,
-        "WRONG_PASSWORD",
-        "the current password is wrong",
-    )
+/// Tells of what an account may do now.
+fn tell_of(access: Access, user: &User, actor: Option<Uuid>) {
+    let about = About {
+        user: Some(user.id),
+        actor,
+        address: "",
+    };
+    match access.role {
+        Some(Role::Admin) => security::record(Event::RoleChanged, about, "an account is an admin's"),
+        Some(Role::User) => security::record(Event::RoleChanged, about, "an account is no admin's"),
+        None => {}
+    }
+    match access.disabled {
+        Some(true) => security::record(Event::AccountDisabled, about, "an account is disabled"),
+        Some(false) => security::record(Event::AccountEnabled, about, "an account is enabled"),
+        None => {}
+    }
 }

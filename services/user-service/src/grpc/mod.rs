@@ -2,6 +2,8 @@
 //! contract's words.
 
 mod accounts;
+mod credentials;
+mod second_factors;
 mod sessions;
 
 use chassis::{
@@ -12,12 +14,15 @@ use chassis::{
     postgres,
 };
 use proto::user::{
-    EndSessionsRequest, EndSessionsResponse, GetSigningKeysRequest, GetSigningKeysResponse,
-    GetStandingsRequest, GetStandingsResponse, GetUserRequest, GetUserResponse, ListSessionsRequest,
-    ListSessionsResponse, ListUsersRequest, ListUsersResponse, LogInRequest, LogInResponse, LogOutRequest,
-    LogOutResponse, RefreshSessionRequest, RefreshSessionResponse, RegisterRequest, RegisterResponse,
-    Role as RoleMessage, Session, SigningKey, UpdateProfileRequest, UpdateProfileResponse, UpdateUserRequest,
-    UpdateUserResponse, User as UserMessage, user_service_server::UserService,
+    BeginSecondFactorRequest, BeginSecondFactorResponse, ConfirmSecondFactorRequest,
+    ConfirmSecondFactorResponse, EndSessionsRequest, EndSessionsResponse, GetSecondFactorRequest,
+    GetSecondFactorResponse, GetSigningKeysRequest, GetSigningKeysResponse, GetStandingsRequest,
+    GetStandingsResponse, GetUserRequest, GetUserResponse, ListSessionsRequest, ListSessionsResponse,
+    ListUsersRequest, ListUsersResponse, LogInRequest, LogInResponse, LogOutRequest, LogOutResponse,
+    RefreshSessionRequest, RefreshSessionResponse, RegisterRequest, RegisterResponse,
+    RemoveSecondFactorRequest, RemoveSecondFactorResponse, Role as RoleMessage, Session, SigningKey,
+    UpdateProfileRequest, UpdateProfileResponse, UpdateUserRequest, UpdateUserResponse, User as UserMessage,
+    user_service_server::UserService,
 };
 use tonic::{Code, Request, Response, Status};
 
@@ -147,6 +152,34 @@ impl UserService for Users {
     ) -> Result<Response<EndSessionsResponse>, Status> {
         self.end(&request.into_inner()).await.map(Response::new)
     }
+
+    async fn get_second_factor(
+        &self,
+        request: Request<GetSecondFactorRequest>,
+    ) -> Result<Response<GetSecondFactorResponse>, Status> {
+        self.second_factor(&request.into_inner()).await.map(Response::new)
+    }
+
+    async fn begin_second_factor(
+        &self,
+        request: Request<BeginSecondFactorRequest>,
+    ) -> Result<Response<BeginSecondFactorResponse>, Status> {
+        self.begin(&request.into_inner()).await.map(Response::new)
+    }
+
+    async fn confirm_second_factor(
+        &self,
+        request: Request<ConfirmSecondFactorRequest>,
+    ) -> Result<Response<ConfirmSecondFactorResponse>, Status> {
+        self.confirm(request.into_inner()).await.map(Response::new)
+    }
+
+    async fn remove_second_factor(
+        &self,
+        request: Request<RemoveSecondFactorRequest>,
+    ) -> Result<Response<RemoveSecondFactorResponse>, Status> {
+        self.remove(request.into_inner()).await.map(Response::new)
+    }
 }
 
 /// What a caller is told of an error of the store.
@@ -159,6 +192,9 @@ fn store_status(error: StoreError) -> Status {
         StoreError::LastAdmin => with_reason(Code::FailedPrecondition, "LAST_ADMIN", message),
         StoreError::NoAdmin => with_reason(Code::PermissionDenied, "FORBIDDEN", message),
         StoreError::NoSession => with_reason(Code::NotFound, "SESSION_NOT_FOUND", message),
+        StoreError::SecondFactorOn => with_reason(Code::FailedPrecondition, "MFA_ALREADY_ON", message),
+        StoreError::SecondFactorNotBegun => with_reason(Code::FailedPrecondition, "MFA_NOT_BEGUN", message),
+        StoreError::SecondFactorOff => with_reason(Code::FailedPrecondition, "MFA_OFF", message),
         StoreError::Key(error) => {
             tracing::error!(%error, "a signing key can't be made or read");
             Status::internal("internal error")

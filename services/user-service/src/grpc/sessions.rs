@@ -1,8 +1,11 @@
 //! Logging in and out, refreshing, and what sessions there are.
 
-use chassis::grpc::{
-    status::{invalid_field, parse_uuid, with_reason},
-    timestamp,
+use chassis::{
+    grpc::{
+        status::{invalid_field, parse_uuid, with_reason},
+        timestamp,
+    },
+    security::{self, About, Event},
 };
 use proto::user::{
     EndSessionsRequest, EndSessionsResponse, GetStandingsRequest, GetStandingsResponse, ListSessionsRequest,
@@ -11,12 +14,16 @@ use proto::user::{
 };
 use tonic::{Code, Status};
 
-use super::{Users, hashing_status, message, role_message, store_status};
+use super::{
+    Users,
+    credentials::{Credentials, failed, invalid_credentials},
+    message, role_message, store_status,
+};
 use crate::{
-    email::Email,
-    password::{Password, PasswordHash},
+    backoff::DeviceToken,
+    second_factor::Given,
     session::{Authentication, Origin, RefreshToken, Session},
-    store::{Account, NewSession, Refresh},
+    store::{NewSession, Opened, Proven, Refresh},
     user::{Holder, Standing},
 };
 
@@ -25,49 +32,75 @@ const MOST_STANDINGS: usize = 500;
 
 impl Users {
     pub(super) async fn open_session(&self, request: LogInRequest) -> Result<LogInResponse, Status> {
-        // No account has a password like that, whoever asks for which.
-        let password = Password::presented(request.password).ok_or_else(invalid_credentials)?;
-        let account = self.check_credentials(&request.email, password).await?;
+        let origin = origin(request.client);
+        let credentials = Credentials {
+            email: request.email,
+            password: request.password,
+            device: DeviceToken::presented(request.device_token),
+        };
+        let proof = self.check_credentials(credentials, &origin).await?;
+        let account = &proof.account;
         if account.user.disabled {
+            self.take_back(&proof.counted).await;
             return Err(with_reason(
                 Code::PermissionDenied,
                 "ACCOUNT_DISABLED",
                 "the account is disabled",
             ));
         }
-        let session = NewSession::from(origin(request.client));
-        let user = self
-            .store
-            .open_session(account.user.id, &account.password_hash, &session)
-            .await
-            .map_err(store_status)?
-            .ok_or_else(invalid_credentials)?;
+        let device = proof.device.unwrap_or_else(DeviceToken::generate);
+        let given = Given::from_request(request.code, request.recovery_code.as_deref());
+        let proven = Proven {
+            password: &account.password_hash,
+            second_factor: &given,
+            lane: &proof.counted.lane,
+            device: &device,
+        };
+        let address = origin.address.clone();
+        let about = About {
+            user: Some(account.user.id),
+            actor: None,
+            address: &address,
+        };
+        let session = NewSession::from(origin);
+        let opened = self.store.open_session(account.user.id, proven, &session).await;
+        let user = match opened.map_err(store_status)? {
+            Opened::Session(user, by_recovery) => {
+                if by_recovery {
+                    let message = "a recovery code took the place of the second factor";
+                    security::record(Event::RecoveryCodeUsed, about, message);
+                }
+                user
+            }
+            Opened::NotAnyMore => return Err(invalid_credentials()),
+            Opened::NeedsSecondFactor => {
+                self.take_back(&proof.counted).await;
+                return Err(with_reason(
+                    Code::Unauthenticated,
+                    "MFA_REQUIRED",
+                    "the account has a second factor: send the same with the code of the app, or a recovery_code",
+                ));
+            }
+            Opened::WrongSecondFactor => {
+                failed(
+                    &proof.counted,
+                    Event::LoginRefused,
+                    about,
+                    "a wrong code was given",
+                );
+                return Err(with_reason(
+                    Code::Unauthenticated,
+                    "INVALID_MFA_CODE",
+                    "the code is wrong, or was used before",
+                ));
+            }
+        };
         let authentication = Authentication::now(session.id);
         Ok(LogInResponse {
             session: Some(self.session(&user, authentication, &session.token)?),
             user: Some(message(user)),
+            device_token: device.reveal(),
         })
-    }
-
-    /// The account with that email, if that is its password. An email that nobody has costs as much as a wrong password:
-    /// how long the answer takes does not tell who has an account.
-    async fn check_credentials(&self, email: &str, password: Password) -> Result<Account, Status> {
-        let ticket = self.hasher.admit().map_err(|error| hashing_status(&error))?;
-        let account = match Email::parse(email) {
-            Some(email) => self.store.account(&email).await.map_err(store_status)?,
-            None => None,
-        };
-        let stored = account.as_ref().map(|account| account.password_hash.clone());
-        let right = ticket
-            .run(move |memory| match stored {
-                Some(stored) => memory.matches(&password, &stored),
-                None => memory
-                    .matches(&password, &PasswordHash::of_no_password()?)
-                    .map(|_| false),
-            })
-            .await
-            .map_err(|error| hashing_status(&error))?;
-        account.filter(|_| right).ok_or_else(invalid_credentials)
     }
 
     pub(super) async fn refresh(
@@ -75,7 +108,8 @@ impl Users {
         request: RefreshSessionRequest,
     ) -> Result<RefreshSessionResponse, Status> {
         let presented = RefreshToken::presented(request.refresh_token);
-        let outcome = self.store.refresh(&presented, &origin(request.client)).await;
+        let origin = origin(request.client);
+        let outcome = self.store.refresh(&presented, &origin).await;
         let (user, authentication, next) = match outcome.map_err(store_status)? {
             Refresh::Rotated {
                 user,
@@ -83,7 +117,15 @@ impl Users {
                 next,
             } => (user, authentication, next),
             Refresh::Reused { user_id } => {
-                tracing::warn!(user.id = %user_id, "a spent refresh token was presented; its family has ended");
+                security::record(
+                    Event::RefreshTokenReused,
+                    About {
+                        user: Some(user_id),
+                        address: &origin.address,
+                        ..About::default()
+                    },
+                    "a spent refresh token was presented; its family has ended",
+                );
                 return Err(with_reason(
                     Code::Unauthenticated,
                     "REFRESH_TOKEN_REUSED",
@@ -170,11 +212,13 @@ impl From<Standing> for StandingMessage {
                 role,
                 disabled,
                 session_ended,
+                second_factor,
             } => Self {
                 unknown: false,
                 disabled,
                 role: role_message(role.known()).into(),
                 session_ended,
+                second_factor,
             },
         }
     }
@@ -199,12 +243,4 @@ impl From<Session> for SessionInfo {
 pub(super) fn origin(client: Option<SessionClient>) -> Origin {
     let client = client.unwrap_or_default();
     Origin::new(&client.address, &client.user_agent)
-}
-
-fn invalid_credentials() -> Status {
-    with_reason(
-        Code::Unauthenticated,
-        "INVALID_CREDENTIALS",
-        "the email or the password is wrong",
-    )
 }

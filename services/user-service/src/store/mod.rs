@@ -1,6 +1,9 @@
 //! All SQL of the service. Each method is one transaction.
 
+mod backoff;
+mod devices;
 mod refresh_tokens;
+mod second_factors;
 mod sessions;
 mod signing_keys;
 mod users;
@@ -9,10 +12,14 @@ use std::time::Duration;
 
 use chassis::postgres::{Database, is_transient};
 use outbox::Outbox;
+use tokio_util::sync::CancellationToken;
 
-pub(crate) use refresh_tokens::Refresh;
+pub(crate) use refresh_tokens::{Opened, Proven, Refresh};
+pub(crate) use second_factors::Confirmation;
 pub(crate) use sessions::NewSession;
 pub(crate) use users::{Account, NewUser};
+
+const CLEANING_INTERVAL: Duration = Duration::from_mins(10);
 
 /// Accounts, refresh tokens and signing keys. Cheap to clone.
 #[derive(Clone, Debug)]
@@ -52,6 +59,15 @@ pub(crate) enum StoreError {
     /// There is no such session, or it has ended.
     #[error("there is no such session")]
     NoSession,
+    /// The second factor is on already.
+    #[error("the second factor is on already; switch it off first")]
+    SecondFactorOn,
+    /// There is no second factor that was begun.
+    #[error("no second factor was begun")]
+    SecondFactorNotBegun,
+    /// There is no second factor.
+    #[error("the account has no second factor")]
+    SecondFactorOff,
     /// A key can't be made or read.
     #[error(transparent)]
     Key(#[from] crate::signing_key::KeyError),
@@ -77,6 +93,26 @@ impl Store {
             database,
             outbox,
             lifetimes,
+        }
+    }
+
+    /// Removes what has expired, in small batches, now and then. Every replica may: each skips what another is at.
+    pub(crate) async fn clean(self, shutdown: CancellationToken) {
+        loop {
+            for (what, cleaned) in [
+                ("refresh tokens", self.delete_expired_tokens(&shutdown).await),
+                ("sessions", self.delete_ended_sessions().await),
+                ("failed attempts", self.delete_old_attempts().await),
+                ("devices", self.delete_expired_devices().await),
+            ] {
+                if let Err(error) = cleaned {
+                    tracing::warn!(%error, "old {what} can't be removed; later");
+                }
+            }
+            let pause = tokio::time::sleep(CLEANING_INTERVAL);
+            if shutdown.run_until_cancelled(pause).await.is_none() {
+                return;
+            }
         }
     }
 }

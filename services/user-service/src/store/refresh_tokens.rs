@@ -1,7 +1,5 @@
 //! Refresh tokens. Every method that adds or removes some of a user locks the user's row first.
 
-use std::time::Duration;
-
 use chassis::postgres::Transaction;
 use sqlx::FromRow;
 use time::OffsetDateTime;
@@ -14,12 +12,13 @@ use super::{
     users::columns,
 };
 use crate::{
+    backoff::{DeviceToken, Lane},
     password::PasswordHash,
+    second_factor::{Given, Passed},
     session::{Authentication, GRACE, Origin, RefreshToken, Seed, TokenHash},
     user::User,
 };
 
-const CLEANING_INTERVAL: Duration = Duration::from_mins(10);
 /// How many expired tokens go in one statement: it holds their locks for milliseconds.
 const CLEANING_BATCH: u32 = 1_000;
 
@@ -44,6 +43,31 @@ pub(crate) enum Refresh {
     Invalid,
 }
 
+/// What somebody has proven, and what he may have to prove yet.
+pub(crate) struct Proven<'a> {
+    /// The hash that the password was checked against.
+    pub(crate) password: &'a PasswordHash,
+    /// What was given for the second factor.
+    pub(crate) second_factor: &'a Given,
+    /// Whose failures are forgotten.
+    pub(crate) lane: &'a Lane,
+    /// What is known from now on.
+    pub(crate) device: &'a DeviceToken,
+}
+
+/// What became of opening a session.
+#[derive(Debug)]
+pub(crate) enum Opened {
+    /// It is open. Whether a recovery code was spent for it.
+    Session(User, bool),
+    /// The password was changed or the account disabled meanwhile.
+    NotAnyMore,
+    /// The second factor is missing.
+    NeedsSecondFactor,
+    /// The second factor is wrong.
+    WrongSecondFactor,
+}
+
 /// A token that is known.
 #[derive(FromRow)]
 struct Known {
@@ -63,14 +87,14 @@ struct Keeping {
 }
 
 impl Store {
-    /// Opens a session of a user whose password was checked against that hash. None where the password was changed or
-    /// the account disabled since.
+    /// Opens a session of a user who has proven what he is asked for, knows the device from now on, and forgets the
+    /// failures of the lane.
     pub(crate) async fn open_session(
         &self,
         user: Uuid,
-        checked: &PasswordHash,
+        proven: Proven<'_>,
         new: &NewSession,
-    ) -> Result<Option<User>, StoreError> {
+    ) -> Result<Opened, StoreError> {
         let mut transaction = self.database.begin().await?;
         let user: Option<User> = sqlx::query_as(concat!(
             "SELECT ",
@@ -78,14 +102,24 @@ impl Store {
             " FROM users WHERE id = $1 AND password_hash = $2 AND NOT disabled FOR NO KEY UPDATE",
         ))
         .bind(user)
-        .bind(checked.as_str())
+        .bind(proven.password.as_str())
         .fetch_optional(&mut transaction)
         .await?;
-        if let Some(user) = &user {
-            self.add_session(&mut transaction, user.id, new).await?;
+        let Some(user) = user else {
+            return Ok(Opened::NotAnyMore);
+        };
+        let passed = Self::pass_second_factor(&mut transaction, user.id, proven.second_factor).await?;
+        match passed {
+            Passed::Missing => return Ok(Opened::NeedsSecondFactor),
+            Passed::Wrong => return Ok(Opened::WrongSecondFactor),
+            Passed::NotNeeded | Passed::ByCode | Passed::ByRecovery => {}
         }
+        self.add_session(&mut transaction, user.id, new, passed != Passed::NotNeeded)
+            .await?;
+        Self::remember_device(&mut transaction, user.id, proven.device).await?;
+        Self::forget_attempts(&mut transaction, proven.lane).await?;
         transaction.commit().await?;
-        Ok(user)
+        Ok(Opened::Session(user, passed == Passed::ByRecovery))
     }
 
     /// Spends a token and puts the next in its place, or ends the family of one that was spent before.
@@ -234,39 +268,26 @@ impl Store {
         Ok(())
     }
 
-    /// Removes what has expired, in small batches, now and then. Every replica may: each skips what another is at.
-    pub(crate) async fn clean_refresh_tokens(self, shutdown: CancellationToken) {
-        loop {
-            match self.delete_expired_tokens().await {
-                Ok(deleted) if deleted == u64::from(CLEANING_BATCH) && !shutdown.is_cancelled() => continue,
-                Ok(_) => {}
-                Err(error) => tracing::warn!(%error, "expired refresh tokens can't be removed; later"),
-            }
-            if let Err(error) = self.delete_ended_sessions().await {
-                tracing::warn!(%error, "ended sessions can't be removed; later");
-            }
-            let pause = tokio::time::sleep(CLEANING_INTERVAL);
-            if shutdown.run_until_cancelled(pause).await.is_none() {
-                return;
+    pub(super) async fn delete_expired_tokens(&self, shutdown: &CancellationToken) -> Result<(), StoreError> {
+        while !shutdown.is_cancelled() {
+            let deleted = sqlx::query(
+                "DELETE FROM refresh_tokens WHERE token_hash IN (
+                     SELECT token_hash FROM refresh_tokens WHERE expires_at < now()
+                     ORDER BY expires_at LIMIT $1 FOR UPDATE SKIP LOCKED
+                 )",
+            )
+            .bind(i64::from(CLEANING_BATCH))
+            .execute(&self.database)
+            .await?;
+            if deleted.rows_affected() < u64::from(CLEANING_BATCH) {
+                break;
             }
         }
-    }
-
-    async fn delete_expired_tokens(&self) -> Result<u64, StoreError> {
-        let deleted = sqlx::query(
-            "DELETE FROM refresh_tokens WHERE token_hash IN (
-                 SELECT token_hash FROM refresh_tokens WHERE expires_at < now()
-                 ORDER BY expires_at LIMIT $1 FOR UPDATE SKIP LOCKED
-             )",
-        )
-        .bind(i64::from(CLEANING_BATCH))
-        .execute(&self.database)
-        .await?;
-        Ok(deleted.rows_affected())
+        Ok(())
     }
 
     /// Those whose time is over. One that ended before keeps its row until then, unless its holder opens many others.
-    async fn delete_ended_sessions(&self) -> Result<(), StoreError> {
+    pub(super) async fn delete_ended_sessions(&self) -> Result<(), StoreError> {
         sqlx::query(
             "DELETE FROM sessions WHERE id IN (
                  SELECT id FROM sessions WHERE ends_at < now() ORDER BY ends_at LIMIT $1 FOR UPDATE SKIP LOCKED

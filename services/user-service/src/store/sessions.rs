@@ -51,13 +51,13 @@ impl FromRow<'_, PgRow> for Session {
 impl FromRow<'_, PgRow> for Standing {
     fn from_row(row: &PgRow) -> sqlx::Result<Self> {
         let role: Option<&str> = row.try_get("role")?;
-        let (disabled, session_ended): (Option<bool>, bool) =
-            (row.try_get("disabled")?, row.try_get("session_ended")?);
+        let disabled: Option<bool> = row.try_get("disabled")?;
         Ok(match (role, disabled) {
             (Some(role), Some(disabled)) => Self::Account {
                 role: Open::<Role>::parse(role),
                 disabled,
-                session_ended,
+                session_ended: row.try_get("session_ended")?,
+                second_factor: row.try_get("second_factor")?,
             },
             _ => Self::Unknown,
         })
@@ -65,18 +65,20 @@ impl FromRow<'_, PgRow> for Standing {
 }
 
 impl Store {
-    /// Opens a session of a user whose row the transaction has locked; the one used longest ago ends where there are
-    /// too many.
+    /// Opens a session of a user whose row the transaction has locked, with or without the second factor; the one used
+    /// longest ago ends where there are too many.
     pub(super) async fn add_session(
         &self,
         transaction: &mut Transaction,
         user: Uuid,
         new: &NewSession,
+        second_factor: bool,
     ) -> Result<(), StoreError> {
         sqlx::query(
             "WITH session AS (
-                 INSERT INTO sessions (id, user_id, authenticated_at, ends_at, address, user_agent, seed)
-                 VALUES ($1, $2, now(), now() + make_interval(secs => $3), $4, $5, $6)
+                 INSERT INTO sessions
+                     (id, user_id, authenticated_at, ends_at, address, user_agent, seed, second_factor)
+                 VALUES ($1, $2, now(), now() + make_interval(secs => $3), $4, $5, $6, $9)
                  RETURNING id, user_id, ends_at
              )
              INSERT INTO refresh_tokens (token_hash, user_id, family_id, expires_at)
@@ -90,6 +92,7 @@ impl Store {
         .bind(new.seed.0)
         .bind(new.token.hash())
         .bind(self.lifetimes.refresh_token.as_secs_f64())
+        .bind(second_factor)
         .execute(&mut *transaction)
         .await?;
         bound_sessions(transaction, user).await
@@ -145,7 +148,11 @@ impl Store {
                         ) OR EXISTS (
                             SELECT FROM sessions s WHERE s.id = holder.session_id AND s.ends_at <= now()
                         )
-                    ) AS session_ended
+                    ) AS session_ended,
+                    EXISTS (
+                        SELECT FROM sessions s
+                        WHERE s.id = holder.session_id AND s.user_id = holder.user_id AND s.second_factor
+                    ) AS second_factor
              FROM unnest($1::uuid[], $2::uuid[]) WITH ORDINALITY AS holder (user_id, session_id, position)
              LEFT JOIN users u ON u.id = holder.user_id
              ORDER BY holder.position",

@@ -10,6 +10,7 @@ use uuid::Uuid;
 
 use super::{NewSession, Store, StoreError};
 use crate::{
+    backoff::{DeviceToken, Lane},
     email::Email,
     events,
     password::PasswordHash,
@@ -92,8 +93,13 @@ impl StoreError {
 }
 
 impl Store {
-    /// Creates an account that buys, and its first session.
-    pub(crate) async fn register(&self, new: &NewUser<'_>, session: &NewSession) -> Result<User, StoreError> {
+    /// Creates an account that buys, and its first session on that device.
+    pub(crate) async fn register(
+        &self,
+        new: &NewUser<'_>,
+        session: &NewSession,
+        device: &DeviceToken,
+    ) -> Result<User, StoreError> {
         let mut transaction = self.database.begin().await?;
         let user: User = sqlx::query_as(concat!(
             "INSERT INTO users (id, email, name, role, password_hash) VALUES ($1, $2, $3, $4, $5) RETURNING ",
@@ -107,7 +113,9 @@ impl Store {
         .fetch_one(&mut transaction)
         .await
         .map_err(StoreError::from_insert)?;
-        self.add_session(&mut transaction, user.id, session).await?;
+        self.add_session(&mut transaction, user.id, session, false)
+            .await?;
+        Self::remember_device(&mut transaction, user.id, device).await?;
         let event = events::registered(&user)?;
         self.outbox.append(&mut transaction, vec![event]).await?;
         transaction.commit().await?;
@@ -198,13 +206,15 @@ impl Store {
         Ok(user)
     }
 
-    /// Replaces the password that was checked, and the name where one is given; all sessions end.
+    /// Replaces the password that was checked, and the name where one is given. All sessions end, and of the devices only
+    /// the one named stays known: whoever had the old password may have logged in with it.
     pub(crate) async fn change_password(
         &self,
         id: Uuid,
         checked: &PasswordHash,
         new: &PasswordHash,
         name: Option<&Name>,
+        device: Option<&DeviceToken>,
     ) -> Result<User, StoreError> {
         let mut transaction = self.database.begin().await?;
         let user: Option<User> = sqlx::query_as(concat!(
@@ -220,6 +230,8 @@ impl Store {
         .await?;
         let user = user.ok_or(StoreError::PasswordChanged)?;
         Self::revoke_all(&mut transaction, id).await?;
+        Self::forget_devices(&mut transaction, id, device).await?;
+        Self::forget_attempts(&mut transaction, &Lane::of_holder(id)).await?;
         let mut changes = vec![events::password_changed(&user)?];
         if name.is_some() {
             changes.push(events::updated(&user)?);

@@ -41,6 +41,7 @@ async fn every_change_of_an_account_is_an_event_without_anything_personal_and_wh
         name: name.map(str::to_owned),
         new_password: Some("battery staple".to_owned()),
         current_password: Some(current.to_owned()),
+        ..UpdateProfileRequest::default()
     };
     let mut client = service.client.clone();
     client

@@ -1,3 +1,8 @@
+use std::{
+    sync::atomic::{AtomicBool, Ordering},
+    time::{Duration, Instant},
+};
+
 use fixtures::Database;
 use futures::future::join_all;
 use tonic::Code;
@@ -11,10 +16,8 @@ async fn a_flood_of_logins_is_refused_and_starves_nobody() {
     let service = Service::start(&database, &flags).await;
     let (user, session) = service.register("ada@example.com").await;
 
-    let flood = join_all((0..64).map(|n| {
-        let password = if n % 2 == 0 { PASSWORD } else { "wrong horse" };
-        service.log_in("ada@example.com", password)
-    }));
+    let emails: Vec<_> = (0..64).map(|n| format!("somebody{n}@example.com")).collect();
+    let flood = join_all(emails.iter().map(|email| service.log_in(email, PASSWORD)));
     let meanwhile = async {
         for _ in 0..20 {
             assert_eq!(service.get(&user.id).await.unwrap().id, user.id);
@@ -47,4 +50,63 @@ async fn a_flood_of_logins_is_refused_and_starves_nobody() {
     assert!(!refusals.is_empty() && refusals.iter().all(|reason| *reason == busy));
     service.stop().await;
     database.drop().await;
+}
+
+/// An address that hammers, for ever other accounts, has its turns and no more.
+#[tokio::test(flavor = "multi_thread")]
+async fn whoever_hammers_starves_nobody_else() {
+    let database = Database::create().await;
+    let flags = ["--password-hashing-threads=1", "--password-hashing-queue=16"];
+    let service = Service::start(&database, &flags).await;
+    service.register("ada@example.com").await;
+    let done = AtomicBool::new(false);
+    let (refused_there, owner) = {
+        let hammer = |number: u32| {
+            let (service, done) = (&service, &done);
+            async move {
+                let address = format!("198.51.100.{}", 1 + number % 2);
+                let mut refused = 0;
+                for round in 0.. {
+                    if done.load(Ordering::Relaxed) {
+                        break;
+                    }
+                    let email = format!("somebody{number}.{round}@example.com");
+                    let answer = service.log_in_from(&address, "", (&email, PASSWORD)).await;
+                    refused += usize::from(reason(answer) == refused_as_busy());
+                }
+                refused
+            }
+        };
+        let hammers = join_all((0..48).map(hammer));
+        let owner = async {
+            let mut slowest = Duration::ZERO;
+            for number in 0..24 {
+                let began = Instant::now();
+                let address = format!("203.0.113.{number}");
+                service
+                    .log_in_from(&address, "", ("ada@example.com", PASSWORD))
+                    .await
+                    .expect("whoever does not hammer is served");
+                slowest = slowest.max(began.elapsed());
+            }
+            done.store(true, Ordering::Relaxed);
+            slowest
+        };
+        futures::join!(hammers, owner)
+    };
+    println!("the slowest of 24 logins took {owner:?}");
+    assert!(
+        refused_there.iter().sum::<usize>() > 0,
+        "more came than could be hashed"
+    );
+    assert!(
+        owner < Duration::from_secs(2),
+        "a turn of each line is no wait: {owner:?}"
+    );
+    service.stop().await;
+    database.drop().await;
+}
+
+fn refused_as_busy() -> (Code, String) {
+    refused(Code::ResourceExhausted, "HASHING_BUSY")
 }

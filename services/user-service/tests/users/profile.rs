@@ -6,7 +6,7 @@ use tonic::{Code, Status};
 use crate::support::{PASSWORD, Service, fields, reason, refused};
 
 impl Service {
-    async fn change(
+    pub(crate) async fn change(
         &self,
         user: &User,
         name: Option<&str>,
@@ -18,6 +18,7 @@ impl Service {
             name: name.map(str::to_owned),
             new_password: new_password.map(str::to_owned),
             current_password: current_password.map(str::to_owned),
+            ..UpdateProfileRequest::default()
         };
         let response = self.client.clone().update_profile(request).await?;
         Ok(response.into_inner().user.unwrap())

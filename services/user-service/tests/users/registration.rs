@@ -13,7 +13,7 @@ async fn registering_makes_a_buyer_and_opens_a_session() {
         email: " Ada@Example.com ".to_owned(),
         password: PASSWORD.to_owned(),
         name: " Ada ".to_owned(),
-        client: None,
+        ..RegisterRequest::default()
     };
     let answer = service
         .client
@@ -89,7 +89,7 @@ async fn a_malformed_registration_names_all_fields_at_fault() {
         email: "ada".to_owned(),
         password: "seven77".to_owned(),
         name: "x".repeat(201),
-        client: None,
+        ..RegisterRequest::default()
     };
     let answer = service.client.clone().register(request).await;
     assert_eq!(fields(answer), ["email", "password", "name"]);

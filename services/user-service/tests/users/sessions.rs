@@ -156,6 +156,7 @@ async fn sessions_are_listed_and_ended_by_whom_they_belong_to() {
         email: EMAIL.to_owned(),
         password: PASSWORD.to_owned(),
         client: Some(client),
+        ..LogInRequest::default()
     };
     let there = service.client.clone().log_in(request).await.unwrap().into_inner();
     let there = there.session.unwrap();

@@ -11,7 +11,7 @@ use clap::Parser as _;
 use fixtures::Database;
 use proto::user::{
     GetSigningKeysRequest, GetUserRequest, LogInRequest, LogOutRequest, RefreshSessionRequest,
-    RegisterRequest, Role, Session, SigningKey, UpdateUserRequest, User,
+    RegisterRequest, Role, Session, SessionClient, SigningKey, UpdateUserRequest, User,
     user_service_client::UserServiceClient,
 };
 use tonic::{Code, Status, transport::Channel};
@@ -48,8 +48,7 @@ impl Service {
         let request = RegisterRequest {
             email: email.to_owned(),
             password: password.to_owned(),
-            name: String::new(),
-            client: None,
+            ..RegisterRequest::default()
         };
         let response = self.client.clone().register(request).await?.into_inner();
         Ok((response.user.unwrap(), response.session.unwrap()))
@@ -63,10 +62,31 @@ impl Service {
         let request = LogInRequest {
             email: email.to_owned(),
             password: password.to_owned(),
-            client: None,
+            ..LogInRequest::default()
         };
         let response = self.client.clone().log_in(request).await?.into_inner();
         Ok((response.user.unwrap(), response.session.unwrap()))
+    }
+
+    /// Logs in from a device at that address; it is known by a token from then on.
+    pub(crate) async fn log_in_from(
+        &self,
+        address: &str,
+        device_token: &str,
+        (email, password): (&str, &str),
+    ) -> Result<String, Status> {
+        let request = LogInRequest {
+            email: email.to_owned(),
+            password: password.to_owned(),
+            client: Some(SessionClient {
+                address: address.to_owned(),
+                user_agent: String::new(),
+            }),
+            device_token: device_token.to_owned(),
+            ..LogInRequest::default()
+        };
+        let response = self.client.clone().log_in(request).await?;
+        Ok(response.into_inner().device_token)
     }
 
     pub(crate) async fn refresh(&self, session: &Session) -> Result<Session, Status> {

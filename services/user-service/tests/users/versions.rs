@@ -1,7 +1,10 @@
 //! A neighbour of a later version works on the same database.
 
 use fixtures::Database;
-use proto::user::{ListUsersRequest, Role, UpdateProfileRequest};
+use proto::user::{
+    BeginSecondFactorRequest, ConfirmSecondFactorRequest, GetSecondFactorRequest, ListUsersRequest,
+    RemoveSecondFactorRequest, Role, UpdateProfileRequest,
+};
 
 use crate::support::{PASSWORD, Service};
 
@@ -26,10 +29,30 @@ async fn everything(service: &Service, email: &str) {
             name: Some("Ada".to_owned()),
             current_password: new_password.is_some().then(|| PASSWORD.to_owned()),
             new_password,
+            ..UpdateProfileRequest::default()
         };
         client.update_profile(request).await.unwrap();
     }
     service.refresh(&session).await.unwrap_err();
+    let user_id = user.id.clone();
+    let begin = BeginSecondFactorRequest {
+        user_id: user_id.clone(),
+    };
+    client.begin_second_factor(begin).await.unwrap();
+    let confirm = ConfirmSecondFactorRequest {
+        user_id: user_id.clone(),
+        code: "no code".to_owned(),
+        ..Default::default()
+    };
+    client.confirm_second_factor(confirm).await.unwrap_err();
+    let remove = RemoveSecondFactorRequest {
+        user_id: user_id.clone(),
+        code: Some("no code".to_owned()),
+        ..Default::default()
+    };
+    client.remove_second_factor(remove).await.unwrap_err();
+    let get = GetSecondFactorRequest { user_id };
+    assert!(!client.get_second_factor(get).await.unwrap().into_inner().enabled);
     let admin = service.set_role(&user, Role::Admin).await.unwrap();
     assert_eq!(admin.role(), Role::Admin);
     service.set_role(&user, Role::User).await.unwrap();

@@ -1,7 +1,10 @@
 //! Registering, reading and changing accounts.
 
 use chassis::{
-    grpc::status::{parse_uuid, with_reason},
+    grpc::{
+        Principal,
+        status::{parse_uuid, with_reason},
+    },
     page::Page,
     violations::Violations,
 };
@@ -22,7 +25,11 @@ use crate::{
 };
 
 impl Users {
-    pub(super) async fn create_account(&self, request: RegisterRequest) -> Result<RegisterResponse, Status> {
+    pub(super) async fn create_account(
+        &self,
+        principal: &Principal,
+        request: RegisterRequest,
+    ) -> Result<RegisterResponse, Status> {
         let mut violations = Violations::new();
         let email = Email::parse(&request.email).ok_or_else(|| email::EXPECTED.clone());
         let email = violations.take("email", email);
@@ -47,7 +54,8 @@ impl Users {
             password_hash: &password_hash,
         };
         let session = NewSession::from(origin(request.client));
-        let user = self.store.register(&new, &session).await.map_err(store_status)?;
+        let user = self.store.register(principal, &new, &session).await;
+        let user = user.map_err(store_status)?;
         let authentication = Authentication::now(session.id);
         Ok(RegisterResponse {
             session: Some(self.session(&user, authentication, &session.token)?),
@@ -86,6 +94,7 @@ impl Users {
 
     pub(super) async fn change_profile(
         &self,
+        principal: &Principal,
         request: UpdateProfileRequest,
     ) -> Result<UpdateProfileResponse, Status> {
         let id = parse_uuid("user_id", &request.user_id)?;
@@ -107,9 +116,13 @@ impl Users {
         violations.into_result()?;
 
         let user = match (new_password, request.current_password) {
-            (Some(new), Some(current)) => self.change_password(id, current, new, name).await?,
+            (Some(new), Some(current)) => self.change_password(principal, id, current, new, name).await?,
             _ => match name {
-                Some(name) => self.store.rename(id, &name).await.map_err(store_status)?,
+                Some(name) => self
+                    .store
+                    .rename(principal, id, &name)
+                    .await
+                    .map_err(store_status)?,
                 None => self.store.user(id).await.map_err(store_status)?,
             },
         };
@@ -120,6 +133,7 @@ impl Users {
 
     async fn change_password(
         &self,
+        principal: &Principal,
         id: Uuid,
         current: String,
         new: Password,
@@ -146,13 +160,14 @@ impl Users {
             .map_err(|error| hashing_status(&error))?
             .ok_or_else(wrong_password)?;
         self.store
-            .change_password(id, &stored, &hash, name.as_ref())
+            .change_password(principal, id, &stored, &hash, name.as_ref())
             .await
             .map_err(store_status)
     }
 
     pub(super) async fn change_access(
         &self,
+        principal: &Principal,
         request: &UpdateUserRequest,
     ) -> Result<UpdateUserResponse, Status> {
         let id = parse_uuid("user_id", &request.user_id)?;
@@ -165,7 +180,7 @@ impl Users {
         let user = if access.is_empty() {
             self.store.user(id).await
         } else {
-            self.store.change_access(id, access, actor).await
+            self.store.change_access(principal, id, access, actor).await
         };
         Ok(UpdateUserResponse {
             user: Some(message(user.map_err(store_status)?)),

@@ -1,6 +1,7 @@
 //! Logging in and out, refreshing, and what sessions there are.
 
 use chassis::grpc::{
+    Principal,
     status::{invalid_field, parse_uuid, with_reason},
     timestamp,
 };
@@ -72,10 +73,14 @@ impl Users {
 
     pub(super) async fn refresh(
         &self,
+        principal: &Principal,
         request: RefreshSessionRequest,
     ) -> Result<RefreshSessionResponse, Status> {
         let presented = RefreshToken::presented(request.refresh_token);
-        let outcome = self.store.refresh(&presented, &origin(request.client)).await;
+        let outcome = self
+            .store
+            .refresh(principal, &presented, &origin(request.client))
+            .await;
         let (user, authentication, next) = match outcome.map_err(store_status)? {
             Refresh::Rotated {
                 user,
@@ -104,9 +109,16 @@ impl Users {
         })
     }
 
-    pub(super) async fn end_session(&self, request: LogOutRequest) -> Result<LogOutResponse, Status> {
+    pub(super) async fn end_session(
+        &self,
+        principal: &Principal,
+        request: LogOutRequest,
+    ) -> Result<LogOutResponse, Status> {
         let presented = RefreshToken::presented(request.refresh_token);
-        self.store.end_session(&presented).await.map_err(store_status)?;
+        self.store
+            .end_session(principal, &presented)
+            .await
+            .map_err(store_status)?;
         Ok(LogOutResponse {})
     }
 
@@ -147,12 +159,16 @@ impl Users {
         })
     }
 
-    pub(super) async fn end(&self, request: &EndSessionsRequest) -> Result<EndSessionsResponse, Status> {
+    pub(super) async fn end(
+        &self,
+        principal: &Principal,
+        request: &EndSessionsRequest,
+    ) -> Result<EndSessionsResponse, Status> {
         let user = parse_uuid("user_id", &request.user_id)?;
         let session = request.session_id.as_deref();
         let session = session.map(|id| parse_uuid("session_id", id)).transpose()?;
         self.store
-            .end_sessions(user, session)
+            .end_sessions(principal, user, session)
             .await
             .map_err(store_status)?;
         Ok(EndSessionsResponse {})

@@ -1,15 +1,17 @@
 //! Accounts.
 
 use chassis::{
+    grpc::Principal,
     open_enum::Open,
     page::{MAX_WINDOW, Page},
-    postgres::constraint,
+    postgres::{Transaction, constraint},
 };
 use sqlx::{FromRow, Row as _, postgres::PgRow};
 use uuid::Uuid;
 
 use super::{NewSession, Store, StoreError};
 use crate::{
+    audited,
     email::Email,
     events,
     password::PasswordHash,
@@ -93,7 +95,12 @@ impl StoreError {
 
 impl Store {
     /// Creates an account that buys, and its first session.
-    pub(crate) async fn register(&self, new: &NewUser<'_>, session: &NewSession) -> Result<User, StoreError> {
+    pub(crate) async fn register(
+        &self,
+        principal: &Principal,
+        new: &NewUser<'_>,
+        session: &NewSession,
+    ) -> Result<User, StoreError> {
         let mut transaction = self.database.begin().await?;
         let user: User = sqlx::query_as(concat!(
             "INSERT INTO users (id, email, name, role, password_hash) VALUES ($1, $2, $3, $4, $5) RETURNING ",
@@ -110,11 +117,13 @@ impl Store {
         self.add_session(&mut transaction, user.id, session).await?;
         let event = events::registered(&user)?;
         self.outbox.append(&mut transaction, vec![event]).await?;
+        let actor = acting(principal, &user, Some(session.id));
+        audit::append(&mut transaction, &actor, &[audited::registered(&user)]).await?;
         transaction.commit().await?;
         Ok(user)
     }
 
-    /// Creates an admin.
+    /// Creates the first admin.
     pub(crate) async fn create_admin(&self, new: &NewUser<'_>) -> Result<User, StoreError> {
         let mut transaction = self.database.begin().await?;
         let user: User = sqlx::query_as(concat!(
@@ -131,6 +140,8 @@ impl Store {
         .map_err(StoreError::from_insert)?;
         let event = events::registered(&user)?;
         self.outbox.append(&mut transaction, vec![event]).await?;
+        let record = audited::first_admin_created(&user);
+        audit::append(&mut transaction, &Principal::system(), &[record]).await?;
         transaction.commit().await?;
         Ok(user)
     }
@@ -181,8 +192,14 @@ impl Store {
     }
 
     /// Renames an account.
-    pub(crate) async fn rename(&self, id: Uuid, name: &Name) -> Result<User, StoreError> {
+    pub(crate) async fn rename(
+        &self,
+        principal: &Principal,
+        id: Uuid,
+        name: &Name,
+    ) -> Result<User, StoreError> {
         let mut transaction = self.database.begin().await?;
+        let before = lock_name(&mut transaction, id).await?;
         let user: Option<User> = sqlx::query_as(concat!(
             "UPDATE users SET name = $2, updated_at = now() WHERE id = $1 RETURNING ",
             columns!("users"),
@@ -194,6 +211,8 @@ impl Store {
         let user = user.ok_or(StoreError::NotFound)?;
         let event = events::updated(&user)?;
         self.outbox.append(&mut transaction, vec![event]).await?;
+        let record = before.and_then(|before| audited::renamed(&user, &before));
+        audit::append(&mut transaction, principal, record.as_slice()).await?;
         transaction.commit().await?;
         Ok(user)
     }
@@ -201,12 +220,14 @@ impl Store {
     /// Replaces the password that was checked, and the name where one is given; all sessions end.
     pub(crate) async fn change_password(
         &self,
+        principal: &Principal,
         id: Uuid,
         checked: &PasswordHash,
         new: &PasswordHash,
         name: Option<&Name>,
     ) -> Result<User, StoreError> {
         let mut transaction = self.database.begin().await?;
+        let before = lock_name(&mut transaction, id).await?;
         let user: Option<User> = sqlx::query_as(concat!(
             "UPDATE users SET password_hash = $3, name = COALESCE($4, name), updated_at = now()
              WHERE id = $1 AND password_hash = $2 RETURNING ",
@@ -225,6 +246,12 @@ impl Store {
             changes.push(events::updated(&user)?);
         }
         self.outbox.append(&mut transaction, changes).await?;
+        let renamed = before.and_then(|before| audited::renamed(&user, &before));
+        let records: Vec<_> = [audited::password_changed(&user)]
+            .into_iter()
+            .chain(renamed)
+            .collect();
+        audit::append(&mut transaction, principal, &records).await?;
         transaction.commit().await?;
         Ok(user)
     }
@@ -234,14 +261,15 @@ impl Store {
     /// and the second is refused.
     pub(crate) async fn change_access(
         &self,
+        principal: &Principal,
         id: Uuid,
         access: Access,
         actor: Option<Uuid>,
     ) -> Result<User, StoreError> {
         let mut transaction = self.database.begin().await?;
         // The account and the actor too, in the same order as the admins: each may be the other's in another transaction.
-        let locked: Vec<(Uuid, bool)> = sqlx::query_as(
-            "SELECT id, role = 'admin' AND NOT disabled FROM users
+        let locked: Vec<(Uuid, String, bool)> = sqlx::query_as(
+            "SELECT id, role, disabled FROM users
              WHERE id = ANY($1) OR ($2 AND role = 'admin' AND NOT disabled) ORDER BY id FOR NO KEY UPDATE",
         )
         .bind(actor.iter().copied().chain([id]).collect::<Vec<_>>())
@@ -250,8 +278,8 @@ impl Store {
         .await?;
         let admins: Vec<Uuid> = locked
             .iter()
-            .filter(|(_, admin)| *admin)
-            .map(|(id, _)| *id)
+            .filter(|(_, role, disabled)| role == Role::Admin.as_str() && !disabled)
+            .map(|(id, ..)| *id)
             .collect();
         if actor.is_some_and(|actor| !admins.contains(&actor)) {
             return Err(StoreError::NoAdmin);
@@ -275,7 +303,25 @@ impl Store {
         }
         let event = events::updated(&user)?;
         self.outbox.append(&mut transaction, vec![event]).await?;
+        if let Some((_, role, disabled)) = locked.iter().find(|(locked, ..)| *locked == id) {
+            let records = audited::access_changed(&user, role, *disabled);
+            audit::append(&mut transaction, principal, &records).await?;
+        }
         transaction.commit().await?;
         Ok(user)
     }
+}
+
+/// Locks an account until the transaction ends, and gives its name; none where there is no such account.
+async fn lock_name(transaction: &mut Transaction, id: Uuid) -> sqlx::Result<Option<String>> {
+    sqlx::query_scalar("SELECT name FROM users WHERE id = $1 FOR NO KEY UPDATE")
+        .bind(id)
+        .fetch_optional(transaction)
+        .await
+}
+
+/// Whoever brought the account's password or token: the holder of the account.
+pub(super) fn acting(principal: &Principal, user: &User, session: Option<Uuid>) -> Principal {
+    // Roles are spelled as kinds of principals are.
+    principal.proven(Open::parse(user.role.as_str()), user.id, session)
 }

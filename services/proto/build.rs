@@ -2,7 +2,8 @@
 
 use std::{env, error::Error, path::PathBuf};
 
-const FILES: [&str; 4] = [
+const FILES: [&str; 5] = [
+    "shop/audit/v1/audit.proto",
     "shop/user/v1/user.proto",
     "shop/inventory/v1/inventory.proto",
     "shop/order/v1/order.proto",

@@ -3,13 +3,15 @@
 //! Start with the contract, `shop/inventory/v1/inventory.proto` in the `proto` crate. [`product`], [`stock`] and
 //! [`search`] hold the rules and know neither gRPC nor SQL: which products there may be, who gets stock, what a list
 //! shows. [`store`] is all SQL, one transaction per method; the tables and what they promise are explained in
-//! `migrations/`. Every change is one transaction with its events ([`events`]), which the `outbox` crate publishes.
+//! `migrations/`. Every change is one transaction with its events ([`events`]), which the `outbox` crate publishes; what people change is recorded
+//! for the audit ([`audited`]).
 //! [`grpc`] translates between the contract and the rest.
 //!
 //! The hot path is allocation: one call carries the orders that came together, and is one transaction that locks the
 //! rows of their products once, in one global order, decides in memory, and writes everything in one statement. Prices
 //! that are asked for at the same time are read together ([`group_read`]).
 
+pub mod audited;
 pub mod config;
 pub mod events;
 pub mod group_read;
@@ -40,7 +42,10 @@ async fn begin(config: Config) -> Result<Running, StartError> {
         .await?
         .tls(&config.tls)?;
     let database = service
-        .postgres(&config.postgres, [sqlx::migrate!(), outbox::migrations()])
+        .postgres(
+            &config.postgres,
+            [sqlx::migrate!(), outbox::migrations(), audit::migrations()],
+        )
         .await?;
     let producer = service.grpc_channel("producer-service", &config.producer_service_url)?;
     let outbox = outbox::start(
@@ -51,12 +56,13 @@ async fn begin(config: Config) -> Result<Running, StartError> {
         &config.relay,
     );
     let inventory = grpc::Inventory::new(store::Store::new(
-        database,
+        database.clone(),
         config.postgres.database_max_connections,
         outbox,
         config.emit_stock_changed,
     ));
     let inventory =
         InventoryServiceServer::new(inventory).max_decoding_message_size(proto::limits::ALLOCATE_REQUEST);
-    Ok(service.serve_grpc(tonic::service::Routes::new(inventory)))
+    let routes = tonic::service::Routes::new(inventory).add_service(audit::service(database));
+    Ok(service.serve_grpc(routes))
 }

@@ -2,13 +2,14 @@
 //!
 //! Start with the contract, `shop/order/v1/order.proto` in the `proto` crate, and with [`order`], the rules: what an
 //! order may be and which changes it allows. Every change is one transaction with its event ([`events`]), which the
-//! `outbox` crate publishes. [`idempotency`] makes placing an order repeatable, [`watch`] tells whoever waits for an
+//! `outbox` crate publishes; what people change is recorded for the audit ([`audited`]). [`idempotency`] makes placing an order repeatable, [`watch`] tells whoever waits for an
 //! order's status. [`store`] is all SQL, one transaction per method; [`grpc`] translates between the contract and the
 //! rest.
 //!
 //! The hot path is [`grpc`]'s creation of orders: each is checked and priced by itself, and those that are ready at the
 //! same time share one transaction ([`group_commit`]).
 
+pub mod audited;
 pub mod config;
 pub mod events;
 pub mod group_commit;
@@ -40,13 +41,16 @@ async fn begin(config: Config) -> Result<Running, StartError> {
         .await?
         .tls(&config.tls)?;
     let database = service
-        .postgres(&config.postgres, [sqlx::migrate!(), outbox::migrations()])
+        .postgres(
+            &config.postgres,
+            [sqlx::migrate!(), outbox::migrations(), audit::migrations()],
+        )
         .await?;
     let inventory = service.grpc_channel("inventory-service", &config.inventory_service_url)?;
     let producer = service.grpc_channel("producer-service", &config.producer_service_url)?;
 
     let outbox = outbox::start(&service, database.clone(), producer, ORDER_SOURCE, &config.relay);
-    let store = store::Store::new(database, outbox);
+    let store = store::Store::new(database.clone(), outbox);
     let watchers = watch::Watchers::default();
     service.spawn("status-watch", {
         let (watchers, store) = (watchers.clone(), store.clone());
@@ -57,5 +61,7 @@ async fn begin(config: Config) -> Result<Running, StartError> {
         move |shutdown| housekeeping::run(store, config.idempotency_retention, shutdown)
     });
     let orders = grpc::Orders::new(store, inventory, watchers);
-    Ok(service.serve_grpc(tonic::service::Routes::new(OrderServiceServer::new(orders))))
+    let routes =
+        tonic::service::Routes::new(OrderServiceServer::new(orders)).add_service(audit::service(database));
+    Ok(service.serve_grpc(routes))
 }

@@ -63,6 +63,8 @@ impl fmt::Display for Caller {
 
 /// Each method by the path of its request, with those that may call it.
 pub const METHODS: &[(&str, &[Caller])] = &[
+    // Of each service that keeps something.
+    ("/shop.audit.v1.AuditService/ListAuditRecords", &[ApiGateway]),
     ("/shop.user.v1.UserService/Register", &[ApiGateway]),
     ("/shop.user.v1.UserService/LogIn", &[ApiGateway]),
     ("/shop.user.v1.UserService/RefreshSession", &[ApiGateway]),

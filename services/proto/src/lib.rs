@@ -13,6 +13,11 @@ pub mod multiplex;
 #[allow(missing_docs, unreachable_pub, clippy::all, clippy::pedantic)]
 mod generated {
     pub mod shop {
+        pub mod audit {
+            pub mod v1 {
+                tonic::include_proto!("shop.audit.v1");
+            }
+        }
         pub mod money {
             pub mod v1 {
                 tonic::include_proto!("shop.money.v1");
@@ -51,6 +56,8 @@ mod generated {
     }
 }
 
+/// `shop.audit.v1`: who changed what.
+pub use generated::shop::audit::v1 as audit;
 /// `shop.inventory.v1`: products, stock and the ledger.
 pub use generated::shop::inventory::v1 as inventory;
 /// `shop.money.v1`: exact amounts.

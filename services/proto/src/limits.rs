@@ -24,6 +24,10 @@ pub const PRODUCT_IMAGE_URL: usize = 2_000;
 pub const CATEGORIES: usize = 1_000;
 /// The longest reason of a movement of stock, in characters.
 pub const MOVEMENT_REASON: usize = 200;
+/// What is kept of a text that a change replaced or brought, in characters.
+pub const AUDITED_TEXT: usize = 200;
+/// The most fields that one change is recorded with.
+pub const AUDITED_FIELDS: usize = 16;
 
 /// The largest message that every gRPC client takes by itself.
 const DEFAULT_MESSAGE: usize = 4 * 1024 * 1024;
@@ -82,6 +86,18 @@ pub const MOVEMENTS_PAGE: usize = page(MOVEMENT);
 /// The largest request for the stock of orders.
 pub const ALLOCATE_REQUEST: usize =
     ALLOCATIONS * (FIELD + UUID + TRACE + ROOM + ORDER_LINES * (FIELD + UUID + NUMBER));
+
+/// The largest record of a change: each field with its name, the text before and the text after. A character of JSON takes
+/// six bytes where it is escaped.
+pub const AUDIT_RECORD: usize = FIELD
+    + 4 * UUID
+    + 2 * TIMESTAMP
+    + 5 * NAME
+    + text(MOVEMENT_REASON)
+    + ROOM
+    + AUDITED_FIELDS * (NAME + 2 * 6 * AUDITED_TEXT);
+/// The largest page of records.
+pub const AUDIT_PAGE: usize = page(AUDIT_RECORD);
 
 /// The largest list of categories.
 pub const CATEGORIES_LIST: usize = CATEGORIES * (FIELD + text(PRODUCT_CATEGORY) + NUMBER) + ROOM;

@@ -6,12 +6,13 @@
 //! `backoff` slows guessers down without locking the owner out, `hashing` shares password hashing out fairly, `key_source` fetches the keys and follows their
 //! rotation, `first_admin` makes the account that nobody can register. `store` is all SQL; the tables and what they
 //! promise are explained in `migrations/`. Every change of an account is one transaction with its event (`events`), which
-//! the `outbox` crate publishes. `grpc` translates between the contract and all this.
+//! the `outbox` crate publishes, and with its record (`audited`) for the audit. `grpc` translates between the contract and all this.
 //!
 //! The one rule that makes sessions safe under concurrency: **whoever adds or removes refresh tokens holds the row of
 //! their user locked.** A password change, a disabled account, a login, a refresh and a logout of one user therefore
 //! happen one after the other, and none can slip a token past another.
 
+mod audited;
 mod backoff;
 mod config;
 mod email;
@@ -57,11 +58,14 @@ async fn begin(config: Config) -> Result<Running, StartError> {
         .await?
         .tls(&config.tls)?;
     let database = service
-        .postgres(&config.postgres, [sqlx::migrate!(), outbox::migrations()])
+        .postgres(
+            &config.postgres,
+            [sqlx::migrate!(), outbox::migrations(), audit::migrations()],
+        )
         .await?;
     let producer = service.grpc_channel("producer-service", &config.producer_service_url)?;
     let outbox = outbox::start(&service, database.clone(), producer, USER_SOURCE, &config.relay);
-    let store = Store::new(database, outbox, config.lifetimes());
+    let store = Store::new(database.clone(), outbox, config.lifetimes());
     let hasher = Hasher::new(config.password_hashing_threads, config.password_hashing_queue);
     if let Some(first_admin) = first_admin {
         let flag = service.health().flag("first-admin");
@@ -82,5 +86,6 @@ async fn begin(config: Config) -> Result<Running, StartError> {
     let cleaned = store.clone();
     service.spawn("cleaning", |shutdown| cleaned.clean(shutdown));
     let users = grpc::Users::new(store, hasher, issuer);
-    Ok(service.serve_grpc(Routes::new(UserServiceServer::new(users))))
+    let routes = Routes::new(UserServiceServer::new(users)).add_service(audit::service(database));
+    Ok(service.serve_grpc(routes))
 }

@@ -4,6 +4,7 @@
 //!   is `grpc-timeout`.
 //! - **Traces.** The W3C headers travel in the metadata; each call has a client and a server span.
 //! - **Errors** are statuses with `google.rpc` details ([`status`]).
+//! - **Principals.** A call that changes something says on whose behalf ([`Principal`]), for the record.
 //! - **Callers.** Over mutual TLS each method is for the services that [`proto::callers`] names, and refused to others.
 //! - **Balancing.** A client goes round all addresses of a name ([`ClientChannel`]).
 //! - **Streams** end with UNAVAILABLE when their server stops; who follows one asks again.
@@ -22,6 +23,7 @@ mod limit;
 mod method;
 pub mod multiplex;
 mod outlier;
+mod principal;
 mod repeat;
 mod resolve;
 pub(crate) mod server;
@@ -35,6 +37,7 @@ use time::OffsetDateTime;
 
 pub use adaptive::AdaptiveLimit;
 pub use client::ClientChannel;
+pub use principal::{Principal, PrincipalKind};
 pub use repeat::repeatable;
 
 /// The longest that a call may take.

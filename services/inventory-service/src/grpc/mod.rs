@@ -7,7 +7,7 @@ mod stock;
 
 use chassis::{
     grpc::{
-        multiplex,
+        Principal, multiplex,
         status::{with_reason, with_reason_and},
     },
     postgres,
@@ -55,7 +55,9 @@ impl InventoryService for Inventory {
         &self,
         request: Request<CreateProductRequest>,
     ) -> Result<Response<CreateProductResponse>, Status> {
-        self.create(request.into_inner()).await.map(Response::new)
+        self.create(&Principal::of(&request), request.into_inner())
+            .await
+            .map(Response::new)
     }
 
     async fn get_products(
@@ -103,21 +105,27 @@ impl InventoryService for Inventory {
         &self,
         request: Request<UpdateProductRequest>,
     ) -> Result<Response<UpdateProductResponse>, Status> {
-        self.update(request.into_inner()).await.map(Response::new)
+        self.update(&Principal::of(&request), request.into_inner())
+            .await
+            .map(Response::new)
     }
 
     async fn delete_product(
         &self,
         request: Request<DeleteProductRequest>,
     ) -> Result<Response<DeleteProductResponse>, Status> {
-        self.delete(request.into_inner()).await.map(Response::new)
+        self.delete(&Principal::of(&request), request.into_inner())
+            .await
+            .map(Response::new)
     }
 
     async fn adjust_stock(
         &self,
         request: Request<AdjustStockRequest>,
     ) -> Result<Response<AdjustStockResponse>, Status> {
-        self.adjust(request.into_inner()).await.map(Response::new)
+        self.adjust(&Principal::of(&request), request.into_inner())
+            .await
+            .map(Response::new)
     }
 
     async fn list_stock_movements(

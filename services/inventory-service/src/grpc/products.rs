@@ -2,6 +2,7 @@
 
 use chassis::{
     grpc::{
+        Principal,
         status::{invalid_field, parse_uuid},
         timestamp,
     },
@@ -33,6 +34,7 @@ const MAX_PRICES: usize = 10_000;
 impl Inventory {
     pub(super) async fn create(
         &self,
+        principal: &Principal,
         request: CreateProductRequest,
     ) -> Result<CreateProductResponse, Status> {
         let id = Uuid::now_v7();
@@ -53,7 +55,7 @@ impl Inventory {
         check.into_result()?;
         let product = self
             .store
-            .create_product(id, &details, initial_stock)
+            .create_product(principal, id, &details, initial_stock)
             .await
             .map_err(status)?;
         Ok(CreateProductResponse {
@@ -122,6 +124,7 @@ impl Inventory {
 
     pub(super) async fn update(
         &self,
+        principal: &Principal,
         request: UpdateProductRequest,
     ) -> Result<UpdateProductResponse, Status> {
         let id = parse_uuid("product_id", &request.product_id)?;
@@ -146,7 +149,7 @@ impl Inventory {
         };
         let product = self
             .store
-            .update_product(id, &expected, &change)
+            .update_product(principal, id, &expected, &change)
             .await
             .map_err(status)?;
         Ok(UpdateProductResponse {
@@ -156,12 +159,13 @@ impl Inventory {
 
     pub(super) async fn delete(
         &self,
+        principal: &Principal,
         request: DeleteProductRequest,
     ) -> Result<DeleteProductResponse, Status> {
         let id = parse_uuid("product_id", &request.product_id)?;
         let product = self
             .store
-            .delete_product(id, request.expected_version)
+            .delete_product(principal, id, request.expected_version)
             .await
             .map_err(status)?;
         Ok(DeleteProductResponse {

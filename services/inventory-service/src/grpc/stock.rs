@@ -1,7 +1,7 @@
 //! Stock by hand, and its ledger.
 
 use chassis::{
-    grpc::{status::parse_uuid, timestamp},
+    grpc::{Principal, status::parse_uuid, timestamp},
     page::Page,
     violations::Violations,
 };
@@ -18,7 +18,11 @@ use crate::{
 };
 
 impl Inventory {
-    pub(super) async fn adjust(&self, request: AdjustStockRequest) -> Result<AdjustStockResponse, Status> {
+    pub(super) async fn adjust(
+        &self,
+        principal: &Principal,
+        request: AdjustStockRequest,
+    ) -> Result<AdjustStockResponse, Status> {
         let product_id = parse_uuid("product_id", &request.product_id)?;
         let mut check = Violations::new();
         let delta = product::delta(&mut check, request.delta);
@@ -26,7 +30,7 @@ impl Inventory {
         check.into_result()?;
         let (product, movement) = self
             .store
-            .adjust_stock(product_id, delta, &reason)
+            .adjust_stock(principal, product_id, delta, &reason)
             .await
             .map_err(status)?;
         Ok(AdjustStockResponse {

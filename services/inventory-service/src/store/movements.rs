@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use chassis::{
+    grpc::Principal,
     open_enum::{Open, Spelled},
     page::{MAX_WINDOW, Page},
 };
@@ -13,7 +14,7 @@ use time::OffsetDateTime;
 use uuid::Uuid;
 
 use super::{Store, StoreError, products::find};
-use crate::product::Product;
+use crate::{audited, product::Product};
 
 /// What moved stock.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -93,6 +94,7 @@ impl Store {
     /// Moves a product's stock by hand, never below zero.
     pub async fn adjust_stock(
         &self,
+        principal: &Principal,
         product_id: Uuid,
         delta: i64,
         reason: &str,
@@ -123,6 +125,8 @@ impl Store {
         let change = BTreeMap::from([(product_id, delta)]);
         self.append_stock_changed(&mut transaction, StockChangeKind::Adjustment, &change)
             .await?;
+        let record = audited::stock_adjusted(product_id, delta, product.stock, reason);
+        audit::append(&mut transaction, principal, &[record]).await?;
         transaction.commit().await?;
         Ok((product, movement))
     }

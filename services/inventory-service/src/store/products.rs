@@ -2,14 +2,14 @@
 
 use std::collections::BTreeMap;
 
-use chassis::postgres::Transaction;
+use chassis::{grpc::Principal, postgres::Transaction};
 use proto::event::StockChangeKind;
 use sqlx::{FromRow, PgExecutor, Row as _, postgres::PgRow};
 use uuid::Uuid;
 
 use super::{Store, StoreError};
 use crate::{
-    events,
+    audited, events,
     product::{Change, Details, Expected, Price, Product},
 };
 
@@ -29,18 +29,24 @@ macro_rules! columns {
     };
 }
 
+impl FromRow<'_, PgRow> for Details {
+    fn from_row(row: &PgRow) -> sqlx::Result<Self> {
+        Ok(Self {
+            sku: row.try_get("sku")?,
+            name: row.try_get("name")?,
+            description: row.try_get("description")?,
+            price: price(row)?,
+            category: row.try_get("category")?,
+            image_url: row.try_get("image_url")?,
+        })
+    }
+}
+
 impl FromRow<'_, PgRow> for Product {
     fn from_row(row: &PgRow) -> sqlx::Result<Self> {
         Ok(Self {
             id: row.try_get("id")?,
-            details: Details {
-                sku: row.try_get("sku")?,
-                name: row.try_get("name")?,
-                description: row.try_get("description")?,
-                price: price(row)?,
-                category: row.try_get("category")?,
-                image_url: row.try_get("image_url")?,
-            },
+            details: Details::from_row(row)?,
             stock: row.try_get("available")?,
             version: row.try_get("version")?,
             created_at: row.try_get("created_at")?,
@@ -95,6 +101,7 @@ impl Store {
     /// Adds a product with its first stock.
     pub async fn create_product(
         &self,
+        principal: &Principal,
         id: Uuid,
         details: &Details,
         initial_stock: i64,
@@ -129,6 +136,8 @@ impl Store {
         .map_err(StoreError::from_write)?;
         let event = events::product_created(&product)?;
         self.outbox.append(&mut transaction, vec![event]).await?;
+        let record = audited::product_created(&product);
+        audit::append(&mut transaction, principal, &[record]).await?;
         if initial_stock > 0 {
             let change = BTreeMap::from([(id, initial_stock)]);
             self.append_stock_changed(&mut transaction, StockChangeKind::Initial, &change)
@@ -172,6 +181,7 @@ impl Store {
     /// Changes some details, if the product is as expected. A change of nothing leaves the version alone.
     pub async fn update_product(
         &self,
+        principal: &Principal,
         id: Uuid,
         expected: &Expected,
         change: &Change,
@@ -187,6 +197,7 @@ impl Store {
             };
         }
         let mut transaction = self.begin_change(id).await?;
+        let before = lock_details(&mut transaction, id).await?;
         let changed: Option<Product> = sqlx::query_as(concat!(
             "WITH product AS (
                  UPDATE products SET
@@ -223,11 +234,13 @@ impl Store {
         .fetch_optional(&mut transaction)
         .await
         .map_err(StoreError::from_write)?;
-        let Some(product) = changed else {
+        let (Some(product), Some(before)) = (changed, before) else {
             return Err(why_unchanged(&mut transaction, id).await);
         };
         let event = events::product_updated(&product)?;
         self.outbox.append(&mut transaction, vec![event]).await?;
+        let record = audited::product_updated(&product, &before);
+        audit::append(&mut transaction, principal, &[record]).await?;
         transaction.commit().await?;
         Ok(product)
     }
@@ -235,6 +248,7 @@ impl Store {
     /// Takes a product off sale for good. Its row and its stock stay: orders refer to them.
     pub async fn delete_product(
         &self,
+        principal: &Principal,
         id: Uuid,
         expected_version: Option<i64>,
     ) -> Result<Product, StoreError> {
@@ -258,6 +272,8 @@ impl Store {
         };
         let event = events::product_deleted(&product)?;
         self.outbox.append(&mut transaction, vec![event]).await?;
+        let record = audited::product_deleted(&product);
+        audit::append(&mut transaction, principal, &[record]).await?;
         transaction.commit().await?;
         Ok(product)
     }
@@ -274,6 +290,18 @@ impl Store {
         }
         Ok(transaction)
     }
+}
+
+/// Locks a product until the transaction ends, and gives its details as they are; none where it is unknown or deleted.
+async fn lock_details(transaction: &mut Transaction, id: Uuid) -> sqlx::Result<Option<Details>> {
+    sqlx::query_as(concat!(
+        "SELECT ",
+        details!(),
+        " FROM products WHERE id = $1 AND deleted_at IS NULL FOR NO KEY UPDATE"
+    ))
+    .bind(id)
+    .fetch_optional(transaction)
+    .await
 }
 
 /// Why an update of what was expected found no row.

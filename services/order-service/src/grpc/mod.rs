@@ -8,7 +8,7 @@ use std::collections::{HashMap, HashSet};
 
 use chassis::{
     grpc::{
-        ClientChannel,
+        ClientChannel, Principal,
         multiplex::{self, Multiplexer},
         status::{self, parse_uuid, with_reason},
     },
@@ -183,6 +183,7 @@ impl OrderService for Orders {
         &self,
         request: Request<UpdateOrderStatusRequest>,
     ) -> Result<Response<UpdateOrderStatusResponse>, Status> {
+        let principal = Principal::of(&request);
         let request = request.into_inner();
         let (id, user_id) = parse_ids(&request.order_id, request.user_id.as_deref())?;
         let to = convert::status(request.status)
@@ -198,7 +199,7 @@ impl OrderService for Orders {
         let expected = request.expected_status_name.as_deref();
         let step = self
             .store
-            .set_status((id, user_id), expected, to, trace::current(), now())
+            .set_status(&principal, (id, user_id), expected, to, trace::current(), now())
             .await;
         if step.map_err(status_error)? == Step::Change {
             self.watchers.publish([(id, to.into())]);

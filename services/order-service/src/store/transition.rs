@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use chassis::open_enum::Open;
+use chassis::{grpc::Principal, open_enum::Open};
 use proto::{event::EventType, trace::TraceContext};
 use sqlx::PgExecutor;
 use time::OffsetDateTime;
@@ -10,7 +10,7 @@ use uuid::Uuid;
 
 use super::Store;
 use crate::{
-    events,
+    audited, events,
     order::{OrderStatus, Outcome, Step, TransitionError, step},
 };
 
@@ -53,6 +53,7 @@ impl Store {
     /// with `expected`, only if it has that status.
     pub async fn set_status(
         &self,
+        principal: &Principal,
         (id, user_id): (Uuid, Option<Uuid>),
         expected: Option<&str>,
         to: OrderStatus,
@@ -84,6 +85,8 @@ impl Store {
         self.outbox
             .append(&mut transaction, event.into_iter().collect())
             .await?;
+        let record = audited::status_changed(id, &from, to);
+        audit::append(&mut transaction, principal, &[record]).await?;
         transaction.commit().await?;
         Ok(Step::Change)
     }

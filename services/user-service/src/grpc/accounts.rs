@@ -1,7 +1,7 @@
 //! Registering, reading and changing accounts.
 
 use chassis::{
-    grpc::status::parse_uuid,
+    grpc::{Principal, status::parse_uuid},
     page::Page,
     security::{self, About, Event},
     violations::Violations,
@@ -27,7 +27,11 @@ use crate::{
 };
 
 impl Users {
-    pub(super) async fn create_account(&self, request: RegisterRequest) -> Result<RegisterResponse, Status> {
+    pub(super) async fn create_account(
+        &self,
+        principal: &Principal,
+        request: RegisterRequest,
+    ) -> Result<RegisterResponse, Status> {
         let mut violations = Violations::new();
         let email = Email::parse(&request.email).ok_or_else(|| email::EXPECTED.clone());
         let email = violations.take("email", email);
@@ -56,7 +60,7 @@ impl Users {
         let (session, device) = (NewSession::from(origin), DeviceToken::generate());
         let user = self
             .store
-            .register(&new, &session, &device)
+            .register(principal, &new, &session, &device)
             .await
             .map_err(store_status)?;
         let authentication = Authentication::now(session.id);
@@ -98,6 +102,7 @@ impl Users {
 
     pub(super) async fn change_profile(
         &self,
+        principal: &Principal,
         request: UpdateProfileRequest,
     ) -> Result<UpdateProfileResponse, Status> {
         let id = parse_uuid("user_id", &request.user_id)?;
@@ -120,13 +125,22 @@ impl Users {
 
         let user = match (new_password, request.current_password) {
             (Some(new), Some(current)) => {
-                let device = DeviceToken::presented(request.device_token);
-                let origin = origin(request.client);
-                self.change_password(id, current, new, name, device, &origin)
-                    .await?
+                let change = PasswordChange {
+                    user: id,
+                    current,
+                    new,
+                    name,
+                    device: DeviceToken::presented(request.device_token),
+                    origin: origin(request.client),
+                };
+                self.change_password(principal, change).await?
             }
             _ => match name {
-                Some(name) => self.store.rename(id, &name).await.map_err(store_status)?,
+                Some(name) => self
+                    .store
+                    .rename(principal, id, &name)
+                    .await
+                    .map_err(store_status)?,
                 None => self.store.user(id).await.map_err(store_status)?,
             },
         };
@@ -137,14 +151,11 @@ impl Users {
 
     async fn change_password(
         &self,
-        id: Uuid,
-        current: String,
-        new: Password,
-        name: Option<Name>,
-        device: Option<DeviceToken>,
-        origin: &Origin,
+        principal: &Principal,
+        change: PasswordChange,
     ) -> Result<User, Status> {
-        let current = Password::presented(current).ok_or_else(wrong_password)?;
+        let id = change.user;
+        let current = Password::presented(change.current).ok_or_else(wrong_password)?;
         let stored = self
             .store
             .account_by_id(id)
@@ -152,17 +163,24 @@ impl Users {
             .map_err(store_status)?
             .password_hash;
         let hash = self
-            .check_current_password(id, current, stored.clone(), new, origin)
+            .check_current_password(id, current, stored.clone(), change.new, &change.origin)
             .await?;
         let user = self
             .store
-            .change_password(id, &stored, &hash, name.as_ref(), device.as_ref())
+            .change_password(
+                principal,
+                id,
+                &stored,
+                &hash,
+                change.name.as_ref(),
+                change.device.as_ref(),
+            )
             .await
             .map_err(store_status)?;
         let about = About {
             user: Some(id),
             actor: Some(id),
-            address: &origin.address,
+            address: &change.origin.address,
         };
         security::record(Event::PasswordChanged, about, "an account has a new password");
         Ok(user)
@@ -170,6 +188,7 @@ impl Users {
 
     pub(super) async fn change_access(
         &self,
+        principal: &Principal,
         request: &UpdateUserRequest,
     ) -> Result<UpdateUserResponse, Status> {
         let id = parse_uuid("user_id", &request.user_id)?;
@@ -182,7 +201,7 @@ impl Users {
         let user = if access.is_empty() {
             self.store.user(id).await
         } else {
-            self.store.change_access(id, access, actor).await
+            self.store.change_access(principal, id, access, actor).await
         };
         let user = user.map_err(store_status)?;
         tell_of(access, &user, actor);
@@ -190,6 +209,17 @@ impl Users {
             user: Some(message(user)),
         })
     }
+}
+
+/// What is asked for with a new password.
+struct PasswordChange {
+    user: Uuid,
+    current: String,
+    new: Password,
+    name: Option<Name>,
+    /// The device that asks.
+    device: Option<DeviceToken>,
+    origin: Origin,
 }
 
 /// Tells of what an account may do now.

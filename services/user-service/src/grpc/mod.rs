@@ -8,6 +8,7 @@ mod sessions;
 
 use chassis::{
     grpc::{
+        Principal,
         status::{invalid_field, with_reason},
         timestamp,
     },
@@ -77,7 +78,9 @@ impl UserService for Users {
         &self,
         request: Request<RegisterRequest>,
     ) -> Result<Response<RegisterResponse>, Status> {
-        self.create_account(request.into_inner()).await.map(Response::new)
+        self.create_account(&Principal::of(&request), request.into_inner())
+            .await
+            .map(Response::new)
     }
 
     async fn log_in(&self, request: Request<LogInRequest>) -> Result<Response<LogInResponse>, Status> {
@@ -88,11 +91,15 @@ impl UserService for Users {
         &self,
         request: Request<RefreshSessionRequest>,
     ) -> Result<Response<RefreshSessionResponse>, Status> {
-        self.refresh(request.into_inner()).await.map(Response::new)
+        self.refresh(&Principal::of(&request), request.into_inner())
+            .await
+            .map(Response::new)
     }
 
     async fn log_out(&self, request: Request<LogOutRequest>) -> Result<Response<LogOutResponse>, Status> {
-        self.end_session(request.into_inner()).await.map(Response::new)
+        self.end_session(&Principal::of(&request), request.into_inner())
+            .await
+            .map(Response::new)
     }
 
     async fn get_user(&self, request: Request<GetUserRequest>) -> Result<Response<GetUserResponse>, Status> {
@@ -110,14 +117,18 @@ impl UserService for Users {
         &self,
         request: Request<UpdateProfileRequest>,
     ) -> Result<Response<UpdateProfileResponse>, Status> {
-        self.change_profile(request.into_inner()).await.map(Response::new)
+        self.change_profile(&Principal::of(&request), request.into_inner())
+            .await
+            .map(Response::new)
     }
 
     async fn update_user(
         &self,
         request: Request<UpdateUserRequest>,
     ) -> Result<Response<UpdateUserResponse>, Status> {
-        self.change_access(&request.into_inner()).await.map(Response::new)
+        self.change_access(&Principal::of(&request), &request.into_inner())
+            .await
+            .map(Response::new)
     }
 
     async fn get_signing_keys(
@@ -150,7 +161,9 @@ impl UserService for Users {
         &self,
         request: Request<EndSessionsRequest>,
     ) -> Result<Response<EndSessionsResponse>, Status> {
-        self.end(&request.into_inner()).await.map(Response::new)
+        self.end(&Principal::of(&request), &request.into_inner())
+            .await
+            .map(Response::new)
     }
 
     async fn get_second_factor(

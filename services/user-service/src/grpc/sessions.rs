@@ -2,6 +2,7 @@
 
 use chassis::{
     grpc::{
+        Principal,
         status::{invalid_field, parse_uuid, with_reason},
         timestamp,
     },
@@ -105,11 +106,12 @@ impl Users {
 
     pub(super) async fn refresh(
         &self,
+        principal: &Principal,
         request: RefreshSessionRequest,
     ) -> Result<RefreshSessionResponse, Status> {
         let presented = RefreshToken::presented(request.refresh_token);
         let origin = origin(request.client);
-        let outcome = self.store.refresh(&presented, &origin).await;
+        let outcome = self.store.refresh(principal, &presented, &origin).await;
         let (user, authentication, next) = match outcome.map_err(store_status)? {
             Refresh::Rotated {
                 user,
@@ -146,9 +148,16 @@ impl Users {
         })
     }
 
-    pub(super) async fn end_session(&self, request: LogOutRequest) -> Result<LogOutResponse, Status> {
+    pub(super) async fn end_session(
+        &self,
+        principal: &Principal,
+        request: LogOutRequest,
+    ) -> Result<LogOutResponse, Status> {
         let presented = RefreshToken::presented(request.refresh_token);
-        self.store.end_session(&presented).await.map_err(store_status)?;
+        self.store
+            .end_session(principal, &presented)
+            .await
+            .map_err(store_status)?;
         Ok(LogOutResponse {})
     }
 
@@ -189,12 +198,16 @@ impl Users {
         })
     }
 
-    pub(super) async fn end(&self, request: &EndSessionsRequest) -> Result<EndSessionsResponse, Status> {
+    pub(super) async fn end(
+        &self,
+        principal: &Principal,
+        request: &EndSessionsRequest,
+    ) -> Result<EndSessionsResponse, Status> {
         let user = parse_uuid("user_id", &request.user_id)?;
         let session = request.session_id.as_deref();
         let session = session.map(|id| parse_uuid("session_id", id)).transpose()?;
         self.store
-            .end_sessions(user, session)
+            .end_sessions(principal, user, session)
             .await
             .map_err(store_status)?;
         Ok(EndSessionsResponse {})

@@ -1,6 +1,6 @@
 //! Refresh tokens. Every method that adds or removes some of a user locks the user's row first.
 
-use chassis::postgres::Transaction;
+use chassis::{grpc::Principal, postgres::Transaction};
 use sqlx::FromRow;
 use time::OffsetDateTime;
 use tokio_util::sync::CancellationToken;
@@ -9,9 +9,10 @@ use uuid::Uuid;
 use super::{
     NewSession, Store, StoreError,
     sessions::{bound_sessions, end_session},
-    users::columns,
+    users::{acting, columns},
 };
 use crate::{
+    audited,
     backoff::{DeviceToken, Lane},
     password::PasswordHash,
     second_factor::{Given, Passed},
@@ -125,6 +126,7 @@ impl Store {
     /// Spends a token and puts the next in its place, or ends the family of one that was spent before.
     pub(crate) async fn refresh(
         &self,
+        principal: &Principal,
         presented: &RefreshToken,
         origin: &Origin,
     ) -> Result<Refresh, StoreError> {
@@ -149,13 +151,13 @@ impl Store {
             }
             Some(token) => match successor(&mut transaction, &user, &token, presented).await? {
                 Some(repeated) => repeated,
-                None => reused(&mut transaction, &user, token.family_id).await?,
+                None => reused(&mut transaction, principal, &user, token.family_id).await?,
             },
             // The row of a token before the last spent one is gone, and its session may be there.
             None => match presented.session() {
                 Some(id) => match keeping(&mut transaction, &user, id).await? {
                     Some(session) if presented.is_made_with(&Seed(session.seed)) => {
-                        reused(&mut transaction, &user, id).await?
+                        reused(&mut transaction, principal, &user, id).await?
                     }
                     _ => Refresh::Invalid,
                 },
@@ -233,7 +235,11 @@ impl Store {
     }
 
     /// Ends the family of a token, if there is one.
-    pub(crate) async fn end_session(&self, presented: &RefreshToken) -> Result<(), StoreError> {
+    pub(crate) async fn end_session(
+        &self,
+        principal: &Principal,
+        presented: &RefreshToken,
+    ) -> Result<(), StoreError> {
         let mut transaction = self.database.begin().await?;
         if let Some(user) = lock_owner(&mut transaction, presented).await? {
             let family: Option<Uuid> =
@@ -248,8 +254,12 @@ impl Store {
                     .map(|_| id),
                 (family, _) => family,
             };
-            if let Some(family) = family {
-                end_session(&mut transaction, user.id, family).await?;
+            if let Some(family) = family
+                && end_session(&mut transaction, user.id, family).await?
+            {
+                let actor = acting(principal, &user, Some(family));
+                let record = audited::session_ended(user.id, family);
+                audit::append(&mut transaction, &actor, &[record]).await?;
             }
         }
         transaction.commit().await?;
@@ -372,11 +382,17 @@ async fn successor(
 }
 
 /// Ends a family, one of whose spent tokens was presented.
-async fn reused(transaction: &mut Transaction, user: &User, family: Uuid) -> Result<Refresh, StoreError> {
-    let was_there = end_session(transaction, user.id, family).await?;
-    Ok(if was_there {
-        Refresh::Reused { user_id: user.id }
-    } else {
-        Refresh::Invalid
-    })
+async fn reused(
+    transaction: &mut Transaction,
+    principal: &Principal,
+    user: &User,
+    family: Uuid,
+) -> Result<Refresh, StoreError> {
+    if !end_session(transaction, user.id, family).await? {
+        return Ok(Refresh::Invalid);
+    }
+    // Nobody can tell whether the holder presented it or a thief.
+    let record = audited::session_revoked(user.id, family);
+    audit::append(transaction, principal, &[record]).await?;
+    Ok(Refresh::Reused { user_id: user.id })
 }

@@ -1,13 +1,13 @@
 //! Sessions: what is known of them beside their tokens. Every method that adds or removes some of a user locks the
 //! user's row first.
 
-use chassis::open_enum::Open;
-use chassis::postgres::Transaction;
+use chassis::{grpc::Principal, open_enum::Open, postgres::Transaction};
 use sqlx::{FromRow, Row as _, postgres::PgRow};
 use uuid::Uuid;
 
 use super::{Store, StoreError};
 use crate::{
+    audited,
     session::{MOST, Origin, RefreshToken, Seed, Session},
     user::{Holder, Role, Standing},
 };
@@ -116,20 +116,30 @@ impl Store {
     }
 
     /// Ends one session of a user, or all.
-    pub(crate) async fn end_sessions(&self, user: Uuid, session: Option<Uuid>) -> Result<(), StoreError> {
+    pub(crate) async fn end_sessions(
+        &self,
+        principal: &Principal,
+        user: Uuid,
+        session: Option<Uuid>,
+    ) -> Result<(), StoreError> {
         let mut transaction = self.database.begin().await?;
         sqlx::query("SELECT FROM users WHERE id = $1 FOR NO KEY UPDATE")
             .bind(user)
             .execute(&mut transaction)
             .await?;
-        match session {
+        let record = match session {
             Some(session) => {
                 if !end_session(&mut transaction, user, session).await? {
                     return Err(StoreError::NoSession);
                 }
+                audited::session_ended(user, session)
             }
-            None => Self::revoke_all(&mut transaction, user).await?,
-        }
+            None => {
+                Self::revoke_all(&mut transaction, user).await?;
+                audited::sessions_ended(user)
+            }
+        };
+        audit::append(&mut transaction, principal, &[record]).await?;
         transaction.commit().await?;
         Ok(())
     }

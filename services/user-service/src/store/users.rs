@@ -1,15 +1,17 @@
 //! Accounts.
 
 use chassis::{
+    grpc::Principal,
     open_enum::Open,
     page::{MAX_WINDOW, Page},
-    postgres::constraint,
+    postgres::{Transaction, constraint},
 };
 use sqlx::{FromRow, Row as _, postgres::PgRow};
 use uuid::Uuid;
 
 use super::{NewSession, Store, StoreError};
 use crate::{
+    audited,
     backoff::{DeviceToken, Lane},
     email::Email,
     events,
@@ -96,6 +98,7 @@ impl Store {
     /// Creates an account that buys, and its first session on that device.
     pub(crate) async fn register(
         &self,
+        principal: &Principal,
         new: &NewUser<'_>,
         session: &NewSession,
         device: &DeviceToken,
@@ -118,11 +121,13 @@ impl Store {
         Self::remember_device(&mut transaction, user.id, device).await?;
         let event = events::registered(&user)?;
         self.outbox.append(&mut transaction, vec![event]).await?;
+        let actor = acting(principal, &user, Some(session.id));
+        audit::append(&mut transaction, &actor, &[audited::registered(&user)]).await?;
         transaction.commit().await?;
         Ok(user)
     }
 
-    /// Creates an admin.
+    /// Creates the first admin.
     pub(crate) async fn create_admin(&self, new: &NewUser<'_>) -> Result<User, StoreError> {
         let mut transaction = self.database.begin().await?;
         let user: User = sqlx::query_as(concat!(
@@ -139,6 +144,8 @@ impl Store {
         .map_err(StoreError::from_insert)?;
         let event = events::registered(&user)?;
         self.outbox.append(&mut transaction, vec![event]).await?;
+        let record = audited::first_admin_created(&user);
+        audit::append(&mut transaction, &Principal::system(), &[record]).await?;
         transaction.commit().await?;
         Ok(user)
     }
@@ -189,8 +196,14 @@ impl Store {
     }
 
     /// Renames an account.
-    pub(crate) async fn rename(&self, id: Uuid, name: &Name) -> Result<User, StoreError> {
+    pub(crate) async fn rename(
+        &self,
+        principal: &Principal,
+        id: Uuid,
+        name: &Name,
+    ) -> Result<User, StoreError> {
         let mut transaction = self.database.begin().await?;
+        let before = lock_name(&mut transaction, id).await?;
         let user: Option<User> = sqlx::query_as(concat!(
             "UPDATE users SET name = $2, updated_at = now() WHERE id = $1 RETURNING ",
             columns!("users"),
@@ -202,6 +215,8 @@ impl Store {
         let user = user.ok_or(StoreError::NotFound)?;
         let event = events::updated(&user)?;
         self.outbox.append(&mut transaction, vec![event]).await?;
+        let record = before.and_then(|before| audited::renamed(&user, &before));
+        audit::append(&mut transaction, principal, record.as_slice()).await?;
         transaction.commit().await?;
         Ok(user)
     }
@@ -210,6 +225,7 @@ impl Store {
     /// the one named stays known: whoever had the old password may have logged in with it.
     pub(crate) async fn change_password(
         &self,
+        principal: &Principal,
         id: Uuid,
         checked: &PasswordHash,
         new: &PasswordHash,
@@ -217,6 +233,7 @@ impl Store {
         device: Option<&DeviceToken>,
     ) -> Result<User, StoreError> {
         let mut transaction = self.database.begin().await?;
+        let before = lock_name(&mut transaction, id).await?;
         let user: Option<User> = sqlx::query_as(concat!(
             "UPDATE users SET password_hash = $3, name = COALESCE($4, name), updated_at = now()
              WHERE id = $1 AND password_hash = $2 RETURNING ",
@@ -237,6 +254,12 @@ impl Store {
             changes.push(events::updated(&user)?);
         }
         self.outbox.append(&mut transaction, changes).await?;
+        let renamed = before.and_then(|before| audited::renamed(&user, &before));
+        let records: Vec<_> = [audited::password_changed(&user)]
+            .into_iter()
+            .chain(renamed)
+            .collect();
+        audit::append(&mut transaction, principal, &records).await?;
         transaction.commit().await?;
         Ok(user)
     }
@@ -246,14 +269,15 @@ impl Store {
     /// and the second is refused.
     pub(crate) async fn change_access(
         &self,
+        principal: &Principal,
         id: Uuid,
         access: Access,
         actor: Option<Uuid>,
     ) -> Result<User, StoreError> {
         let mut transaction = self.database.begin().await?;
         // The account and the actor too, in the same order as the admins: each may be the other's in another transaction.
-        let locked: Vec<(Uuid, bool)> = sqlx::query_as(
-            "SELECT id, role = 'admin' AND NOT disabled FROM users
+        let locked: Vec<(Uuid, String, bool)> = sqlx::query_as(
+            "SELECT id, role, disabled FROM users
              WHERE id = ANY($1) OR ($2 AND role = 'admin' AND NOT disabled) ORDER BY id FOR NO KEY UPDATE",
         )
         .bind(actor.iter().copied().chain([id]).collect::<Vec<_>>())
@@ -262,8 +286,8 @@ impl Store {
         .await?;
         let admins: Vec<Uuid> = locked
             .iter()
-            .filter(|(_, admin)| *admin)
-            .map(|(id, _)| *id)
+            .filter(|(_, role, disabled)| role == Role::Admin.as_str() && !disabled)
+            .map(|(id, ..)| *id)
             .collect();
         if actor.is_some_and(|actor| !admins.contains(&actor)) {
             return Err(StoreError::NoAdmin);
@@ -287,7 +311,25 @@ impl Store {
         }
         let event = events::updated(&user)?;
         self.outbox.append(&mut transaction, vec![event]).await?;
+        if let Some((_, role, disabled)) = locked.iter().find(|(locked, ..)| *locked == id) {
+            let records = audited::access_changed(&user, role, *disabled);
+            audit::append(&mut transaction, principal, &records).await?;
+        }
         transaction.commit().await?;
         Ok(user)
     }
+}
+
+/// Locks an account until the transaction ends, and gives its name; none where there is no such account.
+async fn lock_name(transaction: &mut Transaction, id: Uuid) -> sqlx::Result<Option<String>> {
+    sqlx::query_scalar("SELECT name FROM users WHERE id = $1 FOR NO KEY UPDATE")
+        .bind(id)
+        .fetch_optional(transaction)
+        .await
+}
+
+/// Whoever brought the account's password or token: the holder of the account.
+pub(super) fn acting(principal: &Principal, user: &User, session: Option<Uuid>) -> Principal {
+    // Roles are spelled as kinds of principals are.
+    principal.proven(Open::parse(user.role.as_str()), user.id, session)
 }

@@ -1,0 +1,6 @@
+//! The audit on a real database, by a login of its own that owns it as a service's does.
+#![allow(clippy::unwrap_used, missing_docs)]
+
+mod adding;
+mod listing;
+mod support;

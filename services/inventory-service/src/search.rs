@@ -1,4 +1,9 @@
-//! What a list of products shows: which words, which category, in which order.
+//! What a list of products shows: which words, which category, in which order, and where it goes on.
+
+use chassis::page::ListDigest;
+use serde::{Deserialize, Serialize};
+use time::OffsetDateTime;
+use uuid::Uuid;
 
 /// The order of a list. The id breaks ties, in the same direction.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -18,6 +23,60 @@ pub enum Sort {
     NameDescending,
 }
 
+impl Sort {
+    /// Whether it goes from the last to the first.
+    pub fn descends(self) -> bool {
+        matches!(self, Self::Newest | Self::PriceDescending | Self::NameDescending)
+    }
+}
+
+/// Where a product stands in a list: what that is ordered by, and its id.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Position {
+    /// By what the list is ordered.
+    pub key: SortKey,
+    /// Breaks ties.
+    pub id: Uuid,
+}
+
+/// What a product is ordered by.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum SortKey {
+    /// When it was added, in microseconds since 1970.
+    Created(i64),
+    /// Its price in minor units.
+    Price(i64),
+    /// Its name without case, as the database has it.
+    Name(String),
+}
+
+impl SortKey {
+    /// Of a time.
+    pub fn created(at: OffsetDateTime) -> Self {
+        Self::Created(i64::try_from(at.unix_timestamp_nanos() / 1_000).unwrap_or(i64::MAX))
+    }
+
+    /// The time of a [`Self::Created`] that can be; none of the others.
+    pub fn created_at(&self) -> Option<OffsetDateTime> {
+        match self {
+            Self::Created(micros) if *micros >= 0 => {
+                OffsetDateTime::from_unix_timestamp_nanos(i128::from(*micros) * 1_000).ok()
+            }
+            _ => None,
+        }
+    }
+
+    /// Whether a list in that order can have it. A cursor comes from whoever asks.
+    pub fn is_of(&self, sort: Sort) -> bool {
+        match (sort, self) {
+            (Sort::Newest | Sort::Oldest, Self::Created(_)) => self.created_at().is_some(),
+            (Sort::PriceAscending | Sort::PriceDescending, Self::Price(_)) => true,
+            (Sort::NameAscending | Sort::NameDescending, Self::Name(name)) => !name.contains('\0'),
+            _ => false,
+        }
+    }
+}
+
 /// Which products to list.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Search {
@@ -27,6 +86,17 @@ pub struct Search {
     pub category: String,
     /// In which order.
     pub sort: Sort,
+}
+
+impl Search {
+    /// What the cursors of the list belong to.
+    pub fn digest(&self) -> ListDigest {
+        let words = self.words.as_ref().map_or("", Words::as_str);
+        // No words, and words that are none, are not the same.
+        let has_words = if self.words.is_some() { "words" } else { "" };
+        let sort = format!("{:?}", self.sort);
+        ListDigest::of("products", &[has_words, words, &self.category, &sort])
+    }
 }
 
 /// Words as the search index has them: in lower case by the database, with everything between them dropped here as
@@ -66,7 +136,26 @@ impl Words {
 
 #[cfg(test)]
 mod tests {
+    #![allow(clippy::unwrap_used)]
     use super::*;
+
+    #[test]
+    fn a_position_is_one_of_the_lists_order_and_of_what_can_be() {
+        let now = OffsetDateTime::now_utc();
+        let now = now.replace_nanosecond(now.microsecond() * 1_000).unwrap();
+        assert_eq!(SortKey::created(now).created_at(), Some(now));
+        assert!(SortKey::created(now).is_of(Sort::Oldest));
+        for (key, sort) in [
+            (SortKey::created(now), Sort::NameAscending),
+            (SortKey::Created(-1), Sort::Newest),
+            (SortKey::Created(i64::MAX), Sort::Newest),
+            (SortKey::Price(1), Sort::Newest),
+            (SortKey::Name(String::new()), Sort::PriceDescending),
+            (SortKey::Name("a\0".to_owned()), Sort::NameAscending),
+        ] {
+            assert!(!key.is_of(sort), "{key:?}");
+        }
+    }
 
     #[test]
     fn words_are_what_stands_between_punctuation() {

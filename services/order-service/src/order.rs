@@ -1,11 +1,15 @@
 //! What an order is, and which changes it allows. Nothing here knows gRPC or SQL.
 
+mod filter;
+
 use chassis::{
     open_enum::{Open, Spelled},
     violations::Violations,
 };
 use time::OffsetDateTime;
 use uuid::Uuid;
+
+pub use filter::{OrderFilter, placed_at};
 
 /// The most lines of an order.
 pub const MAX_LINES: usize = proto::limits::ORDER_LINES;

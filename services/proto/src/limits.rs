@@ -6,6 +6,8 @@
 
 /// The most entries on a page of a list.
 pub const PAGE_SIZE: u32 = 100;
+/// The longest cursor of a list, in characters of ASCII.
+pub const CURSOR: usize = 2_048;
 /// The most lines of an order.
 pub const ORDER_LINES: usize = 100;
 /// The most orders whose stock is asked for in one call.
@@ -103,7 +105,7 @@ pub const AUDIT_PAGE: usize = page(AUDIT_RECORD);
 pub const CATEGORIES_LIST: usize = CATEGORIES * (FIELD + text(PRODUCT_CATEGORY) + NUMBER) + ROOM;
 
 const fn page(entry: usize) -> usize {
-    PAGE_SIZE as usize * entry + NUMBER + ROOM
+    PAGE_SIZE as usize * entry + 2 * NUMBER + FIELD + CURSOR + ROOM
 }
 
 // One of anything is read by every client, whatever it was told to expect.

@@ -11,6 +11,7 @@ use sqlx::Executor as _;
 /// below has twice as many as this.
 const MOST_PAGES: i64 = 150;
 const ROWS: i32 = 50_000;
+const LATER: &str = "2100-01-01T00:00:00Z";
 
 #[tokio::test(flavor = "multi_thread")]
 async fn no_statement_of_an_orders_way_reads_more_when_the_tables_are_full() -> anyhow::Result<()> {
@@ -85,7 +86,20 @@ async fn everything(admin: &Api, customer: &Api, kettle: &Value) -> anyhow::Resu
         customer.decided(&order).await?;
         let keyed = customer.decided(&keyed).await?;
         customer.set_status(&keyed, "cancelled").await?.is(200)?;
-        customer.get("/orders").await?.is(200)?;
+        let first = customer.get("/orders?page_size=1").await?.is(200)?;
+        let next = first["next"].as_str().expect("there are two");
+        for list in [
+            "/orders".to_owned(),
+            format!("/orders?cursor={next}"),
+            format!("/orders?status=confirmed&created_from=2020-01-01T00:00:00Z&created_to={LATER}"),
+        ] {
+            customer.get(list).await?.is(200)?;
+        }
+        let kettles = kettle["id"].as_str().expect("an id");
+        admin
+            .get(format!("/products/{kettles}/stock/movements?cursor="))
+            .await?
+            .is(200)?;
         customer
             .get(format!("/products/{}", kettle["id"].as_str().expect("an id")))
             .await?

@@ -34,7 +34,7 @@ const POLICY: &str = "default-src 'self'; img-src 'self' data:; style-src 'self'
     info(
         title = "Shop",
         description = "Products, orders and accounts. Log in, and send the token as `Authorization: Bearer <token>`.\n\n\
-                       Errors are problem documents (RFC 9457), described at `/problems`. Lists show their first 10,000 entries. Prices are \
+                       Errors are problem documents (RFC 9457), described at `/problems`. Lists show their first 10,000 entries by `page`, and all by `cursor`. Prices are \
                        decimal numbers and exact.",
     ),
     components(schemas(Document, FieldError)),

@@ -6,7 +6,7 @@ use axum::{
     http::{HeaderName, HeaderValue, StatusCode, header, request::Parts},
     response::{IntoResponse as _, Response},
 };
-use chassis::grpc::from_timestamp;
+use chassis::grpc::{from_timestamp, timestamp as to_timestamp};
 use proto::order::{
     ActorRole, GetOrderRequest, ListOrdersRequest, NewOrder, NewOrderLine, Order as OrderMessage,
     OrderLine as LineMessage, OrderStatus as StatusMessage, Rejection as RejectionMessage,
@@ -24,8 +24,9 @@ use super::{
     caller::Caller,
     conditional::{MAX_ATTEMPTS, Preconditions, Representation, contended, unless_raced},
     input::{Id, Json, Query, single},
-    list::{List, Paging},
-    open_enum, timestamp,
+    list::{List, Paging, Shown},
+    open_enum,
+    timestamp::{self, Timestamp},
 };
 use crate::{
     backends::read,
@@ -157,11 +158,19 @@ struct OrdersQuery {
     /// 20 where nothing is said.
     #[param(minimum = 1, maximum = 100)]
     page_size: Option<u32>,
+    /// The `next` of an answer to the same query, to go on behind it, however far; empty to begin so. Not with `page`.
+    cursor: Option<String>,
     /// Only orders with this status.
     #[param(inline)]
     status: Option<OrderStatus>,
     /// Only this user's orders; anybody's is for admins.
     user_id: Option<Uuid>,
+    /// Only orders placed then or later, a time of RFC 3339.
+    #[param(value_type = Option<String>, format = DateTime, example = "2026-01-01T00:00:00Z")]
+    created_from: Option<Timestamp>,
+    /// Only orders placed before, a time of RFC 3339: with the beginning of the next month, all of this one.
+    #[param(value_type = Option<String>, format = DateTime, example = "2026-02-01T00:00:00Z")]
+    created_to: Option<Timestamp>,
 }
 
 /// The header that makes a repetition of the request harmless; empty without it.
@@ -322,25 +331,33 @@ async fn list(
     if !caller.is_admin() && query.user_id.is_some_and(|user| user != caller.id) {
         return Err(Problem::forbidden("only an admin may list another user's orders"));
     }
-    let paging = Paging::new(query.page, query.page_size);
+    let paging = Paging::new(query.page, query.page_size, query.cursor)?;
     let status = query
         .status
         .map_or(StatusMessage::Unspecified, StatusMessage::from);
     let request = ListOrdersRequest {
         page: paging.page,
         page_size: paging.page_size,
+        cursor: paging.cursor.clone(),
         user_id: caller
             .confined_to()
             .or_else(|| query.user_id.map(|user| user.to_string())),
         status: status.into(),
+        created_from: query.created_from.map(|Timestamp(time)| to_timestamp(time)),
+        created_to: query.created_to.map(|Timestamp(time)| to_timestamp(time)),
     };
     let answer = read(&api.backends.orders, request, |mut orders, request| async move {
         orders.list_orders(request).await
     });
     let answer = answer.await?;
+    let shown = Shown {
+        total: answer.total,
+        next: answer.next,
+        page: answer.page,
+    };
     Ok(Representation::new(paging.list(
         answer.orders,
-        answer.total,
+        shown,
         Order::from,
     )))
 }

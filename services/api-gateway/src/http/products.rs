@@ -25,7 +25,7 @@ use super::{
     conditional::{MAX_ATTEMPTS, Preconditions, Representation, contended, unless_raced},
     decode::Nullable,
     input::{Id, Json, Query},
-    list::{List, Paging},
+    list::{List, Paging, Shown},
     timestamp,
 };
 use crate::{
@@ -138,6 +138,8 @@ struct ProductsQuery {
     /// 20 where nothing is said.
     #[param(minimum = 1, maximum = 100)]
     page_size: Option<u32>,
+    /// The `next` of an answer to the same query, to go on behind it, however far; empty to begin so. Not with `page`.
+    cursor: Option<String>,
     /// Words to find in name, description and sku.
     q: Option<String>,
     /// Exactly this category.
@@ -228,10 +230,11 @@ async fn list(
             .count_requests(identity.client(), SEARCH - 1)
             .map_err(Problem::too_many_requests)?;
     }
-    let paging = Paging::new(query.page, query.page_size);
+    let paging = Paging::new(query.page, query.page_size, query.cursor)?;
     let request = ListProductsRequest {
         page: paging.page,
         page_size: paging.page_size,
+        cursor: paging.cursor.clone(),
         query: query.q.unwrap_or_default(),
         category: query.category.unwrap_or_default(),
         sort: query
@@ -245,7 +248,12 @@ async fn list(
         |mut inventory, request| async move { inventory.list_products(request).await },
     );
     let answer = answer.await?;
-    Ok(Representation::new(paging.list(answer.products, answer.total, Product::from)).public())
+    let shown = Shown {
+        total: answer.total,
+        next: answer.next,
+        page: answer.page,
+    };
+    Ok(Representation::new(paging.list(answer.products, shown, Product::from)).public())
 }
 
 /// Adds a product.

@@ -14,7 +14,7 @@ use super::{
     Api,
     caller::Admin,
     input::{Id, Json, Query},
-    list::{List, Paging},
+    list::{List, Paging, Shown},
     open_enum,
     products::Product,
     timestamp,
@@ -64,6 +64,8 @@ struct MovementsQuery {
     /// 20 where nothing is said.
     #[param(minimum = 1, maximum = 100)]
     page_size: Option<u32>,
+    /// The `next` of an answer to the same query, to go on behind it, however far; empty to begin so. Not with `page`.
+    cursor: Option<String>,
 }
 
 impl From<MovementMessage> for Movement {
@@ -130,11 +132,12 @@ async fn movements(
     Id(id): Id,
     Query(query): Query<MovementsQuery>,
 ) -> Result<Answer<List<Movement>>, Problem> {
-    let paging = Paging::new(query.page, query.page_size);
+    let paging = Paging::new(query.page, query.page_size, query.cursor)?;
     let request = ListStockMovementsRequest {
         product_id: id.to_string(),
         page: paging.page,
         page_size: paging.page_size,
+        cursor: paging.cursor.clone(),
     };
     let answer = read(
         &api.backends.inventory,
@@ -142,9 +145,10 @@ async fn movements(
         |mut inventory, request| async move { inventory.list_stock_movements(request).await },
     );
     let answer = answer.await?;
-    Ok(Answer(paging.list(
-        answer.movements,
-        answer.total,
-        Movement::from,
-    )))
+    let shown = Shown {
+        total: answer.total,
+        next: answer.next,
+        page: answer.page,
+    };
+    Ok(Answer(paging.list(answer.movements, shown, Movement::from)))
 }

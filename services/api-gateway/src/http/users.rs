@@ -17,7 +17,7 @@ use super::{
     caller::{Admin, Caller, Identity, Origin},
     decode::Nullable,
     input::{Id, Json, Query},
-    list::{List, Paging},
+    list::{List, Paging, Shown},
     open_enum, timestamp,
 };
 use crate::{backends::read, problem::Problem};
@@ -101,6 +101,8 @@ struct UsersQuery {
     /// 20 where nothing is said.
     #[param(minimum = 1, maximum = 100)]
     page_size: Option<u32>,
+    /// The `next` of an answer to the same query, to go on behind it, however far; empty to begin so. Not with `page`.
+    cursor: Option<String>,
 }
 
 impl From<UserMessage> for User {
@@ -187,17 +189,23 @@ async fn list(
     _: Admin,
     Query(query): Query<UsersQuery>,
 ) -> Result<axum::Json<List<User>>, Problem> {
-    let paging = Paging::new(query.page, query.page_size);
+    let paging = Paging::new(query.page, query.page_size, query.cursor)?;
     let request = ListUsersRequest {
         page: paging.page,
         page_size: paging.page_size,
+        cursor: paging.cursor.clone(),
         email: query.email,
     };
     let answer = read(&api.backends.users, request, |mut users, request| async move {
         users.list_users(request).await
     });
     let answer = answer.await?;
-    Ok(axum::Json(paging.list(answer.users, answer.total, User::from)))
+    let shown = Shown {
+        total: answer.total,
+        next: answer.next,
+        page: answer.page,
+    };
+    Ok(axum::Json(paging.list(answer.users, shown, User::from)))
 }
 
 /// Any account.

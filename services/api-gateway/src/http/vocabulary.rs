@@ -249,6 +249,7 @@ fn word(name: &str, kind: &str) -> Option<(&'static str, Value)> {
         ("field", _) => ("Where.", up_to(1_024)),
         ("trace_id", _) => ("Of this request.", json!({ "pattern": "^[0-9a-f]{32}$" })),
         ("data", _) => ("JSON.", up_to(1_048_576)),
+        ("cursor" | "next", _) => ("Where to go on.", up_to(limits::CURSOR)),
         ("q", _) => ("Words to find.", up_to(200)),
         ("Idempotency-Key", _) => ("A key.", json!({ "minLength": 1, "maxLength": 255 })),
         ("If-Match" | "If-None-Match", _) => ("`*`, or tags with commas between.", up_to(4_096)),

@@ -6,7 +6,7 @@ use chassis::{
         status::{invalid_field, parse_uuid},
         timestamp,
     },
-    page::Page,
+    page::Keyset,
     violations::Violations,
 };
 use proto::{
@@ -24,7 +24,7 @@ use uuid::Uuid;
 use super::{Inventory, status};
 use crate::{
     product::{self, Change, Details, Expected, Price, Product, sku_from_id},
-    search::{Search, Sort, Words},
+    search::{Position, Search, Sort, Words},
 };
 
 /// Whole products are large: as many as a page has.
@@ -85,7 +85,6 @@ impl Inventory {
     }
 
     pub(super) async fn list(&self, request: ListProductsRequest) -> Result<ListProductsResponse, Status> {
-        let page = Page::new(request.page, request.page_size)?;
         let Ok(sort) = ProductSort::try_from(request.sort) else {
             return Err(invalid_field("sort", "must be one of the known orders"));
         };
@@ -103,11 +102,21 @@ impl Inventory {
             },
         };
         check.into_result()?;
-        let listing = self.store.list(&search, page).await.map_err(status)?;
-        let products = listing.products.into_iter().map(message).collect();
+        let cursor = request.cursor.as_deref();
+        let page: Keyset<Position> = Keyset::read(search.digest(), request.page, request.page_size, cursor)?;
+        if page.after().is_some_and(|after| !after.key.is_of(search.sort)) {
+            return Err(invalid_field(
+                "cursor",
+                "must be the `next` of an answer, as it was there",
+            ));
+        }
+        let listing = self.store.list(&search, &page).await.map_err(status)?;
+        let products = listing.products.map(message);
         Ok(ListProductsResponse {
-            products,
+            products: products.items,
             total: listing.total,
+            next: products.next,
+            page: products.page,
         })
     }
 

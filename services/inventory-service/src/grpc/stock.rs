@@ -2,7 +2,7 @@
 
 use chassis::{
     grpc::{Principal, status::parse_uuid, timestamp},
-    page::Page,
+    page::{Keyset, ListDigest},
     violations::Violations,
 };
 use proto::inventory::{
@@ -44,11 +44,15 @@ impl Inventory {
         request: ListStockMovementsRequest,
     ) -> Result<ListStockMovementsResponse, Status> {
         let product_id = parse_uuid("product_id", &request.product_id)?;
-        let page = Page::new(request.page, request.page_size)?;
-        let (movements, total) = self.store.movements(product_id, page).await.map_err(status)?;
+        let list = ListDigest::of("movements", &[&product_id.to_string()]);
+        let page = Keyset::read(list, request.page, request.page_size, request.cursor.as_deref())?;
+        let (movements, total) = self.store.movements(product_id, &page).await.map_err(status)?;
+        let movements = movements.map(message);
         Ok(ListStockMovementsResponse {
-            movements: movements.into_iter().map(message).collect(),
+            movements: movements.items,
             total,
+            next: movements.next,
+            page: movements.page,
         })
     }
 }

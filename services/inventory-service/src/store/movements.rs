@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use chassis::{
     grpc::Principal,
     open_enum::{Open, Spelled},
-    page::{MAX_WINDOW, Page},
+    page::{Entries, Keyset, MAX_WINDOW},
 };
 use proto::event::StockChangeKind;
 use sqlx::Row as _;
@@ -135,18 +135,20 @@ impl Store {
     pub async fn movements(
         &self,
         product_id: Uuid,
-        page: Page,
-    ) -> Result<(Vec<StockMovement>, u64), StoreError> {
+        page: &Keyset<i64>,
+    ) -> Result<(Entries<StockMovement>, u64), StoreError> {
         let _turn = self.turn_to_list().await?;
         find(&self.database, product_id).await?;
         let movements: Vec<StockMovement> = sqlx::query_as(concat!(
             "SELECT ",
             columns!(),
-            " FROM stock_movements WHERE product_id = $1 ORDER BY id DESC OFFSET $2 LIMIT $3",
+            " FROM stock_movements WHERE product_id = $1 AND id < COALESCE($4, 9223372036854775807)
+             ORDER BY id DESC OFFSET $2 LIMIT $3",
         ))
         .bind(product_id)
         .bind(page.offset())
         .bind(page.limit())
+        .bind(page.after())
         .fetch_all(&self.database)
         .await?;
         let total: i64 = sqlx::query_scalar(
@@ -156,6 +158,7 @@ impl Store {
         .bind(i64::from(MAX_WINDOW))
         .fetch_one(&self.database)
         .await?;
+        let movements = page.entries(movements, |movement| movement.id);
         Ok((movements, total.unsigned_abs()))
     }
 }

@@ -3,46 +3,79 @@
 //! A list without words is a walk along the index of its order. With words there are two ways. The search index finds
 //! every match, in no order, and the first [`MAX_WINDOW`] of them are sorted: right for most searches, but a word of very
 //! many products costs too much and then only the order among those first ones is right. Walking along the index of
-//! the order and testing each product finds the head of the list exactly, and soon, if the words are common: so that
-//! is how searches are answered once they are known to have [`MAX_WINDOW`] matches.
+//! the order and testing each product finds what comes next exactly, and soon, if the words are common: so that is how
+//! searches are answered once they are known to have [`MAX_WINDOW`] matches.
+//!
+//! Whoever reads on by cursor gets what is exact, always: of a search of very many products what a walk has found, even
+//! where that is less than a page, and the place where it has stopped.
 
 use std::collections::HashMap;
 
-use chassis::page::{MAX_WINDOW, Page};
-use sqlx::AssertSqlSafe;
+use chassis::page::{Entries, Keyset, MAX_WINDOW};
+use sqlx::{
+    AssertSqlSafe, Postgres, Row as _,
+    postgres::{PgArguments, PgRow},
+    query::Query,
+};
+use time::OffsetDateTime;
 use uuid::Uuid;
 
 use super::{Store, StoreError};
 use crate::{
     product::Product,
-    search::{Search, Sort, Words},
+    search::{Position, Search, Sort, SortKey, Words},
 };
 
 /// How many products a walk along the order tests at most.
 const MAX_WALK: i64 = 10_000;
-/// How deep in a list a walk is tried.
+/// How deep in a list a walk is tried where a page is asked for by number.
 const MAX_WALK_DEPTH: i64 = 1_000;
 
 /// A page of a list.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Listing {
     /// The page's products, in order.
-    pub products: Vec<Product>,
+    pub products: Entries<Product>,
     /// How many products the list has, exact up to [`MAX_WINDOW`].
     pub total: u64,
 }
 
 /// A page whose products are still to be read.
-type Found = (Vec<Uuid>, i64);
+struct Found {
+    /// Where they stand.
+    positions: Vec<Position>,
+    /// Behind where the list goes on, if it does.
+    last: Option<Position>,
+    /// How many the list has.
+    total: i64,
+}
+
+impl Found {
+    /// Of rows with `total`, `id` and `key`, of which there is one more than the page shows if there are more.
+    fn read(rows: &[PgRow], sort: Sort, page: &Keyset<Position>) -> sqlx::Result<Self> {
+        let total = rows.first().map_or(Ok(0), |row| row.try_get("total"))?;
+        let read = rows.iter().filter_map(|row| position(row, sort).transpose());
+        let mut positions: Vec<Position> = read.collect::<sqlx::Result<_>>()?;
+        let more = positions.len() > page.size();
+        positions.truncate(page.size());
+        let last = positions.last().filter(|_| more).cloned();
+        Ok(Self {
+            positions,
+            last,
+            total,
+        })
+    }
+}
 
 impl Store {
     /// A page of the products that a search finds.
-    pub async fn list(&self, search: &Search, page: Page) -> Result<Listing, StoreError> {
+    pub async fn list(&self, search: &Search, page: &Keyset<Position>) -> Result<Listing, StoreError> {
         let _turn = self.turn_to_list().await?;
-        let (ids, total) = match &search.words {
+        let found = match &search.words {
             None => self.list_all(search, page).await?,
             Some(words) => self.list_matches(search, words, page).await?,
         };
+        let ids: Vec<Uuid> = found.positions.iter().map(|position| position.id).collect();
         let products = if ids.is_empty() {
             Vec::new()
         } else {
@@ -54,25 +87,33 @@ impl Store {
             .collect();
         let products = ids.iter().filter_map(|id| by_id.remove(id)).collect();
         Ok(Listing {
-            products,
-            total: total.unsigned_abs(),
+            products: page.entries_until(products, found.last),
+            total: found.total.unsigned_abs(),
         })
     }
 
-    async fn list_all(&self, search: &Search, page: Page) -> sqlx::Result<Found> {
-        let order = order_by(search.sort);
+    async fn list_all(&self, search: &Search, page: &Keyset<Position>) -> sqlx::Result<Found> {
+        let Order {
+            column,
+            by,
+            backwards,
+        } = Order::of(search.sort);
         let matching = "FROM products WHERE deleted_at IS NULL";
         // Two statements rather than one that tests for an empty category: each then has the index that fits.
-        let in_category = if search.category.is_empty() {
-            ""
+        let (in_category, next) = if search.category.is_empty() {
+            ("", 4)
         } else {
-            "AND category = $4"
+            ("AND category = $4", 5)
         };
+        let behind = behind(page, search.sort, next);
         let statement = format!(
-            "SELECT ARRAY(SELECT id {matching} {in_category} ORDER BY {order} OFFSET $1 LIMIT $2),
-                    (SELECT count(*) FROM (SELECT 1 {matching} {in_category} LIMIT $3) t)"
+            "SELECT total, id, key
+             FROM (SELECT count(*) AS total FROM (SELECT 1 {matching} {in_category} LIMIT $3) AS counted) AS all_of_them
+             LEFT JOIN (SELECT id, {column} AS key {matching} {in_category} {behind}
+                        ORDER BY {by} OFFSET $1 LIMIT $2) AS page ON true
+             ORDER BY key{backwards}, id{backwards}"
         );
-        let query = sqlx::query_as(AssertSqlSafe(statement))
+        let query = sqlx::query(AssertSqlSafe(statement))
             .bind(page.offset())
             .bind(page.limit())
             .bind(i64::from(MAX_WINDOW));
@@ -81,66 +122,108 @@ impl Store {
         } else {
             query.bind(&search.category)
         };
-        query.fetch_one(&self.database).await
+        let rows = bind_after(query, page).fetch_all(&self.database).await?;
+        Found::read(&rows, search.sort, page)
     }
 
-    async fn list_matches(&self, search: &Search, words: &Words, page: Page) -> sqlx::Result<Found> {
+    async fn list_matches(
+        &self,
+        search: &Search,
+        words: &Words,
+        page: &Keyset<Position>,
+    ) -> sqlx::Result<Found> {
         let key = (words.as_str().to_owned(), search.category.clone());
-        if self.common_searches.contains_key(&key) && page.offset() + page.limit() <= MAX_WALK_DEPTH {
-            let ids = self.walk(search, words, page).await?;
-            // A walk that did not fill the page has missed what lies behind its end.
-            if i64::try_from(ids.len()) == Ok(page.limit()) {
-                return Ok((ids, i64::from(MAX_WINDOW)));
+        let may_walk = page.is_by_cursor() || page.offset() + page.limit() <= MAX_WALK_DEPTH;
+        let mut sorted = None;
+        if !may_walk || !self.common_searches.contains_key(&key) {
+            let found = self.sort_matches(search, words, page).await?;
+            if found.total < i64::from(MAX_WINDOW) {
+                return Ok(found);
             }
-        }
-        let found = self.sort_matches(search, words, page).await?;
-        if found.1 == i64::from(MAX_WINDOW) {
             self.common_searches.insert(key, ());
+            if !may_walk {
+                return Ok(found);
+            }
+            sorted = Some(found);
         }
-        Ok(found)
+        let walked = self.walk(search, words, page).await?;
+        // A walk that did not fill the page has missed what lies behind its end: there a cursor goes on.
+        if page.is_by_cursor() || walked.positions.len() == page.size() {
+            return Ok(walked);
+        }
+        match sorted {
+            Some(found) => Ok(found),
+            None => self.sort_matches(search, words, page).await,
+        }
     }
 
     /// The page among the first [`MAX_WINDOW`] matches that the search index finds.
-    async fn sort_matches(&self, search: &Search, words: &Words, page: Page) -> sqlx::Result<Found> {
-        let order = order_by(search.sort);
+    async fn sort_matches(
+        &self,
+        search: &Search,
+        words: &Words,
+        page: &Keyset<Position>,
+    ) -> sqlx::Result<Found> {
+        let Order {
+            column,
+            by,
+            backwards,
+        } = Order::of(search.sort);
+        let behind = behind(page, search.sort, 6);
         let statement = format!(
             "WITH matches AS MATERIALIZED (
                  SELECT id, created_at, price_minor_units, name_key FROM products
                  WHERE deleted_at IS NULL AND search @@ {WORDS} LIMIT $5
              )
-             SELECT ARRAY(SELECT id FROM matches ORDER BY {order} OFFSET $3 LIMIT $4),
-                    (SELECT count(*) FROM matches)"
+             SELECT total, id, key
+             FROM (SELECT count(*) AS total FROM matches) AS all_of_them
+             LEFT JOIN (SELECT id, {column} AS key FROM matches WHERE true {behind}
+                        ORDER BY {by} OFFSET $3 LIMIT $4) AS page ON true
+             ORDER BY key{backwards}, id{backwards}"
         );
-        sqlx::query_as(AssertSqlSafe(statement))
+        let query = sqlx::query(AssertSqlSafe(statement))
             // Planned for these very words: what is best depends on how common they are.
             .persistent(false)
             .bind(words.as_str())
             .bind(rest_of_query(words, &search.category))
             .bind(page.offset())
             .bind(page.limit())
-            .bind(i64::from(MAX_WINDOW))
-            .fetch_one(&self.database)
-            .await
+            .bind(i64::from(MAX_WINDOW));
+        let rows = bind_after(query, page).fetch_all(&self.database).await?;
+        Found::read(&rows, search.sort, page)
     }
 
-    /// The page among the first [`MAX_WALK`] products in the list's order.
-    async fn walk(&self, search: &Search, words: &Words, page: Page) -> sqlx::Result<Vec<Uuid>> {
-        let order = order_by(search.sort);
-        let in_category = if search.category.is_empty() {
-            ""
+    /// The page among the first [`MAX_WALK`] products in the list's order, and where the walk ended if it has not filled
+    /// the page and there is more behind: in one statement, so that nothing comes in between.
+    async fn walk(&self, search: &Search, words: &Words, page: &Keyset<Position>) -> sqlx::Result<Found> {
+        let Order {
+            column,
+            by,
+            backwards,
+        } = Order::of(search.sort);
+        let (in_category, next) = if search.category.is_empty() {
+            ("", 6)
         } else {
-            "AND category = $6"
+            ("AND category = $6", 7)
         };
+        let behind = behind(page, search.sort, next);
+        let matching = format!("FROM products WHERE deleted_at IS NULL {in_category} {behind}");
         let statement = format!(
-            "SELECT ARRAY(
-                 SELECT id FROM (
-                     SELECT id, search, created_at, price_minor_units, name_key FROM products
-                     WHERE deleted_at IS NULL {in_category} ORDER BY {order} LIMIT $5
-                 ) walked
-                 WHERE search @@ {WORDS} ORDER BY {order} OFFSET $3 LIMIT $4
-             )"
+            "WITH found AS MATERIALIZED (
+                 SELECT id, {column} AS key FROM (
+                     SELECT id, search, created_at, price_minor_units, name_key {matching} ORDER BY {by} LIMIT $5
+                 ) AS walked
+                 WHERE search @@ {WORDS} ORDER BY {by} OFFSET $3 LIMIT $4
+             ), stopped AS (
+                 SELECT id, {column} AS key {matching} AND (SELECT count(*) FROM found) < $4
+                 ORDER BY {by} OFFSET $5 - 1 LIMIT 1
+             )
+             SELECT {MAX_WINDOW}::bigint AS total, id, key, false AS is_end FROM found
+             UNION ALL
+             SELECT {MAX_WINDOW}::bigint, id, key, true FROM stopped
+             ORDER BY is_end, key{backwards}, id{backwards}"
         );
-        let query = sqlx::query_scalar(AssertSqlSafe(statement))
+        let query = sqlx::query(AssertSqlSafe(statement))
             .bind(words.as_str())
             .bind(rest_of_query(words, &search.category))
             .bind(page.offset())
@@ -151,7 +234,18 @@ impl Store {
         } else {
             query.bind(&search.category)
         };
-        query.fetch_one(&self.database).await
+        let mut rows = bind_after(query, page).fetch_all(&self.database).await?;
+        let stopped = match rows.last() {
+            Some(row) if row.try_get("is_end")? => position(row, search.sort)?,
+            _ => None,
+        };
+        if stopped.is_some() {
+            rows.pop();
+        }
+        let mut found = Found::read(&rows, search.sort, page)?;
+        found.total = i64::from(MAX_WINDOW);
+        found.last = found.last.or(stopped);
+        Ok(found)
     }
 }
 
@@ -169,13 +263,65 @@ fn rest_of_query(words: &Words, category: &str) -> String {
     format!("{prefix} & 'category={category}'")
 }
 
-fn order_by(sort: Sort) -> &'static str {
-    match sort {
-        Sort::Newest => "created_at DESC, id DESC",
-        Sort::Oldest => "created_at, id",
-        Sort::PriceAscending => "price_minor_units, id",
-        Sort::PriceDescending => "price_minor_units DESC, id DESC",
-        Sort::NameAscending => "name_key, id",
-        Sort::NameDescending => "name_key DESC, id DESC",
+/// An order in SQL.
+struct Order {
+    column: &'static str,
+    by: &'static str,
+    backwards: &'static str,
+}
+
+impl Order {
+    fn of(sort: Sort) -> Self {
+        let (column, by) = match sort {
+            Sort::Newest => ("created_at", "created_at DESC, id DESC"),
+            Sort::Oldest => ("created_at", "created_at, id"),
+            Sort::PriceAscending => ("price_minor_units", "price_minor_units, id"),
+            Sort::PriceDescending => ("price_minor_units", "price_minor_units DESC, id DESC"),
+            Sort::NameAscending => ("name_key", "name_key, id"),
+            Sort::NameDescending => ("name_key", "name_key DESC, id DESC"),
+        };
+        let backwards = if sort.descends() { " DESC" } else { "" };
+        Self {
+            column,
+            by,
+            backwards,
+        }
     }
+}
+
+/// That a product comes behind where the page begins, whose key and id are the parameters from that one on.
+fn behind(page: &Keyset<Position>, sort: Sort, parameter: usize) -> String {
+    if page.after().is_none() {
+        return String::new();
+    }
+    let column = Order::of(sort).column;
+    let comes = if sort.descends() { '<' } else { '>' };
+    format!("AND ({column}, id) {comes} (${parameter}, ${})", parameter + 1)
+}
+
+/// The parameters of [`behind`].
+fn bind_after<'q>(
+    query: Query<'q, Postgres, PgArguments>,
+    page: &'q Keyset<Position>,
+) -> Query<'q, Postgres, PgArguments> {
+    let Some(after) = page.after() else { return query };
+    let query = match &after.key {
+        SortKey::Created(_) => query.bind(after.key.created_at()),
+        SortKey::Price(units) => query.bind(units),
+        SortKey::Name(name) => query.bind(name),
+    };
+    query.bind(after.id)
+}
+
+/// Where the product of a row stands; none in the row of a list that has none.
+fn position(row: &PgRow, sort: Sort) -> sqlx::Result<Option<Position>> {
+    let Some(id) = row.try_get::<Option<Uuid>, _>("id")? else {
+        return Ok(None);
+    };
+    let key = match sort {
+        Sort::Newest | Sort::Oldest => SortKey::created(row.try_get::<OffsetDateTime, _>("key")?),
+        Sort::PriceAscending | Sort::PriceDescending => SortKey::Price(row.try_get("key")?),
+        Sort::NameAscending | Sort::NameDescending => SortKey::Name(row.try_get("key")?),
+    };
+    Ok(Some(Position { key, id }))
 }

@@ -72,6 +72,7 @@ async fn the_largest_pages_can_be_read() {
         product_id: product.id,
         page: 1,
         page_size: 100,
+        cursor: None,
     };
     let page = shop
         .client

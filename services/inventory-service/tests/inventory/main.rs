@@ -4,6 +4,7 @@
 
 mod allocation;
 mod contention;
+mod cursors;
 mod events;
 mod limits;
 mod listing;

@@ -105,6 +105,7 @@ async fn the_ledger_of_a_product_is_listed_newest_first() {
         product_id: product.id.clone(),
         page,
         page_size,
+        cursor: None,
     };
     let ledger = client
         .list_stock_movements(request(1, 10))
@@ -142,6 +143,7 @@ async fn the_ledger_of_a_product_is_listed_newest_first() {
         product_id: new_id(),
         page: 1,
         page_size: 1,
+        cursor: None,
     };
     assert_eq!(
         client.list_stock_movements(unknown).await.unwrap_err().code(),

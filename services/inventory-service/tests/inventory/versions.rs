@@ -63,6 +63,7 @@ async fn movements(shop: &Shop, product_id: &str) -> Vec<StockMovement> {
         product_id: product_id.to_owned(),
         page: 1,
         page_size: 10,
+        cursor: None,
     };
     let answer = shop.client.clone().list_stock_movements(request).await.unwrap();
     answer.into_inner().movements

@@ -2,19 +2,22 @@
 
 use chassis::{
     grpc::{
+        from_timestamp,
         status::{invalid_field, parse_uuid},
         timestamp,
     },
     open_enum::Open,
+    violations::Violations,
 };
 use proto::{
     money::Money,
     order::{self as contract, order_outcome},
 };
+use time::OffsetDateTime;
 use tonic::Status;
 use uuid::Uuid;
 
-use crate::order::{Order, OrderStatus, Outcome, Rejection, RejectionReason};
+use crate::order::{Order, OrderFilter, OrderStatus, Outcome, Rejection, RejectionReason};
 
 pub(super) fn order(order: &Order) -> contract::Order {
     let money = |minor_units| {
@@ -79,14 +82,36 @@ pub(super) fn status(number: i32) -> Option<OrderStatus> {
         .find(|status| i32::from(code(*status)) == number)
 }
 
-/// Unspecified: any status.
-pub(super) fn status_filter(number: i32) -> Result<Option<OrderStatus>, Status> {
-    if number == i32::from(contract::OrderStatus::Unspecified) {
-        return Ok(None);
-    }
-    status(number)
-        .map(Some)
-        .ok_or_else(|| invalid_field("status", "must be a status"))
+/// Which orders a list is to show.
+pub(super) fn filter(request: &contract::ListOrdersRequest) -> Result<OrderFilter, Status> {
+    let mut violations = Violations::new();
+    let user_id = request
+        .user_id
+        .as_deref()
+        .and_then(|id| violations.take("user_id", Uuid::try_parse(id).map_err(|_| "must be a UUID")));
+    // Unspecified: any.
+    let wanted = if request.status == i32::from(contract::OrderStatus::Unspecified) {
+        None
+    } else {
+        violations.take("status", status(request.status).ok_or("must be a status"))
+    };
+    let mut time = |field, time: Option<Option<OffsetDateTime>>| {
+        time.and_then(|time| violations.take(field, time.ok_or("must be a time of the years 1 to 9999")))
+    };
+    let created_from = request
+        .created_from
+        .as_ref()
+        .map(|time| from_timestamp(Some(time)));
+    let created_to = request.created_to.as_ref().map(|time| from_timestamp(Some(time)));
+    let created_from = time("created_from", created_from);
+    let created_to = time("created_to", created_to);
+    violations.into_result()?;
+    Ok(OrderFilter {
+        user_id,
+        status: wanted,
+        created_from,
+        created_to,
+    })
 }
 
 pub(super) fn outcome(outcome: &contract::OrderOutcome) -> Result<(Uuid, Outcome), Status> {

@@ -27,7 +27,7 @@ use super::{Orders, convert, internal, now, own_span};
 use crate::{
     events,
     idempotency::{IdempotencyKey, Repetition},
-    order::{Offer, WantedLine, merge_lines, place},
+    order::{Offer, WantedLine, merge_lines, place, placed_at},
     store::{Creation, NewOrder},
 };
 
@@ -158,7 +158,7 @@ impl Draft {
     /// The order at today's prices, with its event and the answer to be saved.
     fn price(self, offers: Vec<Option<Offer>>) -> Result<NewOrder, Status> {
         let id = Uuid::now_v7();
-        let order = place(id, self.user_id, &self.lines, offers, now())?;
+        let order = place(id, self.user_id, &self.lines, offers, placed_at(id, now()))?;
         let trace = own_span(
             self.trace,
             |_| tracing::info_span!("create order", otel.kind = "internal", shop.order.id = %id),

@@ -13,7 +13,7 @@ use chassis::{
         status::{self, parse_uuid, with_reason},
     },
     open_enum::Open,
-    page::Page,
+    page::Keyset,
     postgres,
     telemetry::{meter, trace},
 };
@@ -135,21 +135,24 @@ impl OrderService for Orders {
         request: Request<ListOrdersRequest>,
     ) -> Result<Response<ListOrdersResponse>, Status> {
         let request = request.into_inner();
-        let page = Page::new(request.page, request.page_size)?;
-        let user_id = request
-            .user_id
-            .as_deref()
-            .map(|id| parse_uuid("user_id", id))
-            .transpose()?;
-        let status = convert::status_filter(request.status)?;
+        let filter = convert::filter(&request)?;
+        let page = Keyset::read(
+            filter.digest(),
+            request.page,
+            request.page_size,
+            request.cursor.as_deref(),
+        )?;
         let (orders, total) = self
             .store
-            .orders(user_id, status, page)
+            .orders(&filter, &page)
             .await
             .map_err(postgres::status)?;
+        let orders = orders.map(|order| convert::order(&order));
         Ok(Response::new(ListOrdersResponse {
-            orders: orders.iter().map(convert::order).collect(),
+            orders: orders.items,
             total: u64::try_from(total).unwrap_or_default(),
+            next: orders.next,
+            page: orders.page,
         }))
     }
 

@@ -4,14 +4,14 @@ use std::collections::HashMap;
 
 use chassis::{
     open_enum::Open,
-    page::{MAX_WINDOW, Page},
+    page::{Entries, Keyset, MAX_WINDOW},
 };
 use sqlx::FromRow;
 use time::OffsetDateTime;
 use uuid::Uuid;
 
 use super::Store;
-use crate::order::{Line, Order, OrderStatus, Rejection};
+use crate::order::{Line, Order, OrderFilter, OrderStatus, Rejection};
 
 /// The columns of an [`OrderRow`]. A statement names what it wants: `*` would give it whatever column a later version
 /// adds, and its prepared form would fail from then on.
@@ -62,35 +62,62 @@ impl Store {
     /// A page of orders, newest first, and how many there are, counted up to the window.
     pub async fn orders(
         &self,
-        user_id: Option<Uuid>,
-        status: Option<OrderStatus>,
-        page: Page,
-    ) -> sqlx::Result<(Vec<Order>, i64)> {
+        filter: &OrderFilter,
+        page: &Keyset<Uuid>,
+    ) -> sqlx::Result<(Entries<Order>, i64)> {
         // A statement per kind of list, so that each has the plan of its own index.
-        let filter = match (user_id, status) {
+        let of_whom = match (filter.user_id, filter.status) {
             (None, None) => "$1::uuid IS NULL AND $2::text IS NULL",
             (Some(_), None) => "user_id = $1 AND $2::text IS NULL",
             (None, Some(_)) => "$1::uuid IS NULL AND status = $2",
             (Some(_), Some(_)) => "user_id = $1 AND status = $2",
         };
-        let status = status.map(OrderStatus::as_str);
+        // By time is by id, for which there are the indexes; the time itself decides at both ends, where it is asked for.
+        let when = if filter.is_of_all_times() {
+            "id >= $3 AND id < $4 AND $5::timestamptz IS NULL AND $6::timestamptz IS NULL"
+        } else {
+            "id >= $3 AND id < $4 AND created_at >= COALESCE($5, '-infinity')
+             AND created_at < COALESCE($6, 'infinity')"
+        };
+        let status = filter.status.map(OrderStatus::as_str);
+        let ids = filter.ids();
+        let before = page.after().map_or(ids.end, |after| *after.min(&ids.end));
         let columns = columns!();
-        let list = format!("SELECT {columns} FROM orders WHERE {filter} ORDER BY id DESC LIMIT $3 OFFSET $4");
+        let list = format!(
+            "SELECT {columns} FROM orders WHERE {of_whom} AND {when} ORDER BY id DESC LIMIT $7 OFFSET $8"
+        );
         let rows: Vec<OrderRow> = sqlx::query_as(sqlx::AssertSqlSafe(list))
-            .bind(user_id)
+            .bind(filter.user_id)
             .bind(status)
+            .bind(ids.start)
+            .bind(before)
+            .bind(filter.created_from)
+            .bind(filter.created_to)
             .bind(page.limit())
             .bind(page.offset())
             .fetch_all(&self.database)
             .await?;
-        let count = format!("SELECT count(*) FROM (SELECT FROM orders WHERE {filter} LIMIT $3) AS counted");
+        let count = format!(
+            "SELECT count(*) FROM (SELECT FROM orders WHERE {of_whom} AND {when} LIMIT $7) AS counted"
+        );
         let (total,) = sqlx::query_as(sqlx::AssertSqlSafe(count))
-            .bind(user_id)
+            .bind(filter.user_id)
             .bind(status)
+            .bind(ids.start)
+            .bind(ids.end)
+            .bind(filter.created_from)
+            .bind(filter.created_to)
             .bind(i64::from(MAX_WINDOW))
             .fetch_one(&self.database)
             .await?;
-        Ok((self.with_lines(rows).await?, total))
+        let shown = page.entries(rows, |row| row.id);
+        let orders = self.with_lines(shown.items).await?;
+        let shown = Entries {
+            items: orders,
+            next: shown.next,
+            page: shown.page,
+        };
+        Ok((shown, total))
     }
 
     /// The status of each order that there is.

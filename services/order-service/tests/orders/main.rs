@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, missing_docs)]
 
 mod creation;
+mod cursors;
 mod limits;
 mod outbox;
 mod poison;

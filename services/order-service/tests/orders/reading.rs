@@ -33,6 +33,7 @@ async fn lists_are_newest_first_and_filtered() {
             page_size,
             user_id: user_id.map(str::to_owned),
             status: status.into(),
+            ..ListOrdersRequest::default()
         };
         let answer = world
             .orders

@@ -30,6 +30,7 @@ async fn everything(world: &World, product: &str, key: &str) {
             page_size: 1,
             user_id,
             status: status.into(),
+            ..ListOrdersRequest::default()
         };
         let page = orders.list_orders(request).await.unwrap().into_inner();
         assert_eq!(page.orders, std::slice::from_ref(&order));

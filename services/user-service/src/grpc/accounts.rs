@@ -2,7 +2,7 @@
 
 use chassis::{
     grpc::{Principal, status::parse_uuid},
-    page::Page,
+    page::{Keyset, ListDigest},
     security::{self, About, Event},
     violations::Violations,
 };
@@ -80,23 +80,28 @@ impl Users {
     }
 
     pub(super) async fn list(&self, request: ListUsersRequest) -> Result<ListUsersResponse, Status> {
-        let page = Page::new(request.page, request.page_size)?;
-        if let Some(email) = request.email {
-            let account = match Email::parse(&email) {
-                Some(email) => self.store.account(&email).await.map_err(store_status)?,
-                None => None,
-            };
-            let total = u64::from(account.is_some());
-            let users = account.filter(|_| page.offset() == 0);
-            return Ok(ListUsersResponse {
-                users: users.into_iter().map(|account| message(account.user)).collect(),
-                total,
-            });
-        }
-        let (users, total) = self.store.users(page).await.map_err(store_status)?;
+        let list = ListDigest::of("users", &[request.email.as_deref().unwrap_or_default()]);
+        let cursor = request.cursor.as_deref();
+        let page = Keyset::read(list, request.page, request.page_size, cursor)?;
+        let (users, total) = match request.email {
+            Some(email) => {
+                let account = match Email::parse(&email) {
+                    Some(email) => self.store.account(&email).await.map_err(store_status)?,
+                    None => None,
+                };
+                let total = u64::from(account.is_some());
+                let first = account.filter(|_| page.offset() == 0 && page.after().is_none());
+                let users = first.into_iter().map(|account| account.user).collect();
+                (page.entries_until(users, None), total)
+            }
+            None => self.store.users(&page).await.map_err(store_status)?,
+        };
+        let users = users.map(message);
         Ok(ListUsersResponse {
-            users: users.into_iter().map(message).collect(),
+            users: users.items,
             total,
+            next: users.next,
+            page: users.page,
         })
     }
 

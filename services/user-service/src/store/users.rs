@@ -3,7 +3,7 @@
 use chassis::{
     grpc::Principal,
     open_enum::Open,
-    page::{MAX_WINDOW, Page},
+    page::{Entries, Keyset, MAX_WINDOW},
     postgres::{Transaction, constraint},
 };
 use sqlx::{FromRow, Row as _, postgres::PgRow};
@@ -178,21 +178,23 @@ impl Store {
     }
 
     /// One page of all accounts, newest first, and how many there are.
-    pub(crate) async fn users(&self, page: Page) -> Result<(Vec<User>, u64), StoreError> {
+    pub(crate) async fn users(&self, page: &Keyset<Uuid>) -> Result<(Entries<User>, u64), StoreError> {
         let users = sqlx::query_as(concat!(
             "SELECT ",
             columns!("users"),
-            " FROM users ORDER BY id DESC LIMIT $1 OFFSET $2",
+            " FROM users WHERE id < COALESCE($3, 'ffffffff-ffff-ffff-ffff-ffffffffffff')
+             ORDER BY id DESC LIMIT $1 OFFSET $2",
         ))
         .bind(page.limit())
         .bind(page.offset())
+        .bind(page.after())
         .fetch_all(&self.database)
         .await?;
         let total: i64 = sqlx::query_scalar("SELECT count(*) FROM (SELECT FROM users LIMIT $1) AS counted")
             .bind(i64::from(MAX_WINDOW))
             .fetch_one(&self.database)
             .await?;
-        Ok((users, total.unsigned_abs()))
+        Ok((page.entries(users, |user: &User| user.id), total.unsigned_abs()))
     }
 
     /// Renames an account.

@@ -122,6 +122,7 @@ async fn users_are_read_one_by_one_and_in_pages_newest_first() {
             page,
             page_size,
             email: None,
+            cursor: None,
         };
         let list = service.client.clone().list_users(request).await?.into_inner();
         let ids: Vec<_> = list.users.into_iter().map(|user| user.id).collect();
@@ -132,6 +133,38 @@ async fn users_are_read_one_by_one_and_in_pages_newest_first() {
     assert_eq!(list(4, 2).await.unwrap(), (vec![], 5));
     assert_eq!(fields(list(0, 101).await), ["page_size", "page"]);
     assert_eq!(fields(list(101, 100).await), ["page"]);
+
+    let mut request = ListUsersRequest {
+        page: 1,
+        page_size: 2,
+        email: None,
+        cursor: None,
+    };
+    let mut walked = Vec::new();
+    loop {
+        let list = service.client.clone().list_users(request.clone()).await;
+        let list = list.unwrap().into_inner();
+        walked.extend(list.users.into_iter().map(|user| user.id));
+        // Newer than all that are shown from here on.
+        service
+            .register(&format!("late{}@example.com", walked.len()))
+            .await;
+        if list.next.is_empty() {
+            break;
+        }
+        (request.page, request.cursor) = (0, Some(list.next));
+    }
+    assert_eq!(walked, ids);
+    let of_another_list = ListUsersRequest {
+        page: 0,
+        page_size: 2,
+        email: Some("user1@example.com".to_owned()),
+        cursor: request.cursor,
+    };
+    assert_eq!(
+        fields(service.client.clone().list_users(of_another_list).await),
+        ["cursor"]
+    );
 
     let get = async |user_id: &str| {
         let user_id = user_id.to_owned();

@@ -19,6 +19,7 @@ async fn everything(service: &Service, email: &str) {
         page: 1,
         page_size: 1,
         email: None,
+        cursor: None,
     };
     let mut client = service.client.clone();
     let list = client.list_users(request).await.unwrap().into_inner();
@@ -96,6 +97,7 @@ async fn a_role_of_a_later_version_is_shown_as_it_is_and_has_the_least_rights() 
         page: 1,
         page_size: 10,
         email: None,
+        cursor: None,
     };
     let list = service.client.clone().list_users(request).await.unwrap();
     let list = list.into_inner().users;

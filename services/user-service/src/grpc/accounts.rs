@@ -154,11 +154,7 @@ impl Users {
         })
     }
 
-    async fn change_password(
-        &self,
-        principal: &Principal,
-        change: PasswordChange,
-    ) -> Result<User, Status> {
+    async fn change_password(&self, principal: &Principal, change: PasswordChange) -> Result<User, Status> {
         let id = change.user;
         let current = Password::presented(change.current).ok_or_else(wrong_password)?;
         let stored = self

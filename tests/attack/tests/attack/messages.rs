@@ -282,6 +282,43 @@ pub(super) async fn fields_that_are_none(target: Target) -> anyhow::Result<()> {
     Ok(())
 }
 
+/// A cursor is a place in a list, and no right to see it.
+pub(super) async fn cursors_that_nobody_gave(target: Target) -> anyhow::Result<()> {
+    let product = target.product(10).await?;
+    let admin = target.admin().await?;
+    let (_, session) = target.customer().await?;
+    for _ in 0..3 {
+        session.api.place_order(&[(&product, 1)]).await?;
+    }
+    // An admin's cursor, behind which are everybody's orders, shows a customer none but his own.
+    let everybody = admin.get("/orders?page_size=1").await?.is(200)?;
+    let next = everybody["next"].as_str().context("there is more")?;
+    let answer = session.api.get(format!("/orders?cursor={next}")).await?;
+    ensure!(matches!(answer.status().as_u16(), 200 | 422), "{answer}");
+    if answer.status() == 200 {
+        let shown = answer.is(200)?;
+        let others = shown["items"].as_array().into_iter().flatten();
+        let mut others = others.filter(|order| order["user_id"] != session.user["id"]);
+        ensure!(others.next().is_none(), "{shown}");
+    }
+    let mine = session.api.get("/orders?page_size=1").await?.is(200)?;
+    let next = mine["next"].as_str().context("there is more")?;
+    let (last, rest) = (next.chars().last().unwrap_or('A'), next.len().saturating_sub(1));
+    let changed = if last == 'A' { 'B' } else { 'A' };
+    let bent = format!("{}{changed}", next.get(..rest).unwrap_or_default());
+    let long = "A".repeat(5_000);
+    for cursor in ["x", "%00", "..", "AAAAAAAA", "%27%20OR%201=1--", &bent, &long] {
+        for path in ["/orders", "/products"] {
+            let answer = session.api.get(format!("{path}?cursor={cursor}")).await?;
+            ensure!(answer.status().as_u16() < 500, "{cursor}: {answer}");
+            if answer.status() != 200 {
+                answer.is_problem(answer.status().as_u16())?.names("cursor")?;
+            }
+        }
+    }
+    Ok(())
+}
+
 /// Whatever a header asks for, what was done is said.
 pub(super) async fn headers_that_hide_what_was_done(target: Target) -> anyhow::Result<()> {
     let product = target.product(10).await?;

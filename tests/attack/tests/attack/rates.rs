@@ -1,7 +1,7 @@
 //! Asking more often than one may.
 
 use anyhow::{Context as _, ensure};
-use attack::{PROXY, Target};
+use attack::{PASSWORD, PROXY, Target};
 use serde_json::json;
 use shop_client::{Answer, unique_email};
 
@@ -52,6 +52,36 @@ pub(super) async fn guessing_from_headers_that_are_made_up(target: Target) -> an
         granted += usize::from(!is_refused(&call.await?));
     }
     ensure!(granted < 40, "{granted} of {MANY}");
+    Ok(())
+}
+
+/// From as many addresses as one likes, an account's password is guessed no faster, and its owner gets in meanwhile.
+pub(super) async fn guessing_from_everywhere(target: Target) -> anyhow::Result<()> {
+    let (shop, session) = target.customer().await?;
+    let email = &session.user["email"];
+    let own = json!({ "email": email, "password": PASSWORD });
+    let known = shop
+        .anybody()
+        .post("/auth/login")
+        .json(own.clone())
+        .await?
+        .is(200)?;
+    let mut looked_at = 0;
+    for _ in 0..60 {
+        let elsewhere = target.from_elsewhere()?;
+        let guess = json!({ "email": email, "password": "wrong password" });
+        let answer = elsewhere.anybody().post("/auth/login").json(guess).await?;
+        if is_refused(&answer) {
+            answer.is_problem(429)?;
+            ensure!(answer.header("retry-after").is_some(), "{answer}");
+        } else {
+            looked_at += 1;
+        }
+    }
+    ensure!(looked_at < 30, "{looked_at} of 60 guesses were looked at");
+    let mut again = own;
+    again["device_token"] = known["device_token"].clone();
+    shop.anybody().post("/auth/login").json(again).await?.is(200)?;
     Ok(())
 }
 

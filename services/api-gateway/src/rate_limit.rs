@@ -33,6 +33,13 @@ pub enum Client {
     Address(IpAddr),
 }
 
+impl Client {
+    /// Whoever comes from that address without a token.
+    pub fn at(address: IpAddr) -> Self {
+        Self::Address(network(address))
+    }
+}
+
 /// Counts the requests of every client. Cheap to clone.
 #[derive(Clone, Debug)]
 pub struct Limiter {
@@ -66,8 +73,8 @@ impl Limiter {
     }
 
     /// Where a request comes from: the peer, or what the outermost proxy that is trusted says of its own.
-    pub fn address(&self, peer: IpAddr, headers: &HeaderMap) -> Client {
-        Client::Address(network(self.trusted_proxies.client(peer, headers)))
+    pub fn origin(&self, peer: IpAddr, headers: &HeaderMap) -> IpAddr {
+        self.trusted_proxies.client(peer, headers).to_canonical()
     }
 
     /// Whether the client came by HTTPS, as far as a proxy that is trusted says.
@@ -167,7 +174,7 @@ mod tests {
     #[test]
     fn an_ipv6_client_is_its_network() {
         let limiter = limiter(&[]);
-        let of = |text: &str| limiter.address(text.parse().unwrap(), &HeaderMap::new());
+        let of = |text: &str| Client::at(limiter.origin(text.parse().unwrap(), &HeaderMap::new()));
         assert_eq!(of("2001:db8::1"), of("2001:db8::ffff:2"));
         assert_ne!(of("2001:db8::1"), of("2001:db8:0:1::1"));
         assert_eq!(of("::ffff:192.0.2.1"), address("192.0.2.1"));

@@ -155,7 +155,7 @@ async fn change_me(
         api.backends
             .users
             .clone()
-            .update_profile(request)
+            .update_profile(caller.request(request))
             .await?
             .into_inner()
             .user,
@@ -226,7 +226,7 @@ async fn change_access(
         api.backends
             .users
             .clone()
-            .update_user(request)
+            .update_user(caller.request(request))
             .await?
             .into_inner()
             .user,

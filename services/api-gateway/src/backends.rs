@@ -6,7 +6,9 @@ use chassis::{
     grpc::{self, AdaptiveLimit, ClientChannel, multiplex::Multiplexer, status},
     telemetry::trace,
 };
+use futures::future::try_join_all;
 use proto::{
+    audit::{ListAuditRecordsRequest, ListAuditRecordsResponse, audit_service_client::AuditServiceClient},
     inventory::inventory_service_client::InventoryServiceClient,
     limits,
     multiplex::PlaceOrders,
@@ -16,7 +18,7 @@ use proto::{
     },
     user::user_service_client::UserServiceClient,
 };
-use tonic::{Request, Response, Status};
+use tonic::{Code, Request, Response, Status};
 
 /// Clients of each service. Cheap to clone.
 #[derive(Clone, Debug)]
@@ -27,6 +29,8 @@ pub struct Backends {
     pub inventory: InventoryServiceClient<ClientChannel>,
     /// Orders.
     pub orders: OrderServiceClient<ClientChannel>,
+    /// Of each that keeps records.
+    audits: [AuditServiceClient<ClientChannel>; 3],
     placing: Multiplexer<PlaceOrders>,
     limits: Limits,
 }
@@ -55,8 +59,10 @@ impl Backends {
         let users = users.limited(limits.users.clone());
         let inventory = inventory.limited(limits.inventory.clone());
         let orders = orders.limited(limits.orders.clone());
+        let audits = [&users, &inventory, &orders];
         Self {
             limits,
+            audits: audits.map(|channel| AuditServiceClient::new(channel.clone())),
             users: UserServiceClient::new(users),
             inventory: InventoryServiceClient::new(inventory)
                 .max_decoding_message_size(limits::PRODUCTS_PAGE),
@@ -71,8 +77,30 @@ impl Backends {
             Some(Asked::Users) => self.limits.users.is_full(),
             Some(Asked::Inventory) => self.limits.inventory.is_full(),
             Some(Asked::Orders) => self.limits.orders.is_full(),
+            Some(Asked::All) => {
+                let limits = [&self.limits.users, &self.limits.inventory, &self.limits.orders];
+                limits.into_iter().any(AdaptiveLimit::is_full)
+            }
             None => false,
         }
+    }
+
+    /// Asks each service for its records: the answers of all, or none.
+    pub async fn audit_records(
+        &self,
+        request: &ListAuditRecordsRequest,
+    ) -> Result<Vec<ListAuditRecordsResponse>, Status> {
+        let asked = self.audits.iter().map(|audit| {
+            read(audit, request.clone(), |mut audit, request| async move {
+                audit.list_audit_records(request).await
+            })
+        });
+        try_join_all(asked).await.map_err(|status| match status.code() {
+            Code::Unimplemented => {
+                Status::unavailable("a service is still of the version before, which keeps no records")
+            }
+            _ => status,
+        })
     }
 
     /// Places one order: nothing of it can touch another's.
@@ -104,6 +132,8 @@ pub(crate) enum Asked {
     Inventory,
     /// order-service.
     Orders,
+    /// Each of these.
+    All,
 }
 
 /// Which service a request to that path asks; none where the gateway answers by itself.
@@ -112,6 +142,7 @@ pub(crate) fn asked_by(path: &str) -> Option<Asked> {
         "auth" | "users" => Some(Asked::Users),
         "products" | "categories" => Some(Asked::Inventory),
         "orders" => Some(Asked::Orders),
+        "audit" => Some(Asked::All),
         _ => None,
     }
 }

@@ -99,8 +99,8 @@ impl Limiter {
     }
 
     /// Where a request comes from: the peer, or what the outermost proxy that is trusted says of its own.
-    pub fn address(&self, peer: IpAddr, headers: &HeaderMap) -> IpAddr {
-        self.trusted_proxies.client(peer, headers)
+    pub fn origin(&self, peer: IpAddr, headers: &HeaderMap) -> IpAddr {
+        self.trusted_proxies.client(peer, headers).to_canonical()
     }
 
     /// Whether the client came by HTTPS, as far as a proxy that is trusted says.

@@ -52,6 +52,16 @@ pub(crate) fn access_changed(user: &User, role_before: &str, disabled_before: bo
     .collect()
 }
 
+/// Logging in takes a code from now on.
+pub(crate) fn second_factor_added(user: Uuid) -> Record {
+    Record::new("user.second_factor_added", Subject::User(user), Changes::none())
+}
+
+/// It takes none any more.
+pub(crate) fn second_factor_removed(user: Uuid) -> Record {
+    Record::new("user.second_factor_removed", Subject::User(user), Changes::none())
+}
+
 fn changed(action: &'static str, user: &User, changes: Changes) -> Option<Record> {
     (!changes.is_empty()).then(|| Record::new(action, Subject::User(user.id), changes))
 }

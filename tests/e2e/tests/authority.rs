@@ -26,7 +26,7 @@ enum For {
 }
 
 /// Every operation of the OpenAPI document. A new one belongs here, with who may call it.
-const OPERATIONS: [(&str, &str, For); 34] = [
+const OPERATIONS: [(&str, &str, For); 35] = [
     ("get", "/healthz", For::Anybody),
     ("get", "/readyz", For::Anybody),
     ("post", "/auth/register", For::Anybody),
@@ -46,6 +46,7 @@ const OPERATIONS: [(&str, &str, For); 34] = [
     ("get", "/users", For::Admin),
     ("get", "/users/{id}", For::Admin),
     ("patch", "/users/{id}", For::Admin),
+    ("get", "/audit", For::Admin),
     ("get", "/problems", For::Anybody),
     ("get", "/problems/{name}", For::Anybody),
     ("get", "/categories", For::Anybody),

@@ -4,51 +4,12 @@
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use anyhow::{Context as _, ensure};
-use data_encoding::BASE32_NOPAD;
-use e2e::{Answer, Api, Service, Session, Shop, Stack, unique_email, wait_until};
-use hmac::{Hmac, KeyInit as _, Mac as _};
+use e2e::{Answer, Api, Authenticator, Service, Session, Shop, Stack, unique_email, wait_until};
 use serde_json::{Value, json};
-use sha1::Sha1;
 
 const PASSWORD: &str = "correct horse";
-const STEP: u64 = 30;
 /// A change of authority is noticed within a second; this much longer is for the machine.
 const NOTICED: Duration = Duration::from_millis(1_200);
-
-/// An authenticator app, written from the RFC.
-struct App(Vec<u8>);
-
-impl App {
-    fn new(secret: &str) -> anyhow::Result<Self> {
-        Ok(Self(BASE32_NOPAD.decode(secret.as_bytes())?))
-    }
-
-    /// The code of now, of the step before (-1) or of the one after (1).
-    fn code(&self, offset: i64) -> anyhow::Result<String> {
-        let now = SystemTime::now().duration_since(UNIX_EPOCH)?.as_secs();
-        let step = (now / STEP)
-            .checked_add_signed(offset)
-            .context("a step of time")?;
-        let mut mac = Hmac::<Sha1>::new_from_slice(&self.0)?;
-        mac.update(&step.to_be_bytes());
-        let mac = mac.finalize().into_bytes();
-        let offset = usize::from(mac[19] & 0xf);
-        let number = u32::from_be_bytes(mac[offset..offset + 4].try_into()?) & 0x7fff_ffff;
-        Ok(format!("{:06}", number % 1_000_000))
-    }
-
-    /// Six digits that are none of its codes now.
-    fn wrong_code(&self) -> anyhow::Result<String> {
-        let right: Vec<_> = (-2..=2)
-            .map(|offset| self.code(offset))
-            .collect::<Result<_, _>>()?;
-        let wrong = (0..10).map(|digit| format!("00000{digit}"));
-        wrong
-            .into_iter()
-            .find(|code| !right.contains(code))
-            .context("five of ten")
-    }
-}
 
 async fn log_in(shop: &Shop, email: &str, proof: Value) -> anyhow::Result<Answer> {
     let mut credentials = json!({ "email": email, "password": PASSWORD });
@@ -59,7 +20,7 @@ async fn log_in(shop: &Shop, email: &str, proof: Value) -> anyhow::Result<Answer
 }
 
 /// Switches it on in that session: the app, and the recovery codes.
-async fn enroll(api: &Api) -> anyhow::Result<(App, Vec<String>)> {
+async fn enroll(api: &Api) -> anyhow::Result<(Authenticator, Vec<String>)> {
     let begun = api.post("/users/me/mfa").await?.is(200)?;
     let secret = begun["secret"].as_str().context("a secret")?;
     let uri = begun["otpauth_uri"].as_str().context("a URI")?;
@@ -67,7 +28,7 @@ async fn enroll(api: &Api) -> anyhow::Result<(App, Vec<String>)> {
         uri.starts_with("otpauth://totp/Shop:") && uri.contains(&format!("secret={secret}")),
         "{uri}"
     );
-    let app = App::new(secret)?;
+    let app = Authenticator::new(secret)?;
     let confirmed = api
         .post("/users/me/mfa/confirm")
         .json(json!({ "code": app.code(-1)? }))

@@ -9,7 +9,13 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 use utoipa_axum::{router::OpenApiRouter, routes};
 
-use super::{Api, caller::Origin, decode::Nullable, input::Json, users::User};
+use super::{
+    Api,
+    caller::{Anybody, Origin},
+    decode::Nullable,
+    input::Json,
+    users::User,
+};
 use crate::problem::Problem;
 
 /// Who is logged in, and the tokens.
@@ -86,6 +92,7 @@ pub(super) fn routes() -> OpenApiRouter<Api> {
 )]
 async fn register(
     State(api): State<Api>,
+    anybody: Anybody,
     Origin(client): Origin,
     Json(wanted): Json<Registration>,
 ) -> Result<(StatusCode, Answer<Session>), Problem> {
@@ -95,6 +102,7 @@ async fn register(
         name: wanted.name.value().unwrap_or_default(),
         client: Some(client),
     };
+    let request = anybody.request(request);
     let answer = api.backends.users.clone().register(request).await?.into_inner();
     let device = Some(answer.device_token);
     Ok((StatusCode::CREATED, session(answer.user, answer.session, device)?))
@@ -140,6 +148,7 @@ async fn log_in(
 )]
 async fn refresh(
     State(api): State<Api>,
+    anybody: Anybody,
     Origin(client): Origin,
     Json(RefreshToken { refresh_token }): Json<RefreshToken>,
 ) -> Result<Answer<Session>, Problem> {
@@ -151,7 +160,7 @@ async fn refresh(
         .backends
         .users
         .clone()
-        .refresh_session(request)
+        .refresh_session(anybody.request(request))
         .await?
         .into_inner();
     session(answer.user, answer.session, None)
@@ -164,12 +173,13 @@ async fn refresh(
 )]
 async fn log_out(
     State(api): State<Api>,
+    anybody: Anybody,
     Json(RefreshToken { refresh_token }): Json<RefreshToken>,
 ) -> Result<StatusCode, Problem> {
     api.backends
         .users
         .clone()
-        .log_out(LogOutRequest { refresh_token })
+        .log_out(anybody.request(LogOutRequest { refresh_token }))
         .await?;
     Ok(StatusCode::NO_CONTENT)
 }

@@ -11,9 +11,11 @@ use axum::{
     extract::{ConnectInfo, FromRequestParts},
     http::{Extensions, HeaderMap, StatusCode, header, request::Parts},
 };
+use chassis::grpc::{Principal, PrincipalKind};
 use proto::user::SessionClient;
 use time::OffsetDateTime;
 use tokio::time::sleep;
+use tonic::Request;
 use uuid::Uuid;
 
 use super::{
@@ -43,6 +45,8 @@ pub(super) struct Caller {
     /// Whether it could do more, had its session been opened with a second factor.
     lacks_second_factor: bool,
     token: Token,
+    /// Where the request comes from.
+    from: IpAddr,
 }
 
 /// What matters of a token that is genuine.
@@ -61,13 +65,17 @@ struct Token {
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Admin(pub(super) Caller);
 
+/// Whoever it is, with a token or without.
+pub(super) struct Anybody(Principal);
+
 /// Where a session is used from.
 pub(super) struct Origin(pub(super) SessionClient);
 
 /// What is known of whoever calls.
 #[derive(Clone, Debug)]
 pub(super) struct Identity {
-    address: IpAddr,
+    /// As the connection or a trusted proxy says.
+    from: IpAddr,
     /// A problem where there is no token, or none that is good. It matters only where a caller is needed: a browser
     /// that sends its expired token with every request may still read the catalogue and refresh.
     token: Result<Token, Problem>,
@@ -77,6 +85,17 @@ impl Caller {
     /// Whether it may see and change what is not its own.
     pub(super) fn is_admin(self) -> bool {
         self.role == Role::Admin
+    }
+
+    /// A call on its behalf, for one that changes something: the service records whose doing it is.
+    pub(super) fn request<M>(self, message: M) -> Request<M> {
+        let kind = match self.role {
+            Role::User => PrincipalKind::User,
+            Role::Admin => PrincipalKind::Admin,
+        };
+        Principal::anonymous(self.from)
+            .proven(kind.into(), self.id, self.session())
+            .request(message)
     }
 
     /// The session; none where a version before issued the token.
@@ -131,6 +150,14 @@ impl Caller {
     }
 }
 
+impl Anybody {
+    /// A call on behalf of somebody who is not logged in, for one that changes something. The service knows whose doing it is
+    /// where what it is given proves that.
+    pub(super) fn request<M>(&self, message: M) -> Request<M> {
+        self.0.request(message)
+    }
+}
+
 impl Identity {
     /// Whether there is a token of ours.
     pub(super) fn is_known(&self) -> bool {
@@ -139,22 +166,23 @@ impl Identity {
 
     /// Where the request comes from.
     pub(super) fn address(&self) -> IpAddr {
-        self.address
+        self.from
     }
 
     /// Who is counted for the request.
     pub(super) fn client(&self) -> Client {
         match &self.token {
             Ok(token) => Client::Account(token.holder.user),
-            Err(_) => Client::Address(self.address),
+            Err(_) => Client::Address(self.from),
         }
     }
 }
 
 /// Whose request it is. Handlers find it in the request's extensions.
 pub(super) async fn identify(api: &Api, headers: &HeaderMap, extensions: &Extensions) -> Identity {
+    let from = api.limiter.origin(peer(extensions), headers);
     Identity {
-        address: api.limiter.address(peer(extensions), headers),
+        from,
         token: token(api, headers).await,
     }
 }
@@ -229,8 +257,8 @@ impl FromRequestParts<Api> for Caller {
     type Rejection = Problem;
 
     async fn from_request_parts(parts: &mut Parts, api: &Api) -> Result<Self, Problem> {
-        let identity = parts.extensions.get::<Identity>();
-        let token = identity.ok_or_else(Problem::internal)?.token.clone()?;
+        let identity = parts.extensions.get::<Identity>().ok_or_else(Problem::internal)?;
+        let (token, from) = (identity.token.clone()?, identity.from);
         let standing = api.authority.standing(token.holder).await;
         let role = match standing {
             Ok(standing) => token.role_in(standing)?,
@@ -241,6 +269,7 @@ impl FromRequestParts<Api> for Caller {
             role,
             lacks_second_factor: standing == Ok(Standing::WithoutSecondFactor),
             token,
+            from,
         })
     }
 }
@@ -276,12 +305,21 @@ impl FromRequestParts<Api> for Identity {
     }
 }
 
+impl FromRequestParts<Api> for Anybody {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, _: &Api) -> Result<Self, Problem> {
+        let identity = parts.extensions.get::<Identity>().ok_or_else(Problem::internal)?;
+        Ok(Self(Principal::anonymous(identity.from)))
+    }
+}
+
 impl FromRequestParts<Api> for Origin {
     type Rejection = Problem;
 
     async fn from_request_parts(parts: &mut Parts, _: &Api) -> Result<Self, Problem> {
         let identity = parts.extensions.get::<Identity>().ok_or_else(Problem::internal)?;
-        let address = identity.address.to_string();
+        let address = identity.from.to_string();
         let user_agent = parts.headers.get(header::USER_AGENT);
         let user_agent = user_agent.map(|agent| String::from_utf8_lossy(agent.as_bytes()));
         Ok(Self(SessionClient {

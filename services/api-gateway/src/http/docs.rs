@@ -43,6 +43,7 @@ const POLICY: &str = "default-src 'self'; img-src 'self' data:; style-src 'self'
         (name = "users", description = "Accounts"),
         (name = "products", description = "The catalogue and its stock"),
         (name = "orders", description = "Orders"),
+        (name = "audit", description = "Who changed what"),
         (name = "problems", description = "What the `type` of a problem document means"),
         (name = "probes", description = "How the gateway does"),
     ),

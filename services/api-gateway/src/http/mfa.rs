@@ -136,7 +136,12 @@ async fn confirm(
         code: confirmation.code,
         client: Some(client),
     };
-    let answer = api.backends.users.clone().confirm_second_factor(request).await?;
+    let answer = api
+        .backends
+        .users
+        .clone()
+        .confirm_second_factor(caller.request(request))
+        .await?;
     api.authority.forget(caller.holder());
     Ok(Answer(RecoveryCodes {
         recovery_codes: answer.into_inner().recovery_codes,
@@ -165,7 +170,11 @@ async fn remove(
         recovery_code: proof.recovery_code,
         client: Some(client),
     };
-    api.backends.users.clone().remove_second_factor(request).await?;
+    api.backends
+        .users
+        .clone()
+        .remove_second_factor(caller.request(request))
+        .await?;
     api.authority.forget(caller.holder());
     Ok(StatusCode::NO_CONTENT)
 }
@@ -200,6 +209,10 @@ async fn remove_of(
         recovery_code: None,
         client: Some(client),
     };
-    api.backends.users.clone().remove_second_factor(request).await?;
+    api.backends
+        .users
+        .clone()
+        .remove_second_factor(caller.request(request))
+        .await?;
     Ok(StatusCode::NO_CONTENT)
 }

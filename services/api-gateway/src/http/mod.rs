@@ -6,6 +6,7 @@
 //! the handler, which reads its input strictly ([`input`], [`decode`]).
 
 mod admission;
+mod audit;
 mod auth;
 mod body;
 mod caller;
@@ -162,6 +163,7 @@ fn described() -> OpenApiRouter<Api> {
         .merge(stock::routes())
         .merge(orders::routes())
         .merge(order_events::routes())
+        .merge(audit::routes())
         .merge(problems::routes())
         .merge(probes::routes())
 }

@@ -433,7 +433,12 @@ async fn change_status(
             known.check(&wanted)?;
             request.expected_status_name = Some(known.into_inner().status);
         }
-        let answer = api.backends.orders.clone().update_order_status(request).await;
+        let answer = api
+            .backends
+            .orders
+            .clone()
+            .update_order_status(caller.request(request))
+            .await;
         if let Some(changed) = unless_raced(answer)? {
             let order = changed.order.ok_or_else(Problem::internal)?;
             return Ok(Representation::new(order.into()));

@@ -267,7 +267,7 @@ async fn list(
 )]
 async fn add(
     State(api): State<Api>,
-    _: Admin,
+    Admin(caller): Admin,
     Json(product): Json<NewProduct>,
 ) -> Result<(StatusCode, [(HeaderName, String); 1], Tagged), Problem> {
     let currency = product.currency.as_deref().unwrap_or(DEFAULT_CURRENCY);
@@ -280,7 +280,12 @@ async fn add(
         category: product.category.value().unwrap_or_default(),
         image_url: product.image_url.value().unwrap_or_default(),
     };
-    let answer = api.backends.inventory.clone().create_product(request).await?;
+    let answer = api
+        .backends
+        .inventory
+        .clone()
+        .create_product(caller.request(request))
+        .await?;
     let product = answer.into_inner().product.ok_or_else(Problem::internal)?;
     let location = [(header::LOCATION, format!("/products/{}", product.id))];
     Ok((StatusCode::CREATED, location, tagged(product)))
@@ -318,7 +323,7 @@ async fn get(State(api): State<Api>, Id(id): Id) -> Result<Tagged, Problem> {
 )]
 async fn change(
     State(api): State<Api>,
-    _: Admin,
+    Admin(caller): Admin,
     Id(id): Id,
     wanted: Preconditions,
     Json(change): Json<ProductChange>,
@@ -353,7 +358,12 @@ async fn change(
                 request.expected_currency_code = Some(known.currency_code);
             }
         }
-        let answer = api.backends.inventory.clone().update_product(request).await;
+        let answer = api
+            .backends
+            .inventory
+            .clone()
+            .update_product(caller.request(request))
+            .await;
         if let Some(changed) = unless_raced(answer)? {
             return changed.product.map(tagged).ok_or_else(Problem::internal);
         }
@@ -376,7 +386,7 @@ async fn change(
 )]
 async fn delete(
     State(api): State<Api>,
-    _: Admin,
+    Admin(caller): Admin,
     Id(id): Id,
     wanted: Preconditions,
 ) -> Result<Answer<Product>, Problem> {
@@ -390,7 +400,12 @@ async fn delete(
             wanted.check_version(known.version)?;
             request.expected_version = Some(known.version);
         }
-        let answer = api.backends.inventory.clone().delete_product(request).await;
+        let answer = api
+            .backends
+            .inventory
+            .clone()
+            .delete_product(caller.request(request))
+            .await;
         if let Some(deleted) = unless_raced(answer)? {
             let product = deleted.product.ok_or_else(Problem::internal)?;
             return Ok(Answer(product.into()));

@@ -113,6 +113,7 @@ async fn end(api: &Api, caller: &Caller, session: Option<Uuid>) -> Result<Status
         user_id: caller.id.to_string(),
         session_id: session.map(|id| id.to_string()),
     };
+    let request = caller.request(request);
     api.backends.users.clone().end_sessions(request).await?;
     if session.is_none() || session == caller.session() {
         api.authority.forget(caller.holder());

@@ -105,7 +105,7 @@ pub(super) fn routes() -> OpenApiRouter<Api> {
 )]
 async fn adjust(
     State(api): State<Api>,
-    _: Admin,
+    Admin(caller): Admin,
     Id(id): Id,
     Json(Adjustment { delta, reason }): Json<Adjustment>,
 ) -> Result<Answer<Product>, Problem> {
@@ -115,7 +115,12 @@ async fn adjust(
         delta,
         reason,
     };
-    let answer = api.backends.inventory.clone().adjust_stock(request).await?;
+    let answer = api
+        .backends
+        .inventory
+        .clone()
+        .adjust_stock(caller.request(request))
+        .await?;
     let product = answer.into_inner().product.ok_or_else(Problem::internal)?;
     Ok(Answer(product.into()))
 }

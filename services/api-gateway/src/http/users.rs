@@ -172,7 +172,7 @@ async fn change_me(
         api.backends
             .users
             .clone()
-            .update_profile(request)
+            .update_profile(caller.request(request))
             .await?
             .into_inner()
             .user,
@@ -249,7 +249,7 @@ async fn change_access(
         api.backends
             .users
             .clone()
-            .update_user(request)
+            .update_user(caller.request(request))
             .await?
             .into_inner()
             .user,

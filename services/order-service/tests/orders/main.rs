@@ -2,6 +2,7 @@
 //! real gRPC client.
 #![allow(clippy::unwrap_used, clippy::expect_used, missing_docs)]
 
+mod audit;
 mod creation;
 mod cursors;
 mod limits;

@@ -184,14 +184,18 @@ impl UserService for Users {
         &self,
         request: Request<ConfirmSecondFactorRequest>,
     ) -> Result<Response<ConfirmSecondFactorResponse>, Status> {
-        self.confirm(request.into_inner()).await.map(Response::new)
+        self.confirm(&Principal::of(&request), request.into_inner())
+            .await
+            .map(Response::new)
     }
 
     async fn remove_second_factor(
         &self,
         request: Request<RemoveSecondFactorRequest>,
     ) -> Result<Response<RemoveSecondFactorResponse>, Status> {
-        self.remove(request.into_inner()).await.map(Response::new)
+        self.remove(&Principal::of(&request), request.into_inner())
+            .await
+            .map(Response::new)
     }
 }
 

@@ -1,7 +1,10 @@
 //! Switching the second factor on and off.
 
 use chassis::{
-    grpc::status::{invalid_field, parse_uuid, with_reason},
+    grpc::{
+        Principal,
+        status::{invalid_field, parse_uuid, with_reason},
+    },
     security::{self, About, Event},
 };
 use proto::user::{
@@ -52,6 +55,7 @@ impl Users {
 
     pub(super) async fn confirm(
         &self,
+        principal: &Principal,
         request: ConfirmSecondFactorRequest,
     ) -> Result<ConfirmSecondFactorResponse, Status> {
         let user = parse_uuid("user_id", &request.user_id)?;
@@ -62,7 +66,7 @@ impl Users {
         let counted = self.count(Lane::of_holder(user), about).await?;
         let confirmation = self
             .store
-            .confirm_second_factor(user, session, &request.code)
+            .confirm_second_factor(principal, user, session, &request.code)
             .await;
         match confirmation {
             Ok(Confirmation::On(codes)) => {
@@ -84,6 +88,7 @@ impl Users {
 
     pub(super) async fn remove(
         &self,
+        principal: &Principal,
         request: RemoveSecondFactorRequest,
     ) -> Result<RemoveSecondFactorResponse, Status> {
         let user = parse_uuid("user_id", &request.user_id)?;
@@ -91,7 +96,7 @@ impl Users {
         if let Some(actor) = request.actor_id.as_deref() {
             let actor = parse_uuid("actor_id", actor)?;
             self.store
-                .remove_second_factor_of(user, actor)
+                .remove_second_factor_of(principal, user, actor)
                 .await
                 .map_err(store_status)?;
             let message = "an admin has switched a second factor off";
@@ -107,7 +112,7 @@ impl Users {
         }
         let about = about(user, user, &origin);
         let counted = self.count(Lane::of_holder(user), about).await?;
-        match self.store.remove_own_second_factor(user, &given).await {
+        match self.store.remove_own_second_factor(principal, user, &given).await {
             Ok(Passed::ByCode | Passed::ByRecovery) => {
                 security::record(
                     Event::SecondFactorRemoved,

@@ -1,13 +1,14 @@
 //! Second factors and their recovery codes. Every method that changes them locks the row of the user first, as those do
 //! that open and end sessions: nobody logs in past a factor that is switched on meanwhile.
 
-use chassis::postgres::Transaction;
+use chassis::{grpc::Principal, postgres::Transaction};
 use sqlx::FromRow;
 use time::OffsetDateTime;
 use uuid::Uuid;
 
 use super::{Store, StoreError};
 use crate::{
+    audited,
     backoff::Lane,
     second_factor::{Given, Passed, RECOVERY_CODES, RecoveryCode, Secret},
 };
@@ -54,6 +55,7 @@ impl Store {
     /// as opened with it.
     pub(crate) async fn confirm_second_factor(
         &self,
+        principal: &Principal,
         user: Uuid,
         session: Option<Uuid>,
         code: &str,
@@ -90,6 +92,7 @@ impl Store {
         .execute(&mut transaction)
         .await?;
         Self::forget_attempts(&mut transaction, &Lane::of_holder(user)).await?;
+        audit::append(&mut transaction, principal, &[audited::second_factor_added(user)]).await?;
         transaction.commit().await?;
         Ok(Confirmation::On(codes))
     }
@@ -97,6 +100,7 @@ impl Store {
     /// Switches a factor off for its holder, who proves that he has it. His sessions go on without it.
     pub(crate) async fn remove_own_second_factor(
         &self,
+        principal: &Principal,
         user: Uuid,
         given: &Given,
     ) -> Result<Passed, StoreError> {
@@ -114,13 +118,20 @@ impl Store {
             .execute(&mut transaction)
             .await?;
         Self::forget_attempts(&mut transaction, &Lane::of_holder(user)).await?;
+        let record = audited::second_factor_removed(user);
+        audit::append(&mut transaction, principal, &[record]).await?;
         transaction.commit().await?;
         Ok(passed)
     }
 
     /// Switches the factor of another account off, where whoever asks for it is an enabled admin at that moment. All its
     /// sessions end: who has lost the app may have lost them with it.
-    pub(crate) async fn remove_second_factor_of(&self, user: Uuid, actor: Uuid) -> Result<(), StoreError> {
+    pub(crate) async fn remove_second_factor_of(
+        &self,
+        principal: &Principal,
+        user: Uuid,
+        actor: Uuid,
+    ) -> Result<(), StoreError> {
         let mut transaction = self.database.begin().await?;
         // In one order, as those who change roles lock them.
         let locked: Vec<(Uuid, bool)> = sqlx::query_as(
@@ -139,6 +150,8 @@ impl Store {
             return Err(StoreError::SecondFactorOff);
         }
         Self::revoke_all(&mut transaction, user).await?;
+        let record = audited::second_factor_removed(user);
+        audit::append(&mut transaction, principal, &[record]).await?;
         transaction.commit().await?;
         Ok(())
     }

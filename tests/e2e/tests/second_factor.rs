@@ -1,7 +1,7 @@
 //! The second factor (TOTP, RFC 6238), with codes as an app makes them.
 #![allow(missing_docs)]
 
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::Duration;
 
 use anyhow::{Context as _, ensure};
 use e2e::{Answer, Api, Authenticator, Service, Session, Shop, Stack, unique_email, wait_until};

@@ -51,8 +51,7 @@ fn renaming(user: &User) -> UpdateProfileRequest {
     UpdateProfileRequest {
         user_id: user.id.clone(),
         name: Some("Ada".to_owned()),
-        new_password: None,
-        current_password: None,
+        ..UpdateProfileRequest::default()
     }
 }
 

@@ -204,7 +204,7 @@ async fn ask(
     let answers: Vec<Answer> = match answered.await {
         Ok(Ok(answer)) if answer.standings.len() == expected => answer
             .standings
-            .iter()
+            .into_iter()
             .map(|standing| Ok(Standing::of(standing, admins_need_second_factor)))
             .collect(),
         Ok(Err(status)) if status.code() == Code::Unimplemented => {
@@ -241,7 +241,7 @@ async fn ask(
 }
 
 impl Standing {
-    fn of(standing: &StandingMessage, admins_need_second_factor: bool) -> Self {
+    fn of(standing: StandingMessage, admins_need_second_factor: bool) -> Self {
         if standing.unknown || standing.disabled {
             return Self::NoAccount;
         }

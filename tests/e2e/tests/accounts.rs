@@ -125,11 +125,11 @@ async fn nine_hundred_guesses_from_sixty_addresses_are_slowed_and_the_owner_is_n
 async fn two_who_guess_their_current_password_neither_get_far_nor_starve_anybody() -> anyhow::Result<()> {
     let stack = Stack::builder().start().await?;
     let shop = stack.shop();
-    let guessers = try_join_all((0..2).map(|_| shop.customer())).await?;
-    let guesses = guessers.iter().flat_map(|guesser| {
+    let thieves = try_join_all((0..2).map(|_| shop.customer())).await?;
+    let guesses = thieves.iter().flat_map(|thief| {
         (0..90).map(|_| {
             let change = json!({ "new_password": "battery staple", "current_password": WRONG });
-            guesser.put("/users/me").json(change)
+            thief.put("/users/me").json(change)
         })
     });
     let guesses = try_join_all(guesses.map(|call| async move { call.await }));
@@ -153,14 +153,14 @@ async fn two_who_guess_their_current_password_neither_get_far_nor_starve_anybody
     }
     ensure!(looked_at <= 2 * (FREE + 3), "{looked_at} of 180 were looked at");
     let change = json!({ "new_password": "battery staple", "current_password": WRONG });
-    for guesser in &guessers {
+    for thief in &thieves {
         // Nobody has an attempt left, or soon none.
-        let mut last = guesser.put("/users/me").json(change.clone()).await?;
+        let mut last = thief.put("/users/me").json(change.clone()).await?;
         for _ in 0..=FREE {
             if last.status() == 429 {
                 break;
             }
-            last = guesser.put("/users/me").json(change.clone()).await?;
+            last = thief.put("/users/me").json(change.clone()).await?;
         }
         last.is_problem(429)?.of_type("too-many-failed-attempts")?;
         ensure!(last.header("retry-after").is_some(), "{last}");

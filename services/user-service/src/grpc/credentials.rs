@@ -92,22 +92,16 @@ impl Users {
                 return Err(hashing_status(&error));
             }
         };
-        match account.filter(|_| right) {
-            Some(account) => Ok(Proof {
-                account,
-                device,
-                counted,
-            }),
-            None => {
-                failed(
-                    &counted,
-                    Event::LoginRefused,
-                    about,
-                    "a wrong email or password was given",
-                );
-                Err(invalid_credentials())
-            }
-        }
+        let Some(account) = account.filter(|_| right) else {
+            let message = "a wrong email or password was given";
+            failed(&counted, Event::LoginRefused, about, message);
+            return Err(invalid_credentials());
+        };
+        Ok(Proof {
+            account,
+            device,
+            counted,
+        })
     }
 
     /// Whether that is the password of an account with that hash, whose holder gives it once more; and the hash of the new

@@ -2,7 +2,7 @@
 //!
 //! Start with the contract, `shop/order/v1/order.proto` in the `proto` crate, and with [`order`], the rules: what an
 //! order may be and which changes it allows. Every change is one transaction with its event ([`events`]), which the
-//! `outbox` crate publishes. [`idempotency`] makes placing an order repeatable, [`watch`] tells whoever waits for an
+//! `outbox` crate publishes. [`chassis::idempotency`] makes placing an order repeatable, [`watch`] tells whoever waits for an
 //! order's status. [`store`] is all SQL, one transaction per method; [`grpc`] translates between the contract and the
 //! rest.
 //!
@@ -13,13 +13,11 @@ pub mod config;
 pub mod events;
 pub mod group_commit;
 pub mod grpc;
-pub mod housekeeping;
-pub mod idempotency;
 pub mod order;
 pub mod store;
 pub mod watch;
 
-use chassis::{DefaultAddrs, Running, Service, StartError, Starting};
+use chassis::{DefaultAddrs, Running, Service, StartError, Starting, idempotency};
 use proto::{event::ORDER_SOURCE, order::order_service_server::OrderServiceServer};
 
 pub use config::Config;
@@ -46,15 +44,14 @@ async fn begin(config: Config) -> Result<Running, StartError> {
     let producer = service.grpc_channel("producer-service", &config.producer_service_url)?;
 
     let outbox = outbox::start(&service, database.clone(), producer, ORDER_SOURCE, &config.relay);
-    let store = store::Store::new(database, outbox);
+    let store = store::Store::new(database.clone(), outbox);
     let watchers = watch::Watchers::default();
     service.spawn("status-watch", {
         let (watchers, store) = (watchers.clone(), store.clone());
         |shutdown| watch::follow(watchers, store, shutdown)
     });
-    service.spawn("housekeeping", {
-        let store = store.clone();
-        move |shutdown| housekeeping::run(store, config.idempotency_retention, shutdown)
+    service.spawn("housekeeping", move |shutdown| {
+        idempotency::table::remove_old_keys(database, config.idempotency_retention, shutdown)
     });
     let orders = grpc::Orders::new(store, inventory, watchers);
     Ok(service.serve_grpc(tonic::service::Routes::new(OrderServiceServer::new(orders))))

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use chassis::{
+    idempotency::{IdempotencyKey, table},
     open_enum::{Open, Spelled},
     page::{Entries, Keyset, MAX_WINDOW},
 };
@@ -12,7 +13,7 @@ use sqlx::{FromRow, postgres::PgRow};
 use time::OffsetDateTime;
 use uuid::Uuid;
 
-use super::{Store, StoreError, products::find};
+use super::{Once, Store, StoreError, claim, products::find};
 use crate::product::Product;
 
 /// What moved stock.
@@ -90,15 +91,20 @@ impl FromRow<'_, PgRow> for StockMovement {
 }
 
 impl Store {
-    /// Moves a product's stock by hand, never below zero.
+    /// Moves a product's stock by hand, never below zero; with a key once, and the `answer` is kept under it.
     pub async fn adjust_stock(
         &self,
         product_id: Uuid,
         delta: i64,
         reason: &str,
-    ) -> Result<(Product, StockMovement), StoreError> {
+        key: Option<&IdempotencyKey>,
+        answer: impl FnOnce(&Product, &StockMovement) -> Vec<u8> + Send,
+    ) -> Result<Once<(Product, StockMovement)>, StoreError> {
         let mut transaction = self.database.begin().await?;
-        let movement = sqlx::query_as(concat!(
+        if let Some(before) = claim(&mut transaction, key).await? {
+            return Ok(Once::Before(before));
+        }
+        let movement: Option<StockMovement> = sqlx::query_as(concat!(
             "WITH moved AS (
                  UPDATE stock SET available = available + $2
                  FROM products p
@@ -123,8 +129,11 @@ impl Store {
         let change = BTreeMap::from([(product_id, delta)]);
         self.append_stock_changed(&mut transaction, StockChangeKind::Adjustment, &change)
             .await?;
+        if let Some(key) = key {
+            table::keep(&mut transaction, key, &answer(&product, &movement)).await?;
+        }
         transaction.commit().await?;
-        Ok((product, movement))
+        Ok(Once::Done((product, movement)))
     }
 
     /// A page of a product's ledger, newest first, and how many rows it has, counted up to [`MAX_WINDOW`].

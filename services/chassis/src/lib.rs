@@ -19,6 +19,7 @@ pub mod config;
 pub mod grpc;
 pub mod health;
 pub mod http;
+pub mod idempotency;
 pub mod open_enum;
 pub mod page;
 pub mod postgres;

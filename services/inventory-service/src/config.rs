@@ -2,8 +2,11 @@
 
 #![allow(clippy::doc_markdown, reason = "the comments of flags are what --help prints")]
 
+use std::time::Duration;
+
 use chassis::{
     config::{GrpcUrl, PostgresArgs, ServiceArgs},
+    idempotency::retention,
     tls::TlsArgs,
 };
 
@@ -37,6 +40,9 @@ pub struct Config {
         action = clap::ArgAction::Set
     )]
     pub emit_stock_changed: bool,
+    /// How long the answer to an idempotency key is kept, 24 hours at least.
+    #[arg(long, env = "IDEMPOTENCY_RETENTION", default_value = "25h", value_parser = retention)]
+    pub idempotency_retention: Duration,
     /// Something to do instead of serving.
     #[command(subcommand)]
     pub command: Option<outbox::Command>,

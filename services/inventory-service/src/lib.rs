@@ -21,7 +21,7 @@ pub mod search;
 pub mod stock;
 pub mod store;
 
-use chassis::{DefaultAddrs, Running, Service, StartError, Starting};
+use chassis::{DefaultAddrs, Running, Service, StartError, Starting, idempotency};
 use proto::{event::INVENTORY_SOURCE, inventory::inventory_service_server::InventoryServiceServer};
 
 pub use config::Config;
@@ -55,6 +55,10 @@ async fn begin(config: Config) -> Result<Running, StartError> {
         INVENTORY_SOURCE,
         &config.relay,
     );
+    service.spawn("housekeeping", {
+        let (database, retention) = (database.clone(), config.idempotency_retention);
+        move |shutdown| idempotency::table::remove_old_keys(database, retention, shutdown)
+    });
     let inventory = grpc::Inventory::new(store::Store::new(
         database.clone(),
         config.postgres.database_max_connections,

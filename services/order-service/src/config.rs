@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use chassis::{
     config::{GrpcUrl, PostgresArgs, ServiceArgs},
+    idempotency::retention,
     tls::TlsArgs,
 };
 
@@ -41,12 +42,4 @@ impl AsRef<ServiceArgs> for Config {
     fn as_ref(&self) -> &ServiceArgs {
         &self.service
     }
-}
-
-fn retention(text: &str) -> Result<Duration, String> {
-    let retention = humantime::parse_duration(text).map_err(|error| error.to_string())?;
-    if retention < Duration::from_hours(24) {
-        return Err("must be 24h at least".to_owned());
-    }
-    Ok(retention)
 }

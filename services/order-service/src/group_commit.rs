@@ -10,14 +10,12 @@ use chassis::{
     batch::{BatchError, BatchOptions, Batcher},
     bisect::{Verdict, bisect},
     grpc::status::with_reason,
+    idempotency::{IdempotencyKey, SavedAnswer},
     postgres,
 };
 use tonic::{Code, Status};
 
-use crate::{
-    idempotency::{IdempotencyKey, SavedAnswer},
-    store::{Creation, NewOrder, Store},
-};
+use crate::store::{Creation, NewOrder, Store};
 
 /// Each order with an idempotency key takes an advisory lock: with one transaction of 128 at a time, replicas by the dozen
 /// stay far below what PostgreSQL has room for (`max_locks_per_transaction` times `max_connections`, 6,400 by default).

@@ -2,7 +2,8 @@
 //!
 //! Start with the contract, `shop/order/v1/order.proto` in the `proto` crate, and with [`order`], the rules: what an
 //! order may be and which changes it allows. Every change is one transaction with its event ([`events`]), which the
-//! `outbox` crate publishes; what people change is recorded for the audit ([`audited`]). [`idempotency`] makes placing an order repeatable, [`watch`] tells whoever waits for an
+//! `outbox` crate publishes; what people change is recorded for the audit ([`audited`]). [`chassis::idempotency`] makes
+//! placing an order repeatable, [`watch`] tells whoever waits for an
 //! order's status. [`store`] is all SQL, one transaction per method; [`grpc`] translates between the contract and the
 //! rest.
 //!
@@ -14,13 +15,11 @@ pub mod config;
 pub mod events;
 pub mod group_commit;
 pub mod grpc;
-pub mod housekeeping;
-pub mod idempotency;
 pub mod order;
 pub mod store;
 pub mod watch;
 
-use chassis::{DefaultAddrs, Running, Service, StartError, Starting};
+use chassis::{DefaultAddrs, Running, Service, StartError, Starting, idempotency};
 use proto::{event::ORDER_SOURCE, order::order_service_server::OrderServiceServer};
 
 pub use config::Config;
@@ -57,8 +56,8 @@ async fn begin(config: Config) -> Result<Running, StartError> {
         |shutdown| watch::follow(watchers, store, shutdown)
     });
     service.spawn("housekeeping", {
-        let store = store.clone();
-        move |shutdown| housekeeping::run(store, config.idempotency_retention, shutdown)
+        let (database, retention) = (database.clone(), config.idempotency_retention);
+        move |shutdown| idempotency::table::remove_old_keys(database, retention, shutdown)
     });
     let orders = grpc::Orders::new(store, inventory, watchers);
     let routes =

@@ -15,7 +15,7 @@ use futures::FutureExt as _;
 use super::{
     Api,
     caller::{self, Identity},
-    decode, input,
+    decode, idempotency, input,
     operations::{Operation, TakesBody},
     probes, telemetry,
 };
@@ -130,6 +130,7 @@ async fn receive(api: &Api, request: Request) -> Result<Request, Problem> {
     let body = match operation {
         Some(operation) => {
             check_query(operation, parts.uri.query().unwrap_or_default())?;
+            idempotency::honoured(operation, &parts.method, &parts.headers)?;
             if reads_body(operation, &parts.headers) {
                 let address = identity.address();
                 Body::from(api.bodies.receive(&parts.headers, body, address).await?)

@@ -97,8 +97,9 @@ struct AuditChange {
 struct AuditRecordList {
     /// What is on the page.
     items: Vec<AuditRecord>,
-    /// The `cursor` of the next page; null where there is none.
-    #[schema(required = true, max_length = 64)]
+    /// The `cursor` of the next page; not there where this is the last.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(max_length = 64, nullable = false)]
     next: Option<String>,
 }
 

@@ -14,6 +14,7 @@ mod categories;
 mod conditional;
 mod decode;
 mod docs;
+mod idempotency;
 mod input;
 mod list;
 mod methods;

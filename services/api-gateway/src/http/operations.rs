@@ -9,6 +9,8 @@ use utoipa::openapi::{
     path::{Operation as Described, ParameterIn},
 };
 
+use super::idempotency;
+
 /// The operations by their path, as the router names it.
 #[derive(Debug)]
 pub(super) struct Operations(HashMap<String, Vec<(Method, Operation)>>);
@@ -20,6 +22,8 @@ pub(super) struct Operation {
     pub(super) needs_token: bool,
     /// Whether there are parameters that a query may have.
     pub(super) takes_query: bool,
+    /// Whether it is made once by an `Idempotency-Key`.
+    pub(super) takes_key: bool,
     pub(super) body: TakesBody,
 }
 
@@ -81,11 +85,15 @@ fn operations(item: &PathItem) -> Vec<(Method, Operation)> {
 
 impl From<&Described> for Operation {
     fn from(operation: &Described) -> Self {
-        let mut parameters = operation.parameters.iter().flatten();
+        let parameters = || operation.parameters.iter().flatten();
         Self {
             needs_token: operation.security.is_some(),
-            takes_query: parameters.any(|parameter| {
+            takes_query: parameters().any(|parameter| {
                 matches!(parameter, RefOr::T(parameter) if parameter.parameter_in == ParameterIn::Query)
+            }),
+            takes_key: parameters().any(|parameter| {
+                matches!(parameter, RefOr::T(parameter) if parameter.parameter_in == ParameterIn::Header
+                    && parameter.name == idempotency::NAME)
             }),
             body: match &operation.request_body {
                 None => TakesBody::No,

@@ -2,9 +2,8 @@
 
 use axum::{
     Json as Answer,
-    extract::{FromRequestParts, State},
-    http::{HeaderName, HeaderValue, StatusCode, header, request::Parts},
-    response::{IntoResponse as _, Response},
+    extract::State,
+    http::{HeaderName, StatusCode, header},
 };
 use chassis::grpc::{from_timestamp, timestamp as to_timestamp};
 use proto::order::{
@@ -23,7 +22,8 @@ use super::{
     Api,
     caller::Caller,
     conditional::{MAX_ATTEMPTS, Preconditions, Representation, contended, unless_raced},
-    input::{Id, Json, Query, single},
+    idempotency::{IdempotencyKey, Replayed},
+    input::{Id, Json, Query},
     list::{List, Paging, Shown},
     open_enum,
     timestamp::{self, Timestamp},
@@ -35,9 +35,6 @@ use crate::{
     rate_limit::Client,
 };
 
-const IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempotency-key");
-const IDEMPOTENCY_REPLAYED: HeaderName = HeaderName::from_static("idempotency-replayed");
-const LONGEST_KEY: usize = 255;
 /// For each so many lines an order counts as one request more.
 const LINES_OF_A_REQUEST: usize = 10;
 
@@ -173,28 +170,6 @@ struct OrdersQuery {
     created_to: Option<Timestamp>,
 }
 
-/// The header that makes a repetition of the request harmless; empty without it.
-struct IdempotencyKey(String);
-
-impl FromRequestParts<Api> for IdempotencyKey {
-    type Rejection = Problem;
-
-    async fn from_request_parts(parts: &mut Parts, _: &Api) -> Result<Self, Problem> {
-        match single(&parts.headers, &IDEMPOTENCY_KEY) {
-            Ok(None) => Ok(Self(String::new())),
-            Ok(Some(key)) if is_key(key) => Ok(Self(key.to_owned())),
-            _ => Err(Problem::invalid_field(
-                "Idempotency-Key",
-                format!("must be 1 to {LONGEST_KEY} visible ASCII characters, once"),
-            )),
-        }
-    }
-}
-
-fn is_key(key: &str) -> bool {
-    (1..=LONGEST_KEY).contains(&key.len()) && key.bytes().all(|byte| byte.is_ascii_graphic())
-}
-
 impl From<OrderMessage> for Order {
     fn from(order: OrderMessage) -> Self {
         let status = open_enum::text(
@@ -282,7 +257,7 @@ async fn create(
     caller: Caller,
     IdempotencyKey(idempotency_key): IdempotencyKey,
     Json(placing): Json<Placing>,
-) -> Result<Response, Problem> {
+) -> Result<(StatusCode, [(HeaderName, String); 1], Replayed, Answer<Order>), Problem> {
     let further = u32::try_from(placing.items.len() / LINES_OF_A_REQUEST).unwrap_or(u32::MAX);
     api.limiter
         .count_requests(Client::Account(caller.id), further)
@@ -306,12 +281,13 @@ async fn create(
     let created = created.await?;
     let order = created.order.ok_or_else(Problem::internal)?;
     let location = [(header::LOCATION, format!("/orders/{}", order.id))];
-    let mut response = (StatusCode::CREATED, location, Answer(Order::from(order))).into_response();
-    if created.replayed {
-        let replayed = HeaderValue::from_static("true");
-        response.headers_mut().insert(IDEMPOTENCY_REPLAYED, replayed);
-    }
-    Ok(response)
+    let replayed = Replayed(created.replayed);
+    Ok((
+        StatusCode::CREATED,
+        location,
+        replayed,
+        Answer(Order::from(order)),
+    ))
 }
 
 /// Orders, newest first: one's own, or everybody's for an admin.

@@ -24,6 +24,7 @@ use super::{
     caller::{Admin, Identity},
     conditional::{MAX_ATTEMPTS, Preconditions, Representation, contended, unless_raced},
     decode::Nullable,
+    idempotency::{IdempotencyKey, Replayed},
     input::{Id, Json, Query},
     list::{List, Paging, Shown},
     timestamp,
@@ -259,19 +260,28 @@ async fn list(
 /// Adds a product.
 #[utoipa::path(
     post, path = "/products", tag = "products", security(("token" = [])), request_body = NewProduct,
+    params((
+        "Idempotency-Key" = Option<String>, Header,
+        description = "Makes the request safe to repeat: the same key gives the first answer again",
+    )),
     responses(
-        (status = 201, body = Product, headers(("location" = String), ("etag" = String))),
+        (status = 201, body = Product, headers(
+            ("location" = String),
+            ("etag" = String),
+            ("idempotency-replayed" = Option<String>, description = "`true` where it is an earlier answer"),
+        )),
         (status = 403, description = "Not an admin"),
-        (status = 409, description = "The sku is taken"),
+        (status = 409, description = "The sku is taken, or the first request with this Idempotency-Key is still at work"),
     ),
 )]
 async fn add(
     State(api): State<Api>,
     Admin(caller): Admin,
+    key: IdempotencyKey,
     Json(product): Json<NewProduct>,
-) -> Result<(StatusCode, [(HeaderName, String); 1], Tagged), Problem> {
+) -> Result<(StatusCode, [(HeaderName, String); 1], Replayed, Tagged), Problem> {
     let currency = product.currency.as_deref().unwrap_or(DEFAULT_CURRENCY);
-    let request = CreateProductRequest {
+    let mut request = CreateProductRequest {
         price: Some(money::parse(&product.price, currency)?),
         sku: product.sku.value().unwrap_or_default(),
         name: product.name,
@@ -279,16 +289,22 @@ async fn add(
         initial_stock: product.stock.unwrap_or_default(),
         category: product.category.value().unwrap_or_default(),
         image_url: product.image_url.value().unwrap_or_default(),
+        ..CreateProductRequest::default()
     };
-    let answer = api
-        .backends
-        .inventory
-        .clone()
-        .create_product(caller.request(request))
-        .await?;
-    let product = answer.into_inner().product.ok_or_else(Problem::internal)?;
+    request.request_digest = key.digest("CreateProduct", &request);
+    request.idempotency_key = key.0;
+    request.user_id = caller.id.to_string();
+    let request = caller.request(request);
+    let answer = api.backends.inventory.clone().create_product(request).await?;
+    let created = answer.into_inner();
+    let product = created.product.ok_or_else(Problem::internal)?;
     let location = [(header::LOCATION, format!("/products/{}", product.id))];
-    Ok((StatusCode::CREATED, location, tagged(product)))
+    Ok((
+        StatusCode::CREATED,
+        location,
+        Replayed(created.replayed),
+        tagged(product),
+    ))
 }
 
 /// One product.

@@ -13,6 +13,7 @@ use utoipa_axum::{router::OpenApiRouter, routes};
 use super::{
     Api,
     caller::Admin,
+    idempotency::{IdempotencyKey, Replayed},
     input::{Id, Json, Query},
     list::{List, Paging, Shown},
     open_enum,
@@ -96,33 +97,43 @@ pub(super) fn routes() -> OpenApiRouter<Api> {
 /// Moves stock by hand, never below zero.
 #[utoipa::path(
     post, path = "/products/{id}/stock", tag = "products", security(("token" = [])), request_body = Adjustment,
-    params(("id" = uuid::Uuid, Path, description = "The product")),
+    params(
+        ("id" = uuid::Uuid, Path, description = "The product"),
+        (
+            "Idempotency-Key" = Option<String>, Header,
+            description = "Makes the request safe to repeat: the same key gives the first answer again",
+        ),
+    ),
     responses(
-        (status = 200, description = "With its stock after the movement", body = Product),
+        (status = 200, description = "With its stock after the movement", body = Product, headers(
+            ("idempotency-replayed" = Option<String>, description = "`true` where it is an earlier answer"),
+        )),
         (status = 403, description = "Not an admin"),
-        (status = 409, description = "There is not so much"),
+        (status = 409, description = "There is not so much, or the first request with this Idempotency-Key is still at work"),
     ),
 )]
 async fn adjust(
     State(api): State<Api>,
     Admin(caller): Admin,
     Id(id): Id,
+    key: IdempotencyKey,
     Json(Adjustment { delta, reason }): Json<Adjustment>,
-) -> Result<Answer<Product>, Problem> {
+) -> Result<(Replayed, Answer<Product>), Problem> {
     let product_id = id.to_string();
-    let request = AdjustStockRequest {
+    let mut request = AdjustStockRequest {
         product_id,
         delta,
         reason,
+        ..AdjustStockRequest::default()
     };
-    let answer = api
-        .backends
-        .inventory
-        .clone()
-        .adjust_stock(caller.request(request))
-        .await?;
-    let product = answer.into_inner().product.ok_or_else(Problem::internal)?;
-    Ok(Answer(product.into()))
+    request.request_digest = key.digest("AdjustStock", &request);
+    request.idempotency_key = key.0;
+    request.user_id = caller.id.to_string();
+    let request = caller.request(request);
+    let answer = api.backends.inventory.clone().adjust_stock(request).await?;
+    let adjusted = answer.into_inner();
+    let product = adjusted.product.ok_or_else(Problem::internal)?;
+    Ok((Replayed(adjusted.replayed), Answer(product.into())))
 }
 
 /// Every movement of a product's stock, newest first.

@@ -433,3 +433,124 @@ async fn every_operation_for_admins_refuses_what_it_does_not_know() {
     assert!(operations >= 12, "{operations}");
     shop.close().await;
 }
+
+impl Shop {
+    async fn post_with_key(&self, path: &str, key: &str, body: &Value) -> Response {
+        let request = self.gateway.post(path).bearer_auth(&self.token);
+        request
+            .header("idempotency-key", key)
+            .json(body)
+            .send()
+            .await
+            .unwrap()
+    }
+}
+
+#[tokio::test]
+async fn products_and_movements_are_made_once_by_their_key() {
+    let shop = Shop::open().await;
+    let product = json!({ "name": "Cup", "price": 5, "stock": 3 });
+    let first = shop.post_with_key("/products", "k", &product).await;
+    assert_eq!(first.status(), 201);
+    assert!(!first.headers().contains_key("idempotency-replayed"));
+    let first: Value = first.json().await.unwrap();
+    // The same, however it is written.
+    let written = json!({ "stock": 3.0, "price": 5.00, "currency": "USD", "name": "Cup" });
+    let again = shop.post_with_key("/products", "k", &written).await;
+    assert_eq!(
+        (
+            again.status().as_u16(),
+            &again.headers()["idempotency-replayed"] == "true"
+        ),
+        (201, true)
+    );
+    assert_eq!(again.json::<Value>().await.unwrap(), first);
+    let other = json!({ "name": "Mug", "price": 5, "stock": 3 });
+    let other = shop.post_with_key("/products", "k", &other).await;
+    assert_eq!(problem(other).await, is(422, "idempotency-key-reused"));
+    assert_eq!(shop.get("/products").await["total"], 1);
+
+    let stock = format!("/products/{}/stock", first["id"].as_str().unwrap());
+    let movement = json!({ "delta": -2, "reason": "broken" });
+    for _ in 0..3 {
+        let moved = shop.post_with_key(&stock, "m", &movement).await;
+        assert_eq!(moved.status(), 200);
+        assert_eq!(moved.json::<Value>().await.unwrap()["stock"], 1);
+    }
+    let another_path = shop.post_with_key(&stock, "k", &movement).await;
+    assert_eq!(problem(another_path).await, is(422, "idempotency-key-reused"));
+    shop.close().await;
+}
+
+#[tokio::test]
+async fn lists_are_followed_by_their_cursor_over_http() {
+    let shop = Shop::open().await;
+    for _ in 0..5 {
+        shop.order().await;
+    }
+    for name in ["Cup", "Mug", "Pot"] {
+        shop.post_with_key("/products", name, &json!({ "name": name, "price": 5 }))
+            .await;
+    }
+    for (list, count) in [
+        ("/orders?page_size=2", 5),
+        ("/products?page_size=2&sort=-name", 3),
+        ("/users?page_size=2", 1),
+    ] {
+        let mut page = shop.get(list).await;
+        let mut ids = Vec::new();
+        loop {
+            ids.extend(
+                page["items"]
+                    .as_array()
+                    .unwrap()
+                    .iter()
+                    .map(|item| item["id"].clone()),
+            );
+            assert_eq!(page["total"], count);
+            let Some(next) = page["next"].as_str() else { break };
+            page = shop.get(&format!("{list}&cursor={next}")).await;
+        }
+        ids.dedup();
+        assert_eq!(ids.len(), count, "{list}");
+    }
+    let next = shop.get("/products?page_size=2").await["next"]
+        .as_str()
+        .unwrap()
+        .to_owned();
+    let refused = async |path: String| {
+        let answer = shop
+            .gateway
+            .get(&path)
+            .bearer_auth(&shop.token)
+            .send()
+            .await
+            .unwrap();
+        assert_eq!(answer.status(), 422, "{path}");
+        let problem: Value = answer.json().await.unwrap();
+        problem["errors"][0].clone()
+    };
+    assert_eq!(
+        refused(format!("/products?page=2&cursor={next}")).await["field"],
+        "page"
+    );
+    let other = refused(format!("/products?sort=price&cursor={next}")).await;
+    assert!(
+        other["field"] == "cursor" && other["detail"].as_str().unwrap().contains("another sort"),
+        "{other}"
+    );
+    assert_eq!(refused("/orders?cursor=none".to_owned()).await["field"], "cursor");
+    assert_eq!(
+        refused("/orders?created_from=yesterday".to_owned()).await["field"],
+        "created_from"
+    );
+    assert_eq!(
+        shop.get("/orders?created_from=1970-01-01T00:00:00%2B02:00").await["total"],
+        5
+    );
+    assert_eq!(
+        shop.get("/orders?created_to=2020-01-01T00:00:00Z").await["total"],
+        0
+    );
+    shop.close().await;
+}

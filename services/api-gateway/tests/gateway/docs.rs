@@ -119,6 +119,41 @@ async fn the_document_that_is_kept_is_the_one_that_is_served() {
     );
 }
 
+/// Every call that makes something is made once by its key; any other refuses one, as nobody may count on it.
+#[tokio::test]
+async fn a_post_honours_an_idempotency_key_or_refuses_it() {
+    const MAKES_SOMETHING: [&str; 3] = ["/orders", "/products", "/products/{id}/stock"];
+    let gateway = Gateway::start(&[]).await;
+    let document = gateway.json("/openapi.json").await;
+    let mut honoured = Vec::new();
+    for (path, operations) in document["paths"].as_object().unwrap() {
+        let Some(post) = operations.get("post") else {
+            continue;
+        };
+        let parameters = post["parameters"].as_array().into_iter().flatten();
+        if parameters
+            .map(|parameter| &parameter["name"])
+            .any(|name| name == "Idempotency-Key")
+        {
+            honoured.push(path.as_str());
+            continue;
+        }
+        assert!(path.starts_with("/auth/"), "does {path} make something?");
+        let answer = gateway
+            .post(path)
+            .header("idempotency-key", "k")
+            .json(&serde_json::json!({}))
+            .send()
+            .await
+            .unwrap();
+        assert_eq!(answer.status(), 422, "{path}");
+        let problem: Value = answer.json().await.unwrap();
+        assert_eq!(problem["errors"][0]["field"], "Idempotency-Key", "{path}");
+    }
+    assert_eq!(honoured, MAKES_SOMETHING);
+    gateway.stop().await;
+}
+
 /// What a program is made from the document by: names that stay, limits that hold, and nothing said twice.
 #[tokio::test]
 async fn the_document_says_of_every_part_what_it_is() {
@@ -159,8 +194,9 @@ async fn the_document_says_of_every_part_what_it_is() {
                 assert!(inline.is_null(), "{place}");
             }
         }
-        // What is shown is always shown whole.
-        let required = schema["required"].as_array().map_or(0, Vec::len);
+        // What is shown is always shown whole; only a list has nothing behind its end.
+        let required = schema["required"].as_array().map_or(0, Vec::len)
+            + usize::from(schema["properties"]["next"].is_object());
         if [
             "Product",
             "User",

@@ -10,8 +10,9 @@ use chassis::{
         Principal, multiplex,
         status::{with_reason, with_reason_and},
     },
-    postgres,
+    idempotency, postgres,
 };
+use prost::Message;
 use proto::{
     inventory::{
         AdjustStockRequest, AdjustStockResponse, AllocateStockRequest, AllocateStockResponse,
@@ -150,6 +151,14 @@ impl InventoryService for Inventory {
     }
 }
 
+/// An answer that was kept under an idempotency key.
+fn kept_answer<M: Message + Default>(answer: &[u8]) -> Result<M, Status> {
+    M::decode(answer).map_err(|error| {
+        tracing::error!(%error, "a saved answer can't be read");
+        Status::internal("internal error")
+    })
+}
+
 /// What a caller is told of an error of the store.
 fn status(error: StoreError) -> Status {
     let message = error.to_string();
@@ -166,6 +175,8 @@ fn status(error: StoreError) -> Status {
         }
         StoreError::Busy => with_reason(Code::ResourceExhausted, "SEARCH_BUSY", message),
         StoreError::Contended => with_reason(Code::Unavailable, "CONTENDED", message),
+        StoreError::KeyReused => idempotency::reused(),
+        StoreError::KeyInFlight => idempotency::in_flight(),
         StoreError::Event(error) => {
             tracing::error!(%error, "an event can't be written down");
             Status::internal("internal error")

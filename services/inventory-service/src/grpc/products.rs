@@ -6,9 +6,11 @@ use chassis::{
         status::{invalid_field, parse_uuid},
         timestamp,
     },
+    idempotency::IdempotencyKey,
     page::Keyset,
     violations::Violations,
 };
+use prost::Message as _;
 use proto::{
     inventory::{
         Category as CategoryMessage, CreateProductRequest, CreateProductResponse, DeleteProductRequest,
@@ -21,10 +23,11 @@ use proto::{
 use tonic::Status;
 use uuid::Uuid;
 
-use super::{Inventory, status};
+use super::{Inventory, kept_answer, status};
 use crate::{
     product::{self, Change, Details, Expected, Price, Product, sku_from_id},
     search::{Position, Search, Sort, Words},
+    store::Once,
 };
 
 /// Whole products are large: as many as a page has.
@@ -53,13 +56,21 @@ impl Inventory {
         };
         let initial_stock = product::initial_stock(&mut check, request.initial_stock);
         check.into_result()?;
-        let product = self
-            .store
-            .create_product(principal, id, &details, initial_stock)
-            .await
-            .map_err(status)?;
-        Ok(CreateProductResponse {
+        let key = IdempotencyKey::read(&request.user_id, request.idempotency_key, request.request_digest)?;
+        let response = |product: Product| CreateProductResponse {
             product: Some(message(product)),
+            replayed: false,
+        };
+        let kept = |product: &Product| response(product.clone()).encode_to_vec();
+        let created = self
+            .store
+            .create_product(principal, id, &details, initial_stock, key.as_ref(), kept);
+        Ok(match created.await.map_err(status)? {
+            Once::Done(product) => response(product),
+            Once::Before(answer) => CreateProductResponse {
+                replayed: true,
+                ..kept_answer(&answer)?
+            },
         })
     }
 

@@ -2,19 +2,21 @@
 
 use chassis::{
     grpc::{Principal, status::parse_uuid, timestamp},
+    idempotency::IdempotencyKey,
     page::{Keyset, ListDigest},
     violations::Violations,
 };
+use prost::Message as _;
 use proto::inventory::{
     AdjustStockRequest, AdjustStockResponse, ListStockMovementsRequest, ListStockMovementsResponse,
     StockMovement as MovementMessage, StockMovementKind,
 };
 use tonic::Status;
 
-use super::{Inventory, products, status};
+use super::{Inventory, kept_answer, products, status};
 use crate::{
-    product,
-    store::{MovementKind, StockMovement},
+    product::{self, Product},
+    store::{MovementKind, Once, StockMovement},
 };
 
 impl Inventory {
@@ -28,14 +30,24 @@ impl Inventory {
         let delta = product::delta(&mut check, request.delta);
         let reason = product::reason(&mut check, &request.reason);
         check.into_result()?;
-        let (product, movement) = self
-            .store
-            .adjust_stock(principal, product_id, delta, &reason)
-            .await
-            .map_err(status)?;
-        Ok(AdjustStockResponse {
+        let key = IdempotencyKey::read(&request.user_id, request.idempotency_key, request.request_digest)?;
+        let response = |product: Product, movement: StockMovement| AdjustStockResponse {
             product: Some(products::message(product)),
             movement: Some(message(movement)),
+            replayed: false,
+        };
+        let kept = |product: &Product, movement: &StockMovement| {
+            response(product.clone(), movement.clone()).encode_to_vec()
+        };
+        let adjusted = self
+            .store
+            .adjust_stock(principal, product_id, delta, &reason, key.as_ref(), kept);
+        Ok(match adjusted.await.map_err(status)? {
+            Once::Done((product, movement)) => response(product, movement),
+            Once::Before(answer) => AdjustStockResponse {
+                replayed: true,
+                ..kept_answer(&answer)?
+            },
         })
     }
 

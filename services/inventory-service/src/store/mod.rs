@@ -10,7 +10,13 @@ mod search;
 
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
-use chassis::postgres::{Database, Transaction, constraint};
+use chassis::{
+    idempotency::{
+        IdempotencyKey, Repetition,
+        table::{self, Claim},
+    },
+    postgres::{Database, Transaction, constraint},
+};
 use moka::sync::Cache;
 use outbox::Outbox;
 use proto::event::StockChangeKind;
@@ -74,12 +80,41 @@ pub enum StoreError {
     /// Other transactions kept deciding about the same orders; trying again later may help.
     #[error("other transactions decide about the same orders")]
     Contended,
+    /// Another request was made under the same idempotency key.
+    #[error("the idempotency key was used with another request")]
+    KeyReused,
+    /// A request with the same idempotency key is being worked on.
+    #[error("a request with this idempotency key is being worked on")]
+    KeyInFlight,
     /// An event can't be written down.
     #[error("the event: {0}")]
     Event(#[from] serde_json::Error),
     /// The database failed.
     #[error(transparent)]
     Database(#[from] sqlx::Error),
+}
+
+/// What a request with an idempotency key has come to.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Once<T> {
+    /// It is done now.
+    Done(T),
+    /// It was done before: the answer that was kept.
+    Before(Vec<u8>),
+}
+
+/// Takes a request's key for the transaction; the answer that was kept where it was used before.
+async fn claim(
+    transaction: &mut Transaction,
+    key: Option<&IdempotencyKey>,
+) -> Result<Option<Vec<u8>>, StoreError> {
+    let Some(key) = key else { return Ok(None) };
+    match table::claim(transaction, key).await? {
+        Claim::Mine => Ok(None),
+        Claim::Repeated(Repetition::Replay(answer)) => Ok(Some(answer)),
+        Claim::Repeated(Repetition::Reused) => Err(StoreError::KeyReused),
+        Claim::InFlight => Err(StoreError::KeyInFlight),
+    }
 }
 
 impl StoreError {

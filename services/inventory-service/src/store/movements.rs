@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use chassis::{
     grpc::Principal,
+    idempotency::{IdempotencyKey, table},
     open_enum::{Open, Spelled},
     page::{Entries, Keyset, MAX_WINDOW},
 };
@@ -13,7 +14,7 @@ use sqlx::{FromRow, postgres::PgRow};
 use time::OffsetDateTime;
 use uuid::Uuid;
 
-use super::{Store, StoreError, products::find};
+use super::{Once, Store, StoreError, claim, products::find};
 use crate::{audited, product::Product};
 
 /// What moved stock.
@@ -91,16 +92,21 @@ impl FromRow<'_, PgRow> for StockMovement {
 }
 
 impl Store {
-    /// Moves a product's stock by hand, never below zero.
+    /// Moves a product's stock by hand, never below zero; with a key once, and the `answer` is kept under it.
     pub async fn adjust_stock(
         &self,
         principal: &Principal,
         product_id: Uuid,
         delta: i64,
         reason: &str,
-    ) -> Result<(Product, StockMovement), StoreError> {
+        key: Option<&IdempotencyKey>,
+        answer: impl FnOnce(&Product, &StockMovement) -> Vec<u8> + Send,
+    ) -> Result<Once<(Product, StockMovement)>, StoreError> {
         let mut transaction = self.database.begin().await?;
-        let movement = sqlx::query_as(concat!(
+        if let Some(before) = claim(&mut transaction, key).await? {
+            return Ok(Once::Before(before));
+        }
+        let movement: Option<StockMovement> = sqlx::query_as(concat!(
             "WITH moved AS (
                  UPDATE stock SET available = available + $2
                  FROM products p
@@ -127,8 +133,11 @@ impl Store {
             .await?;
         let record = audited::stock_adjusted(product_id, delta, product.stock, reason);
         audit::append(&mut transaction, principal, &[record]).await?;
+        if let Some(key) = key {
+            table::keep(&mut transaction, key, &answer(&product, &movement)).await?;
+        }
         transaction.commit().await?;
-        Ok((product, movement))
+        Ok(Once::Done((product, movement)))
     }
 
     /// A page of a product's ledger, newest first, and how many rows it has, counted up to [`MAX_WINDOW`].

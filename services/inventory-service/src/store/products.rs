@@ -2,12 +2,16 @@
 
 use std::collections::BTreeMap;
 
-use chassis::{grpc::Principal, postgres::Transaction};
+use chassis::{
+    grpc::Principal,
+    idempotency::{IdempotencyKey, table},
+    postgres::Transaction,
+};
 use proto::event::StockChangeKind;
 use sqlx::{FromRow, PgExecutor, Row as _, postgres::PgRow};
 use uuid::Uuid;
 
-use super::{Store, StoreError};
+use super::{Once, Store, StoreError, claim};
 use crate::{
     audited, events,
     product::{Change, Details, Expected, Price, Product},
@@ -88,8 +92,11 @@ pub(super) async fn find(executor: impl PgExecutor<'_>, id: Uuid) -> Result<Prod
     let product = sqlx::query_as(concat!(
         "SELECT ",
         columns!(),
-        " FROM products p JOIN stock s ON s.product_id = p.id
-         WHERE p.id = $1 AND p.deleted_at IS NULL"
+        // OFFSET is a fence: see `prices`.
+        " FROM (SELECT ",
+        details!(),
+        ", deleted_at FROM products WHERE id = $1 OFFSET 0) AS p JOIN stock s ON s.product_id = p.id
+         WHERE p.deleted_at IS NULL"
     ))
     .bind(id)
     .fetch_optional(executor)
@@ -98,15 +105,20 @@ pub(super) async fn find(executor: impl PgExecutor<'_>, id: Uuid) -> Result<Prod
 }
 
 impl Store {
-    /// Adds a product with its first stock.
+    /// Adds a product with its first stock; with a key once, and the `answer` is kept under it.
     pub async fn create_product(
         &self,
         principal: &Principal,
         id: Uuid,
         details: &Details,
         initial_stock: i64,
-    ) -> Result<Product, StoreError> {
+        key: Option<&IdempotencyKey>,
+        answer: impl FnOnce(&Product) -> Vec<u8> + Send,
+    ) -> Result<Once<Product>, StoreError> {
         let mut transaction = self.database.begin().await?;
+        if let Some(before) = claim(&mut transaction, key).await? {
+            return Ok(Once::Before(before));
+        }
         let product: Product = sqlx::query_as(concat!(
             "WITH product AS (
                  INSERT INTO products
@@ -143,8 +155,11 @@ impl Store {
             self.append_stock_changed(&mut transaction, StockChangeKind::Initial, &change)
                 .await?;
         }
+        if let Some(key) = key {
+            table::keep(&mut transaction, key, &answer(&product)).await?;
+        }
         transaction.commit().await?;
-        Ok(product)
+        Ok(Once::Done(product))
     }
 
     /// The names and prices of those products that are known and not deleted, in no particular order. Their stock is

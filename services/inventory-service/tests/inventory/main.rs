@@ -10,6 +10,7 @@ mod events;
 mod limits;
 mod listing;
 mod products;
+mod repeating;
 mod stock;
 mod support;
 mod versions;

@@ -27,6 +27,7 @@ async fn a_product_is_kept_as_it_was_created() {
         initial_stock: 7,
         category: "Clothes".to_owned(),
         image_url: "https://example.com/shirt.png".to_owned(),
+        ..CreateProductRequest::default()
     };
     let product = shop.add(request.clone()).await;
     assert_eq!(Uuid::parse_str(&product.id).unwrap().get_version_num(), 7);
@@ -64,6 +65,7 @@ async fn a_request_is_refused_with_everything_that_is_wrong_with_it() {
         initial_stock: -1,
         category: "\n".repeat(101) + "x",
         image_url: "ftp://example.com".to_owned(),
+        ..CreateProductRequest::default()
     };
     let refused = client.create_product(wrong).await.unwrap_err();
     let money = ["price.minor_units", "price.currency_code"];

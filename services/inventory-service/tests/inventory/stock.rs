@@ -11,6 +11,7 @@ fn adjustment(product_id: &str, delta: i64) -> AdjustStockRequest {
         product_id: product_id.to_owned(),
         delta,
         reason: "counted".to_owned(),
+        ..AdjustStockRequest::default()
     }
 }
 

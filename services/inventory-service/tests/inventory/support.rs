@@ -99,6 +99,7 @@ impl Shop {
             product_id: product.id.clone(),
             delta,
             reason: "counted".to_owned(),
+            ..AdjustStockRequest::default()
         };
         self.client.clone().adjust_stock(request).await.unwrap();
     }

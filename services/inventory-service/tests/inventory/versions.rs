@@ -38,6 +38,7 @@ async fn everything(shop: &Shop) {
         product_id: product.id.clone(),
         delta: 1,
         reason: "counted".to_owned(),
+        ..AdjustStockRequest::default()
     };
     client.adjust_stock(request).await.unwrap();
     let order = an_order(&[(&product, 3)]);

@@ -11,6 +11,7 @@ use chassis::{
         MAX_MESSAGE_SIZE,
         status::{self, with_reason},
     },
+    idempotency::{IdempotencyKey, Repetition, in_flight, reused},
     telemetry::trace,
 };
 use futures::future::join_all;
@@ -26,7 +27,6 @@ use uuid::Uuid;
 use super::{Orders, convert, internal, now, own_span};
 use crate::{
     events,
-    idempotency::{IdempotencyKey, Repetition},
     order::{Offer, WantedLine, merge_lines, place, placed_at},
     store::{Creation, NewOrder},
 };
@@ -86,11 +86,7 @@ impl Orders {
                 })
             }
             Creation::Repeated(repetition) => repeated(repetition),
-            Creation::InFlight => Err(with_reason(
-                Code::Aborted,
-                "IDEMPOTENCY_KEY_IN_FLIGHT",
-                "a request with this idempotency key is being worked on",
-            )),
+            Creation::InFlight => Err(in_flight()),
         }
     }
 
@@ -134,18 +130,7 @@ impl Draft {
             .collect();
         let lines = merge_lines(&lines)?;
         let user_id = status::parse_uuid("user_id", &request.user_id)?;
-        let key = (!request.idempotency_key.is_empty()).then_some(IdempotencyKey {
-            user_id,
-            key: request.idempotency_key,
-            digest: request.request_digest,
-        });
-        if key
-            .as_ref()
-            .is_some_and(|key| !IdempotencyKey::is_valid(&key.key))
-        {
-            let description = "must be 1 to 255 visible ASCII characters";
-            return Err(status::invalid_field("idempotency_key", description));
-        }
+        let key = IdempotencyKey::read(&request.user_id, request.idempotency_key, request.request_digest)?;
         Ok(Self {
             user_id,
             lines,
@@ -201,10 +186,6 @@ fn repeated(repetition: Repetition) -> Result<CreatedOrder, Status> {
                 Err(Status::internal("internal error"))
             }
         },
-        Repetition::Reused => Err(with_reason(
-            Code::FailedPrecondition,
-            "IDEMPOTENCY_KEY_REUSED",
-            "this idempotency key was used with another request",
-        )),
+        Repetition::Reused => Err(reused()),
     }
 }

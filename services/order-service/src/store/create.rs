@@ -2,15 +2,18 @@
 
 use std::collections::HashSet;
 
-use chassis::postgres::Transaction;
+use chassis::{
+    idempotency::{
+        IdempotencyKey, Repetition,
+        table::{lock, saved},
+    },
+    postgres::Transaction,
+};
 use outbox::{Appended, Appending, Event};
 use sqlx::PgExecutor;
 
-use super::{Store, idempotency::saved};
-use crate::{
-    idempotency::{IdempotencyKey, Repetition},
-    order::Order,
-};
+use super::Store;
+use crate::order::Order;
 
 /// An order to be created.
 #[derive(Clone, Debug)]
@@ -126,8 +129,7 @@ impl Store {
     }
 }
 
-/// Decides for each order whether its key lets it be created. A key is held by an advisory lock until the transaction
-/// ends: who does not get it at once knows that its twin is in flight, and nothing is left behind if that one dies.
+/// Decides for each order whether its key lets it be created.
 async fn claim_keys(transaction: &mut Transaction, orders: &[NewOrder]) -> sqlx::Result<Vec<Creation>> {
     let keys: Vec<Option<&IdempotencyKey>> = orders
         .iter()
@@ -137,14 +139,7 @@ async fn claim_keys(transaction: &mut Transaction, orders: &[NewOrder]) -> sqlx:
     if present.is_empty() {
         return Ok(vec![Creation::Created; orders.len()]);
     }
-    let locked: Vec<(bool,)> = sqlx::query_as(
-        "SELECT pg_try_advisory_xact_lock(hashtextextended(user_id || ' ' || key, 0))
-         FROM unnest($1::uuid[], $2::text[]) WITH ORDINALITY AS keys (user_id, key, position) ORDER BY position",
-    )
-    .bind(present.iter().map(|key| key.user_id).collect::<Vec<_>>())
-    .bind(present.iter().map(|key| key.key.as_str()).collect::<Vec<_>>())
-    .fetch_all(&mut *transaction)
-    .await?;
+    let locked = lock(transaction, &present).await?;
     // After the locks: a twin that has just committed is seen.
     let saved = saved(&mut *transaction, present.iter().copied()).await?;
     let mut locked = locked.into_iter();
@@ -153,7 +148,7 @@ async fn claim_keys(transaction: &mut Transaction, orders: &[NewOrder]) -> sqlx:
         .into_iter()
         .map(|key| {
             let Some(key) = key else { return Creation::Created };
-            let has_lock = locked.next().is_some_and(|(locked,)| locked);
+            let has_lock = locked.next().unwrap_or_default();
             let name = key.name();
             match saved.get(&name) {
                 Some(answer) => Creation::Repeated(key.compare(answer.clone())),

@@ -1,8 +1,18 @@
 //! Repeating a request. A client that got no answer sends the same request with the same `Idempotency-Key`, and gets
 //! the answer of the first. Follows the IETF draft
-//! <https://datatracker.ietf.org/doc/draft-ietf-httpapi-idempotency-key-header/>.
+//! <https://datatracker.ietf.org/doc/draft-ietf-httpapi-idempotency-key-header/>. Where keys are kept: [`table`].
 
+pub mod table;
+
+use std::time::Duration;
+
+use tonic::{Code, Status};
 use uuid::Uuid;
+
+use crate::{
+    grpc::status::{parse_uuid, with_reason},
+    violations::Violations,
+};
 
 /// The longest key.
 pub const MAX_KEY_LENGTH: usize = 255;
@@ -23,7 +33,7 @@ pub struct IdempotencyKey {
 pub struct SavedAnswer {
     /// Of that request.
     pub digest: Vec<u8>,
-    /// Its order, as an encoded `shop.order.v1.Order`.
+    /// What it was answered with, encoded.
     pub answer: Vec<u8>,
 }
 
@@ -36,7 +46,54 @@ pub enum Repetition {
     Reused,
 }
 
+/// The refusal of another request under a key that was used.
+pub fn reused() -> Status {
+    with_reason(
+        Code::FailedPrecondition,
+        "IDEMPOTENCY_KEY_REUSED",
+        "this idempotency key was used with another request",
+    )
+}
+
+/// The refusal of a request whose twin is being worked on.
+pub fn in_flight() -> Status {
+    with_reason(
+        Code::Aborted,
+        "IDEMPOTENCY_KEY_IN_FLIGHT",
+        "a request with this idempotency key is being worked on",
+    )
+}
+
+/// How long keys are kept, from the text of a setting: 24 hours at least.
+///
+/// # Errors
+/// What is wrong with it, in words.
+pub fn retention(text: &str) -> Result<Duration, String> {
+    let retention = humantime::parse_duration(text).map_err(|error| error.to_string())?;
+    if retention < Duration::from_hours(24) {
+        return Err("must be 24h at least".to_owned());
+    }
+    Ok(retention)
+}
+
 impl IdempotencyKey {
+    /// The key of a request, as its message has it: none where `key` is empty.
+    ///
+    /// # Errors
+    /// `INVALID_ARGUMENT` naming `idempotency_key`, or `user_id`, whose key it is.
+    pub fn read(user_id: &str, key: String, digest: Vec<u8>) -> Result<Option<Self>, Status> {
+        if key.is_empty() {
+            return Ok(None);
+        }
+        let user_id = parse_uuid("user_id", user_id)?;
+        if !Self::is_valid(&key) {
+            let mut violations = Violations::new();
+            violations.add("idempotency_key", "must be 1 to 255 visible ASCII characters");
+            return Err(violations.into());
+        }
+        Ok(Some(Self { user_id, key, digest }))
+    }
+
     /// By what it is known: whose it is, and itself.
     pub fn name(&self) -> (Uuid, String) {
         (self.user_id, self.key.clone())

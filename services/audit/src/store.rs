@@ -136,13 +136,22 @@ pub(crate) async fn list(
     limit: usize,
 ) -> sqlx::Result<(Vec<Written>, bool)> {
     let one_more = i64::try_from(limit).unwrap_or(i64::MAX).saturating_add(1);
+    let mut transaction = database.begin().await?;
+    // Along an index in the order of the list, and no further than the page: the planner doesn't know how much one account
+    // has done, and would otherwise read all of that, and sort it.
+    sqlx::query(
+        "SELECT set_config('enable_bitmapscan', 'off', true), set_config('enable_sort', 'off', true)",
+    )
+    .execute(&mut transaction)
+    .await?;
     let mut records: Vec<Written> = filter
         .statement(one_more)
         .build_query_as()
         // There are a hundred combinations, and nobody is in a hurry: a session keeps no plan of them.
         .persistent(false)
-        .fetch_all(database)
+        .fetch_all(&mut transaction)
         .await?;
+    transaction.rollback().await?;
     let more = records.len() > limit;
     records.truncate(limit);
     Ok((records, more))

@@ -127,17 +127,14 @@ impl Store {
             .bind(user)
             .execute(&mut transaction)
             .await?;
-        let record = match session {
-            Some(session) => {
-                if !end_session(&mut transaction, user, session).await? {
-                    return Err(StoreError::NoSession);
-                }
-                audited::session_ended(user, session)
+        let record = if let Some(session) = session {
+            if !end_session(&mut transaction, user, session).await? {
+                return Err(StoreError::NoSession);
             }
-            None => {
-                Self::revoke_all(&mut transaction, user).await?;
-                audited::sessions_ended(user)
-            }
+            audited::session_ended(user, session)
+        } else {
+            Self::revoke_all(&mut transaction, user).await?;
+            audited::sessions_ended(user)
         };
         audit::append(&mut transaction, principal, &[record]).await?;
         transaction.commit().await?;

@@ -38,6 +38,7 @@ fn main() -> ExitCode {
         rates::searching_all_the_time,
         orders::amounts_that_are_none,
         orders::one_order_twice,
+        orders::one_delivery_twice,
         orders::stock_that_is_not_there,
         messages::requests_that_are_read_in_two_ways,
         messages::paths_that_lead_elsewhere,

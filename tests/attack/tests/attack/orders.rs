@@ -107,6 +107,37 @@ pub(super) async fn one_order_twice(target: Target) -> anyhow::Result<()> {
     Ok(())
 }
 
+/// A delivery whose answer was lost is counted once, and a product is made once, however often they are told.
+pub(super) async fn one_delivery_twice(target: Target) -> anyhow::Result<()> {
+    let admin = target.admin().await?;
+    let product = admin.new_product("12.50", 5).await?;
+    let path = format!("/products/{}/stock", product["id"].as_str().context("an id")?);
+    let key = Uuid::now_v7().to_string();
+    for _ in 0..3 {
+        let delivery = admin
+            .post(&path)
+            .json(json!({ "delta": 4, "reason": "delivery" }));
+        delivery.header("idempotency-key", key.clone()).await?.is(200)?;
+    }
+    let stock = admin.stock_of(&product).await?;
+    ensure!(stock == 9, "{stock}");
+    let mut made = Vec::new();
+    for _ in 0..3 {
+        let new = admin
+            .post("/products")
+            .json(json!({ "name": "Kettle", "price": 1 }));
+        let new = new.header("idempotency-key", format!("{key}-product")).await?;
+        made.push(new.is(201)?["id"].clone());
+    }
+    made.dedup();
+    ensure!(made.len() == 1, "{made:?}");
+    // Where a key is not honoured it is refused rather than passed over.
+    let log_in = target.from_elsewhere()?.anybody().post("/auth/login");
+    let log_in = log_in.json(json!({ "email": "a@shop.example", "password": "wrong password" }));
+    log_in.header("idempotency-key", key).await?.is_problem(422)?;
+    Ok(())
+}
+
 /// Many who want the last one at once: one of them gets it, and stock is never less than nothing.
 pub(super) async fn stock_that_is_not_there(target: Target) -> anyhow::Result<()> {
     let product = target.product(7).await?;

@@ -379,6 +379,7 @@ fn items(page: &Value) -> anyhow::Result<Vec<Value>> {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+#[allow(clippy::too_many_lines, reason = "one story, in its order")]
 async fn the_audit_is_for_admins_and_read_in_pages_without_a_hole_or_a_double() -> anyhow::Result<()> {
     let stack = Stack::builder().start().await?;
     let shop = stack.shop();

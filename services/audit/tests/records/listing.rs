@@ -169,6 +169,7 @@ async fn what_makes_no_sense_is_refused() {
 
 /// Also where the planner knows nothing of the table, as of one that grew fast.
 #[tokio::test]
+#[allow(clippy::too_many_lines, reason = "one story, in its order")]
 async fn every_filter_reads_few_pages_of_a_large_table() {
     let world = World::start().await;
     let (actor, busy, product) = (Uuid::now_v7(), Uuid::now_v7(), Uuid::now_v7());

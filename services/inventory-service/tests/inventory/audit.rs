@@ -19,6 +19,11 @@ fn admin() -> Principal {
 }
 
 #[tokio::test]
+#[allow(
+    clippy::too_many_lines,
+    clippy::type_complexity,
+    reason = "one story, in its order, and the columns of a row"
+)]
 async fn every_change_by_a_person_is_recorded_and_what_was_refused_or_orders_do_is_not() {
     let shop = Shop::open().await;
     let keeper = admin();

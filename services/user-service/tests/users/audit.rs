@@ -65,6 +65,7 @@ fn new_password(user: &User, current: &str) -> UpdateProfileRequest {
 }
 
 #[tokio::test]
+#[allow(clippy::too_many_lines, reason = "one story, in its order")]
 async fn every_change_of_an_account_is_recorded_and_what_was_refused_is_not() {
     let database = Database::create().await;
     let service = Service::start(&database, &[]).await;

@@ -15,6 +15,7 @@ fn main() -> ExitCode {
             an_idempotency_key_replays_the_first_answer,
             an_idempotency_key_is_one_body_s_and_one_customer_s,
             simultaneous_requests_with_one_key_make_one_order,
+            stock_moves_once_by_its_key_whatever_is_sent_at_once,
         ],
     )
 }
@@ -86,5 +87,25 @@ async fn simultaneous_requests_with_one_key_make_one_order(shop: Shop) -> anyhow
     }
     assert!(placed.is_some(), "one of them is the first");
     assert_eq!(customer.get("/orders").await?.is(200)?["total"], 1);
+    Ok(())
+}
+
+async fn stock_moves_once_by_its_key_whatever_is_sent_at_once(shop: Shop) -> anyhow::Result<()> {
+    let admin = shop.admin().await?;
+    let product = admin.new_product("5", 50).await?;
+    let key = Uuid::now_v7().to_string();
+    let path = format!("/products/{}/stock", product["id"].as_str().unwrap());
+    let adjust = || async {
+        let call = admin.post(path.clone()).header("idempotency-key", &key);
+        call.json(json!({ "delta": -7, "reason": "broken" })).await
+    };
+    for answer in try_join_all((0..20).map(|_| adjust())).await? {
+        if answer.status().as_u16() == 409 {
+            answer.is_problem(409)?;
+        } else {
+            assert_eq!(answer.is(200)?["stock"], 43);
+        }
+    }
+    assert_eq!(admin.stock_of(&product).await?, 43);
     Ok(())
 }

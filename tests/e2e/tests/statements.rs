@@ -96,9 +96,9 @@ async fn everything(admin: &Api, customer: &Api, kettle: &Value) -> anyhow::Resu
         ] {
             customer.get(list).await?.is(200)?;
         }
-        let kettles = kettle["id"].as_str().expect("an id");
+        let id = kettle["id"].as_str().expect("an id");
         admin
-            .get(format!("/products/{kettles}/stock/movements?cursor="))
+            .get(format!("/products/{id}/stock/movements?cursor="))
             .await?
             .is(200)?;
         customer

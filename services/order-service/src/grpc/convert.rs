@@ -13,7 +13,6 @@ use proto::{
     money::Money,
     order::{self as contract, order_outcome},
 };
-use time::OffsetDateTime;
 use tonic::Status;
 use uuid::Uuid;
 
@@ -82,6 +81,8 @@ pub(super) fn status(number: i32) -> Option<OrderStatus> {
         .find(|status| i32::from(code(*status)) == number)
 }
 
+const NO_TIME: &str = "must be a time of the years 1 to 9999";
+
 /// Which orders a list is to show.
 pub(super) fn filter(request: &contract::ListOrdersRequest) -> Result<OrderFilter, Status> {
     let mut violations = Violations::new();
@@ -95,16 +96,14 @@ pub(super) fn filter(request: &contract::ListOrdersRequest) -> Result<OrderFilte
     } else {
         violations.take("status", status(request.status).ok_or("must be a status"))
     };
-    let mut time = |field, time: Option<Option<OffsetDateTime>>| {
-        time.and_then(|time| violations.take(field, time.ok_or("must be a time of the years 1 to 9999")))
-    };
     let created_from = request
         .created_from
         .as_ref()
-        .map(|time| from_timestamp(Some(time)));
-    let created_to = request.created_to.as_ref().map(|time| from_timestamp(Some(time)));
-    let created_from = time("created_from", created_from);
-    let created_to = time("created_to", created_to);
+        .and_then(|time| violations.take("created_from", from_timestamp(Some(time)).ok_or(NO_TIME)));
+    let created_to = request
+        .created_to
+        .as_ref()
+        .and_then(|time| violations.take("created_to", from_timestamp(Some(time)).ok_or(NO_TIME)));
     violations.into_result()?;
     Ok(OrderFilter {
         user_id,

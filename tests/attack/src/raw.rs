@@ -65,7 +65,7 @@ pub async fn exchange(from: IpAddr, to: SocketAddr, bytes: &[u8]) -> anyhow::Res
 
 /// Reads an answer: to the end of the connection, or of its body where it has a length.
 pub async fn reply(connection: &mut TcpStream) -> anyhow::Result<Reply> {
-    let mut bytes = Vec::new();
+    let (mut bytes, mut chunk) = (Vec::new(), vec![0; 16 * 1024]);
     loop {
         let text = String::from_utf8_lossy(&bytes);
         if let Some((head, body)) = text.split_once("\r\n\r\n") {
@@ -78,7 +78,6 @@ pub async fn reply(connection: &mut TcpStream) -> anyhow::Result<Reply> {
                 return parsed(&head, body);
             }
         }
-        let mut chunk = [0; 16 * 1024];
         let read = timeout(PATIENCE, connection.read(&mut chunk))
             .await
             .context("nothing more comes")?;

@@ -59,6 +59,7 @@ async fn every_change_by_a_person_is_recorded_and_what_was_refused_or_orders_do_
         product_id: product.id.clone(),
         delta,
         reason: "counted".to_owned(),
+        ..AdjustStockRequest::default()
     };
     client.adjust_stock(keeper.request(adjust(7))).await.unwrap();
     client
@@ -175,6 +176,7 @@ async fn what_cannot_be_recorded_is_not_done() {
         product_id: product.id.clone(),
         delta: 1,
         reason: "counted".to_owned(),
+        ..AdjustStockRequest::default()
     };
     let outcomes: [(&str, Result<(), Status>); 4] = [
         ("create", client.create_product(a_product()).await.map(drop)),

@@ -20,7 +20,7 @@ pub(super) async fn services_behind_the_gateway(target: Target) -> anyhow::Resul
         connection.write_all(preface).await?;
         let mut answer = [0; 64];
         let read = timeout(Duration::from_secs(5), connection.read(&mut answer)).await;
-        let length = read.map_or(0, |read| read.unwrap_or_default());
+        let length = read.map_or(0, Result::unwrap_or_default);
         // An alert of TLS at most.
         ensure!(
             length == 0 || answer[0] == 21,

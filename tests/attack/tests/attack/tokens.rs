@@ -40,9 +40,9 @@ pub(super) async fn forged(target: Target) -> anyhow::Result<()> {
         "x".repeat(6_000),
     ];
     for token in forged {
-        let forger = shop.holder_of(&token);
+        let bearer = shop.holder_of(&token);
         for path in ["/users", "/users/me", "/orders"] {
-            let answer = forger.get(path).await?;
+            let answer = bearer.get(path).await?;
             answer
                 .is_problem(401)
                 .with_context(|| format!("{path} with {token}"))?;

@@ -2,7 +2,7 @@
 //! the /56 and /48 around it are counted too.
 //! What is limited is the rate in the long run, with a burst on top (GCRA, by governor).
 //!
-//! Where there are several gateways each grants its share, and twice as much: with `n` of them a client has two `n`ths of
+//! Where there are several gateways each grants its share, and twice as much: with `n` of them a client has `2/n` of
 //! its allowance at each. So it never has more than twice the allowance in all; and with up to four of them at least half
 //! of it at any single one, to which a connection that lasts may keep it.
 

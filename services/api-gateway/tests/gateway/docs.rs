@@ -138,6 +138,10 @@ async fn a_post_honours_an_idempotency_key_or_refuses_it() {
             honoured.push(path.as_str());
             continue;
         }
+        // Begun anew a second factor is begun once, and it is confirmed once; both are for whoever is logged in.
+        if path.starts_with("/users/me/mfa") {
+            continue;
+        }
         assert!(path.starts_with("/auth/"), "does {path} make something?");
         let answer = gateway
             .post(path)

@@ -159,7 +159,7 @@ pub(super) async fn bodies_that_are_no_json(target: Target) -> anyhow::Result<()
             "a body and another",
             "Content-Type: application/json",
             b"{}{}",
-            422,
+            400,
         ),
         (
             "gzip",

@@ -116,6 +116,10 @@ fn describe_problems(operation: &mut Operation) {
     let in_path = parameters.iter().any(
         |parameter| matches!(parameter, RefOr::T(parameter) if parameter.parameter_in == ParameterIn::Path),
     );
+    let takes_parameters = parameters.iter().any(|parameter| {
+        matches!(parameter, RefOr::T(parameter)
+            if matches!(parameter.parameter_in, ParameterIn::Path | ParameterIn::Query))
+    });
     let takes_body = operation.request_body.is_some();
     let needs_token = operation.security.is_some();
     for (applies, status, description) in [
@@ -132,6 +136,7 @@ fn describe_problems(operation: &mut Operation) {
         (in_path, "404", "There is no such thing"),
         (takes_body, "408", "The body did not come in time"),
         (takes_body, "413", "The body is too large"),
+        (takes_parameters, "414", "Path and query are too long together"),
         (takes_body, "415", "The body is not declared as JSON in UTF-8"),
         (true, "422", "Something makes no sense; `errors` names all of it"),
         (

@@ -3,9 +3,8 @@
 //! Start with the contract, `shop/inventory/v1/inventory.proto` in the `proto` crate. [`product`], [`stock`] and
 //! [`search`] hold the rules and know neither gRPC nor SQL: which products there may be, who gets stock, what a list
 //! shows. [`store`] is all SQL, one transaction per method; the tables and what they promise are explained in
-//! `migrations/`. Every change is one transaction with its events ([`events`]), which the `outbox` crate publishes; what people change is recorded
-//! for the audit ([`audited`]).
-//! [`grpc`] translates between the contract and the rest.
+//! `migrations/`. Every change is one transaction with its events ([`events`]), which the `outbox` crate publishes; what
+//! people change is recorded for the audit ([`audited`]). [`grpc`] translates between the contract and the rest.
 //!
 //! The hot path is allocation: one call carries the orders that came together, and is one transaction that locks the
 //! rows of their products once, in one global order, decides in memory, and writes everything in one statement. Prices

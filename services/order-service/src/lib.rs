@@ -3,9 +3,8 @@
 //! Start with the contract, `shop/order/v1/order.proto` in the `proto` crate, and with [`order`], the rules: what an
 //! order may be and which changes it allows. Every change is one transaction with its event ([`events`]), which the
 //! `outbox` crate publishes; what people change is recorded for the audit ([`audited`]). [`chassis::idempotency`] makes
-//! placing an order repeatable, [`watch`] tells whoever waits for an
-//! order's status. [`store`] is all SQL, one transaction per method; [`grpc`] translates between the contract and the
-//! rest.
+//! placing an order repeatable, [`watch`] tells whoever waits for an order's status. [`store`] is all SQL, one transaction
+//! per method; [`grpc`] translates between the contract and the rest.
 //!
 //! The hot path is [`grpc`]'s creation of orders: each is checked and priced by itself, and those that are ready at the
 //! same time share one transaction ([`group_commit`]).

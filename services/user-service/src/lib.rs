@@ -2,11 +2,12 @@
 //!
 //! Start with the contract, `shop/user/v1/user.proto` in the `proto` crate. The rules stand in one file each and know
 //! neither gRPC nor SQL: who has an account (`user`, `email`), what a password is and how it is kept (`password`),
-//! what a second factor is (`second_factor`), what a session hands out (`session`: refresh tokens, `token`: access tokens) and which keys sign (`signing_key`).
-//! `backoff` slows guessers down without locking the owner out, `hashing` shares password hashing out fairly, `key_source` fetches the keys and follows their
-//! rotation, `first_admin` makes the account that nobody can register. `store` is all SQL; the tables and what they
-//! promise are explained in `migrations/`. Every change of an account is one transaction with its event (`events`), which
-//! the `outbox` crate publishes, and with its record (`audited`) for the audit. `grpc` translates between the contract and all this.
+//! what a second factor is (`second_factor`), what a session hands out (`session`: refresh tokens, `token`: access tokens)
+//! and which keys sign (`signing_key`). `backoff` slows guessers down without locking the owner out, `hashing` shares
+//! password hashing out fairly, `key_source` fetches the keys and follows their rotation, `first_admin` makes the account
+//! that nobody can register. `store` is all SQL; the tables and what they promise are explained in `migrations/`. Every
+//! change of an account is one transaction with its event (`events`), which the `outbox` crate publishes, and with its
+//! record (`audited`) for the audit. `grpc` translates between the contract and all this.
 //!
 //! The one rule that makes sessions safe under concurrency: **whoever adds or removes refresh tokens holds the row of
 //! their user locked.** A password change, a disabled account, a login, a refresh and a logout of one user therefore

@@ -13,12 +13,17 @@ use proto::audit::{
 };
 use serde::{Deserialize, Deserializer, Serialize, de::Error as _};
 use serde_json::{Map, Value};
-use time::{OffsetDateTime, format_description::well_known::Rfc3339};
+use time::OffsetDateTime;
 use utoipa::{IntoParams, ToSchema};
 use utoipa_axum::{router::OpenApiRouter, routes};
 use uuid::Uuid;
 
-use super::{Api, caller::Admin, input::Query, timestamp};
+use super::{
+    Api,
+    caller::Admin,
+    input::Query,
+    timestamp::{self, Timestamp},
+};
 use crate::problem::Problem;
 
 /// One thing that was done.
@@ -119,10 +124,10 @@ struct AuditQuery {
     action: Option<Name>,
     /// Only what was done then or later.
     #[param(value_type = Option<String>, format = DateTime, example = "2026-01-02T03:04:05Z")]
-    since: Option<Moment>,
+    since: Option<Timestamp>,
     /// Only what was done before.
     #[param(value_type = Option<String>, format = DateTime, example = "2026-01-03T03:04:05Z")]
-    until: Option<Moment>,
+    until: Option<Timestamp>,
     /// The most on a page; 20 where nothing is said.
     #[param(minimum = 1, maximum = 100)]
     limit: Option<u32>,
@@ -143,18 +148,6 @@ impl<'de> Deserialize<'de> for Name {
         } else {
             Err(D::Error::custom("must be at most 64 of a-z, _ and ."))
         }
-    }
-}
-
-/// A point in time that a query names.
-struct Moment(OffsetDateTime);
-
-impl<'de> Deserialize<'de> for Moment {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let text = String::deserialize(deserializer)?;
-        OffsetDateTime::parse(&text, &Rfc3339)
-            .map(Self)
-            .map_err(|_| D::Error::custom("must be a time of RFC 3339, such as 2026-01-02T03:04:05Z"))
     }
 }
 
@@ -276,8 +269,8 @@ async fn list(
         subject_kind: query.subject_kind.map(|Name(name)| name),
         subject_id: query.subject.map(|id| id.to_string()),
         action: query.action.map(|Name(name)| name),
-        since: query.since.map(|Moment(at)| message_of(at)),
-        until: query.until.map(|Moment(at)| message_of(at)),
+        since: query.since.map(|Timestamp(at)| message_of(at)),
+        until: query.until.map(|Timestamp(at)| message_of(at)),
         after: query.cursor.map(AuditPosition::from),
         limit,
     };

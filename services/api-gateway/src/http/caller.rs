@@ -159,6 +159,11 @@ impl Anybody {
 }
 
 impl Identity {
+    /// Of a request that was let in.
+    fn of(parts: &Parts) -> Result<&Self, Problem> {
+        parts.extensions.get().ok_or_else(Problem::internal)
+    }
+
     /// Whether there is a token of ours.
     pub(super) fn is_known(&self) -> bool {
         self.token.is_ok()
@@ -257,7 +262,7 @@ impl FromRequestParts<Api> for Caller {
     type Rejection = Problem;
 
     async fn from_request_parts(parts: &mut Parts, api: &Api) -> Result<Self, Problem> {
-        let identity = parts.extensions.get::<Identity>().ok_or_else(Problem::internal)?;
+        let identity = Identity::of(parts)?;
         let (token, from) = (identity.token.clone()?, identity.from);
         let standing = api.authority.standing(token.holder).await;
         let role = match standing {
@@ -297,11 +302,7 @@ impl FromRequestParts<Api> for Identity {
     type Rejection = Problem;
 
     async fn from_request_parts(parts: &mut Parts, _: &Api) -> Result<Self, Problem> {
-        parts
-            .extensions
-            .get::<Self>()
-            .cloned()
-            .ok_or_else(Problem::internal)
+        Self::of(parts).cloned()
     }
 }
 
@@ -309,7 +310,7 @@ impl FromRequestParts<Api> for Anybody {
     type Rejection = Problem;
 
     async fn from_request_parts(parts: &mut Parts, _: &Api) -> Result<Self, Problem> {
-        let identity = parts.extensions.get::<Identity>().ok_or_else(Problem::internal)?;
+        let identity = Identity::of(parts)?;
         Ok(Self(Principal::anonymous(identity.from)))
     }
 }
@@ -318,7 +319,7 @@ impl FromRequestParts<Api> for Origin {
     type Rejection = Problem;
 
     async fn from_request_parts(parts: &mut Parts, _: &Api) -> Result<Self, Problem> {
-        let identity = parts.extensions.get::<Identity>().ok_or_else(Problem::internal)?;
+        let identity = Identity::of(parts)?;
         let address = identity.from.to_string();
         let user_agent = parts.headers.get(header::USER_AGENT);
         let user_agent = user_agent.map(|agent| String::from_utf8_lossy(agent.as_bytes()));

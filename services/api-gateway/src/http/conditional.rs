@@ -125,9 +125,7 @@ impl<T: Serialize> Representation<T> {
         let (opaque, _) = self.encode().map_err(|_| Problem::internal())?;
         wanted.check(|tag| without_coding(&tag.opaque) == opaque.as_bytes())
     }
-}
 
-impl<T: Serialize> Representation<T> {
     /// The headers and the body of an answer with it. An error is a value that can't be written.
     pub(super) fn write(&self) -> Result<(HeaderMap, Bytes), Problem> {
         let (opaque, bytes) = self.encode().map_err(|_| Problem::internal())?;

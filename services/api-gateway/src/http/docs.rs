@@ -113,13 +113,13 @@ async fn relax_policy(request: Request, next: Next) -> Response {
 /// refusal its form.
 fn describe_problems(operation: &mut Operation) {
     let parameters = operation.parameters.as_deref().unwrap_or_default();
-    let in_path = parameters.iter().any(
-        |parameter| matches!(parameter, RefOr::T(parameter) if parameter.parameter_in == ParameterIn::Path),
-    );
-    let takes_parameters = parameters.iter().any(|parameter| {
-        matches!(parameter, RefOr::T(parameter)
-            if matches!(parameter.parameter_in, ParameterIn::Path | ParameterIn::Query))
-    });
+    let takes = |place: &ParameterIn| {
+        parameters
+            .iter()
+            .any(|parameter| matches!(parameter, RefOr::T(parameter) if parameter.parameter_in == *place))
+    };
+    let in_path = takes(&ParameterIn::Path);
+    let in_target = in_path || takes(&ParameterIn::Query);
     let takes_body = operation.request_body.is_some();
     let needs_token = operation.security.is_some();
     for (applies, status, description) in [
@@ -136,7 +136,7 @@ fn describe_problems(operation: &mut Operation) {
         (in_path, "404", "There is no such thing"),
         (takes_body, "408", "The body did not come in time"),
         (takes_body, "413", "The body is too large"),
-        (takes_parameters, "414", "Path and query are too long together"),
+        (in_target, "414", "Path and query are too long together"),
         (takes_body, "415", "The body is not declared as JSON in UTF-8"),
         (true, "422", "Something makes no sense; `errors` names all of it"),
         (

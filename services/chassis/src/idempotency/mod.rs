@@ -6,6 +6,7 @@ pub mod table;
 
 use std::time::Duration;
 
+use prost::Message;
 use tonic::{Code, Status};
 use uuid::Uuid;
 
@@ -62,6 +63,17 @@ pub fn in_flight() -> Status {
         "IDEMPOTENCY_KEY_IN_FLIGHT",
         "a request with this idempotency key is being worked on",
     )
+}
+
+/// An answer as it was kept.
+///
+/// # Errors
+/// `INTERNAL` where it can't be read, which is told in the log.
+pub fn kept_answer<M: Message + Default>(answer: &[u8]) -> Result<M, Status> {
+    M::decode(answer).map_err(|error| {
+        tracing::error!(%error, "a saved answer can't be read");
+        Status::internal("internal error")
+    })
 }
 
 /// How long keys are kept, from the text of a setting: 24 hours at least.

@@ -12,7 +12,6 @@ use chassis::{
     },
     idempotency, postgres,
 };
-use prost::Message;
 use proto::{
     inventory::{
         AdjustStockRequest, AdjustStockResponse, AllocateStockRequest, AllocateStockResponse,
@@ -149,14 +148,6 @@ impl InventoryService for Inventory {
     ) -> Result<Response<ReleaseStockResponse>, Status> {
         self.release(request.into_inner()).await.map(Response::new)
     }
-}
-
-/// An answer that was kept under an idempotency key.
-fn kept_answer<M: Message + Default>(answer: &[u8]) -> Result<M, Status> {
-    M::decode(answer).map_err(|error| {
-        tracing::error!(%error, "a saved answer can't be read");
-        Status::internal("internal error")
-    })
 }
 
 /// What a caller is told of an error of the store.

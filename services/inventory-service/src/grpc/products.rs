@@ -6,7 +6,7 @@ use chassis::{
         status::{invalid_field, parse_uuid},
         timestamp,
     },
-    idempotency::IdempotencyKey,
+    idempotency::{IdempotencyKey, kept_answer},
     page::Keyset,
     violations::Violations,
 };
@@ -23,7 +23,7 @@ use proto::{
 use tonic::Status;
 use uuid::Uuid;
 
-use super::{Inventory, kept_answer, status};
+use super::{Inventory, status};
 use crate::{
     product::{self, Change, Details, Expected, Price, Product, sku_from_id},
     search::{Position, Search, Sort, Words},

@@ -2,7 +2,7 @@
 
 use chassis::{
     grpc::{Principal, status::parse_uuid, timestamp},
-    idempotency::IdempotencyKey,
+    idempotency::{IdempotencyKey, kept_answer},
     page::{Keyset, ListDigest},
     violations::Violations,
 };
@@ -13,7 +13,7 @@ use proto::inventory::{
 };
 use tonic::Status;
 
-use super::{Inventory, kept_answer, products, status};
+use super::{Inventory, products, status};
 use crate::{
     product::{self, Product},
     store::{MovementKind, Once, StockMovement},

@@ -11,7 +11,7 @@ use chassis::{
         MAX_MESSAGE_SIZE,
         status::{self, with_reason},
     },
-    idempotency::{IdempotencyKey, Repetition, in_flight, reused},
+    idempotency::{IdempotencyKey, Repetition, in_flight, kept_answer, reused},
     telemetry::trace,
 };
 use futures::future::join_all;
@@ -176,16 +176,10 @@ impl Room {
 
 fn repeated(repetition: Repetition) -> Result<CreatedOrder, Status> {
     match repetition {
-        Repetition::Replay(saved) => match contract::Order::decode(saved.as_slice()) {
-            Ok(order) => Ok(CreatedOrder {
-                order: Some(order),
-                replayed: true,
-            }),
-            Err(error) => {
-                tracing::error!(%error, "a saved answer can't be read");
-                Err(Status::internal("internal error"))
-            }
-        },
+        Repetition::Replay(saved) => Ok(CreatedOrder {
+            order: Some(kept_answer(&saved)?),
+            replayed: true,
+        }),
         Repetition::Reused => Err(reused()),
     }
 }

@@ -9,7 +9,7 @@
 use std::{net::IpAddr, num::NonZero, sync::Arc, time::Duration};
 
 use axum::http::HeaderMap;
-use chassis::http::{Network, networks};
+use chassis::connections::{Network, networks};
 use governor::{
     DefaultKeyedRateLimiter, InsufficientCapacity, Quota, RateLimiter,
     clock::{Clock as _, DefaultClock},

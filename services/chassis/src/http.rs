@@ -1,9 +1,7 @@
 //! The serving side of HTTP/1.1, with every connection bounded in number, in memory and in patience.
 //!
-//! Who counts as one client: [`networks`]. Who has a connection: `places`. What becomes of its bytes: `stream`.
+//! Who has a connection: [`crate::connections`]. What becomes of its bytes: `stream`.
 
-mod networks;
-mod places;
 mod stream;
 
 use std::{
@@ -29,12 +27,8 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio_util::sync::CancellationToken;
 use tower::ServiceExt as _;
 
-pub use self::networks::{Network, networks};
-
-use self::{
-    places::{Full, Place, Places, Seat},
-    stream::{Stream, whole_answer},
-};
+use self::stream::{Stream, whole_answer};
+use crate::connections::{Answering, Bounds, Full, Place, Places, Seat, Work};
 
 /// After accepting has failed, most often for want of file descriptors.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
@@ -60,6 +54,16 @@ pub struct ConnectionLimits {
     pub header_timeout: Duration,
     /// How long the other end may take nothing of an answer.
     pub write_timeout: Duration,
+}
+
+impl ConnectionLimits {
+    fn bounds(&self) -> Bounds {
+        Bounds {
+            max: self.max_connections,
+            max_per_address: self.max_connections_per_address,
+            exempt_loopback: self.exempt_loopback,
+        }
+    }
 }
 
 impl Default for ConnectionLimits {
@@ -116,7 +120,7 @@ pub(crate) async fn serve(
         .timer(TokioTimer::new())
         .max_buf_size(LONGEST_HEAD)
         .header_read_timeout(limits.idle_timeout);
-    let places = Places::new(limits);
+    let places = Places::new(limits.bounds());
     let connections = GracefulShutdown::new();
     let accepting = async {
         loop {
@@ -190,12 +194,11 @@ async fn answer(
     request: Request<Incoming>,
     peer: SocketAddr,
     place: Arc<Place>,
-) -> Result<Response<Answering>, Infallible> {
-    if !place.begins_work() {
+) -> Result<Response<Answering<Body>>, Infallible> {
+    let Some(work) = Work::begin(&place) else {
         // It has made room for another, and is about to be dropped.
-        pending::<()>().await;
-    }
-    let working = Working(Arc::clone(&place));
+        return pending().await;
+    };
     let (mut head, body) = request.into_parts();
     // What is left of a small body is most often there already, and passed over.
     let is_small = body.size_hint().upper().is_some_and(|bytes| bytes <= SMALL_BODY);
@@ -218,45 +221,7 @@ async fn answer(
         let headers = response.headers_mut();
         headers.insert(header::CONNECTION, HeaderValue::from_static("close"));
     }
-    Ok(response.map(|body| Answering {
-        body,
-        _working: working,
-    }))
-}
-
-/// A connection has a request at work until this is dropped.
-struct Working(Arc<Place>);
-
-impl Drop for Working {
-    fn drop(&mut self) {
-        self.0.ends_work();
-    }
-}
-
-/// The body of an answer.
-struct Answering {
-    body: Body,
-    _working: Working,
-}
-
-impl http_body::Body for Answering {
-    type Data = Bytes;
-    type Error = axum::Error;
-
-    fn poll_frame(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, axum::Error>>> {
-        Pin::new(&mut self.body).poll_frame(cx)
-    }
-
-    fn is_end_stream(&self) -> bool {
-        self.body.is_end_stream()
-    }
-
-    fn size_hint(&self) -> SizeHint {
-        self.body.size_hint()
-    }
+    Ok(response.map(|body| Answering::new(body, work)))
 }
 
 /// The body of a request.

@@ -16,6 +16,7 @@ pub mod amqp;
 pub mod batch;
 pub mod bisect;
 pub mod config;
+pub mod connections;
 pub mod grpc;
 pub mod health;
 pub mod http;

@@ -3,6 +3,7 @@
 use std::{fmt::Display, future::Future, pin::Pin, process::ExitCode};
 
 use clap::Parser;
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use tokio::signal::unix::{SignalKind, signal};
 
 use crate::{Running, StartError, config::ServiceArgs, telemetry};
@@ -31,6 +32,7 @@ pub fn run_with<C: AsRef<ServiceArgs>>(name: &'static str, config: C, start: fn(
             Err(error) => return fail(name, &error),
         }
     };
+    allow_open_files();
     let outcome = runtime.block_on(serve(start(config)));
     telemetry.shutdown();
     match outcome {
@@ -60,6 +62,23 @@ async fn serve(start: Starting) -> Result<(), StartError> {
         failure = running.failed() => tracing::error!(failure, "a part of the service ended; stopping"),
     }
     running.stop().await
+}
+
+/// Each connection is an open file, of which a process is allowed a thousand by default on most machines, fewer than
+/// callers are let in. It may give itself as many as its administrator lets it; that default is for the sake of
+/// programs that call select(2) (<https://0pointer.net/blog/file-descriptor-limits.html>).
+fn allow_open_files() {
+    let Rlimit { current, maximum } = getrlimit(Resource::Nofile);
+    if current == maximum {
+        return;
+    }
+    let all = Rlimit {
+        current: maximum,
+        maximum,
+    };
+    if let Err(error) = setrlimit(Resource::Nofile, all) {
+        tracing::warn!(%error, ?current, "the limit of open files stays as it is");
+    }
 }
 
 fn fail(name: &str, error: &dyn Display) -> ExitCode {

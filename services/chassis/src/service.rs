@@ -9,7 +9,6 @@ use std::{
 use sqlx::migrate::Migrator;
 use tokio::{net::TcpListener, sync::watch};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
-use tonic::transport::server::TcpIncoming;
 
 use crate::{
     config::{ConfigError, GrpcUrl, PostgresArgs, ServiceArgs},
@@ -192,8 +191,7 @@ impl Service {
         }
         let (tasks, tls, most_calls) = (self.tasks.clone(), self.tls.clone(), self.most_calls);
         self.serve(move |listener, health, shutdown| async move {
-            let incoming = TcpIncoming::from(listener).with_nodelay(Some(true));
-            grpc::server::serve(routes, incoming, tls, most_calls, health, tasks, shutdown)
+            grpc::server::serve(routes, listener, tls, most_calls, health, tasks, shutdown)
                 .await
                 .map_err(|error| error.to_string())
         })

@@ -25,15 +25,12 @@ use proto::callers::{self, Caller};
 use tonic::{
     Code, Status,
     body::Body,
-    transport::{
-        CertificateDer,
-        server::{TcpConnectInfo, TlsConnectInfo},
-    },
+    transport::{CertificateDer, server::TlsConnectInfo},
 };
 use tower::{Layer, Service};
 use webpki::EndEntityCert;
 
-use super::{method, status::with_reason};
+use super::{incoming::Peer, method, status::with_reason};
 use crate::{security, telemetry::meter, tls};
 
 /// In metrics and log lines: whose certificate names no service.
@@ -81,7 +78,7 @@ where
 }
 
 fn check(request: &Request<Body>) -> Result<(), Status> {
-    let Some(connection) = request.extensions().get::<TlsConnectInfo<TcpConnectInfo>>() else {
+    let Some(connection) = request.extensions().get::<TlsConnectInfo<Peer>>() else {
         return Ok(());
     };
     let path = request.uri().path();
@@ -107,7 +104,7 @@ fn check(request: &Request<Body>) -> Result<(), Status> {
 
 /// A certificate of the authority was used for what its owner has no reason to do: a service that was broken into, or
 /// a mistake in the table.
-fn refuse(method: &'static str, caller: &'static str, connection: &TcpConnectInfo) -> Status {
+fn refuse(method: &'static str, caller: &'static str, peer: &Peer) -> Status {
     REFUSED.add(
         1,
         &[
@@ -116,12 +113,11 @@ fn refuse(method: &'static str, caller: &'static str, connection: &TcpConnectInf
         ],
     );
     security::count(security::Event::CallRefused);
-    let address = connection.remote_addr().map(tracing::field::display);
     tracing::warn!(
         event.name = security::Event::CallRefused.name(),
         rpc.method = method,
         shop.caller = caller,
-        network.peer.address = address,
+        network.peer.address = %peer.address,
         "a call was refused: {caller} may not call {method}"
     );
     with_reason(

@@ -9,6 +9,7 @@
 //! - **Balancing.** A client goes round all addresses of a name ([`ClientChannel`]).
 //! - **Streams** end with UNAVAILABLE when their server stops; who follows one asks again.
 //! - **Many calls at a time** share a stream to each replica where that matters ([`multiplex`]).
+//! - **Connections** are bounded in number, in all and by address; one more takes the place of one that waits (`incoming`).
 //! - **Limits.** A server has so many calls at work and refuses more at once, saying when to come back. The client that
 //!   people's requests come through has fewer, as many as are answered soon ([`AdaptiveLimit`]).
 //! - **Repeats** are for the one to ask for who is nearest to the person, on calls that may be sent twice
@@ -19,6 +20,7 @@ mod attempt;
 mod call;
 mod callers;
 mod client;
+mod incoming;
 mod limit;
 mod method;
 pub mod multiplex;

@@ -6,20 +6,20 @@
 
 use std::{
     convert::Infallible,
-    future::Future,
+    future::{self, Future},
     pin::Pin,
     task::{Context, Poll},
     time::{Duration, Instant},
 };
 
 use http::{Request, Response};
-use tokio::time::timeout_at;
+use tokio::{net::TcpListener, time::timeout_at};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use tonic::{
     Code, Status,
     body::Body,
     service::Routes,
-    transport::{Server, server::TcpIncoming},
+    transport::Server,
 };
 use tower::{Layer, Service};
 
@@ -27,11 +27,17 @@ use super::{
     DEFAULT_DEADLINE,
     call::{CallRecord, DEADLINE, code_of, read_timeout},
     callers::CheckCallers,
+    incoming::{Peer, connections},
     limit::Limit,
     method,
     streams::EndStreams,
 };
-use crate::{health::Health, telemetry::trace, tls::Tls};
+use crate::{
+    connections::{Answering, Work},
+    health::Health,
+    telemetry::trace,
+    tls::Tls,
+};
 
 /// No caller may ask for longer than this.
 pub(super) const LONGEST_DEADLINE: Duration = Duration::from_secs(30);
@@ -40,7 +46,7 @@ const HEALTH_INTERVAL: Duration = Duration::from_secs(2);
 
 pub(crate) async fn serve(
     routes: Routes,
-    incoming: TcpIncoming,
+    listener: TcpListener,
     tls: Option<Tls>,
     most_calls: u16,
     health: Health,
@@ -78,7 +84,7 @@ pub(crate) async fn serve(
         .add_routes(routes)
         .add_service(health_service)
         .add_service(reflection)
-        .serve_with_incoming_shutdown(incoming, shutdown.cancelled_owned())
+        .serve_with_incoming_shutdown(connections(listener), shutdown.cancelled_owned())
         .await?;
     Ok(())
 }
@@ -169,6 +175,13 @@ where
         if method::is_probe(request.uri().path()) {
             return Box::pin(self.inner.call(request));
         }
+        let work = match Peer::of(request.extensions()).map(|peer| Work::begin(&peer.place)) {
+            Some(None) => {
+                let ended = Status::unavailable("the connection has made room for another");
+                return Box::pin(future::ready(Ok(ended.into_http())));
+            }
+            work => work.flatten(),
+        };
         let caller = trace::caller(|name| request.headers().get(name)?.to_str().ok());
         let record = CallRecord::answered(request.uri().path(), caller);
         let timeout = read_timeout(request.headers())
@@ -185,7 +198,10 @@ where
                 Err(_) => Status::new(Code::DeadlineExceeded, "the deadline has passed").into_http(),
             };
             record.end(code_of(response.headers()));
-            Ok(response)
+            Ok(match work {
+                Some(work) => response.map(|body| Body::new(Answering::new(body, work))),
+                None => response,
+            })
         })
     }
 }

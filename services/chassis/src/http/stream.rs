@@ -19,10 +19,8 @@ use tokio::{
     time::{Sleep, sleep},
 };
 
-use super::{
-    ConnectionLimits, Unreadable,
-    places::{Doing, Place},
-};
+use super::{ConnectionLimits, Unreadable};
+use crate::connections::{Doing, Place};
 
 /// How long what still comes is read, and thrown away, after the last answer.
 const LINGER: Duration = Duration::from_secs(3);

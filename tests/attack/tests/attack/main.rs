@@ -52,6 +52,7 @@ fn main() -> ExitCode {
         connections::answers_that_nobody_reads,
         connections::streams_by_the_thousand,
         backends::services_behind_the_gateway,
+        backends::connections_behind_the_gateway,
         backends::the_broker,
     ])
 }

@@ -6,47 +6,70 @@ use std::{
     net::IpAddr,
     sync::{
         Arc, Mutex, PoisonError,
-        atomic::{AtomicBool, AtomicU8, AtomicUsize, Ordering},
+        atomic::{AtomicBool, AtomicU32, AtomicUsize, Ordering},
     },
 };
 
 use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 
-use super::{
-    ConnectionLimits,
-    networks::{Network, networks},
-};
+use super::{Network, networks};
 
 /// So many bytes may all unfinished heads have together: what memory they take is bounded by it, whoever sends them.
 const HEADS: usize = 64 * 1024 * 1024;
 
+/// What bounds the connections of a server.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Bounds {
+    /// The most at once.
+    pub(crate) max: usize,
+    /// The most from one IPv4 address or one /64 of IPv6; of larger networks see [`networks()`].
+    pub(crate) max_per_address: usize,
+    /// Whether that holds for this machine itself.
+    pub(crate) exempt_loopback: bool,
+}
+
 /// What a connection does.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-#[repr(u8)]
-pub(super) enum Doing {
-    /// The head of its next request is not there yet.
+pub(crate) enum Doing {
+    /// The head of its next request is not there yet; or it has never had one.
     Head,
     /// It was answered, and nothing has come since.
     Idle,
-    /// A request is at work, or its answer on its way.
-    Work,
+    /// So many requests, one or more, are at work, or their answers on their way.
+    Work(u32),
     /// It ends, for another.
     Ended,
 }
 
 impl Doing {
-    fn of(number: u8) -> Self {
-        [Self::Head, Self::Idle, Self::Work]
-            .into_iter()
-            .find(|doing| *doing as u8 == number)
-            .unwrap_or(Self::Ended)
+    const HEAD: u32 = 0;
+    const IDLE: u32 = 1;
+    const ENDED: u32 = 2;
+
+    fn of(number: u32) -> Self {
+        match number {
+            Self::HEAD => Self::Head,
+            Self::IDLE => Self::Idle,
+            Self::ENDED => Self::Ended,
+            more => Self::Work(more - Self::ENDED),
+        }
+    }
+
+    /// For an atomic.
+    fn number(self) -> u32 {
+        match self {
+            Self::Head => Self::HEAD,
+            Self::Idle => Self::IDLE,
+            Self::Ended => Self::ENDED,
+            Self::Work(requests) => Self::ENDED.saturating_add(requests),
+        }
     }
 }
 
 /// Why there is no place: all are at work.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Full {
+pub(crate) enum Full {
     /// Of all.
     All,
     /// Of a network's.
@@ -55,22 +78,22 @@ pub(super) enum Full {
 
 /// The place of a connection, until it is dropped.
 #[derive(Debug)]
-pub(super) struct Place {
+pub(crate) struct Place {
     number: u64,
     networks: Vec<(Network, u32)>,
-    doing: AtomicU8,
+    doing: AtomicU32,
     /// Of its unfinished head.
     head_bytes: AtomicUsize,
     /// Whether a request was answered before all of it was read.
-    pub(super) leaves_unread: AtomicBool,
-    pub(super) ended: CancellationToken,
+    pub(crate) leaves_unread: AtomicBool,
+    pub(crate) ended: CancellationToken,
     places: Arc<Places>,
 }
 
 /// The places of a server.
 #[derive(Debug)]
-pub(super) struct Places {
-    limits: ConnectionLimits,
+pub(crate) struct Places {
+    bounds: Bounds,
     taken: Mutex<Taken>,
     freed: Notify,
     head_bytes: AtomicUsize,
@@ -84,9 +107,9 @@ struct Taken {
 }
 
 impl Places {
-    pub(super) fn new(limits: ConnectionLimits) -> Arc<Self> {
+    pub(crate) fn new(bounds: Bounds) -> Arc<Self> {
         Arc::new(Self {
-            limits,
+            bounds,
             taken: Mutex::default(),
             freed: Notify::new(),
             head_bytes: AtomicUsize::new(0),
@@ -94,12 +117,12 @@ impl Places {
     }
 
     /// Waits until there is a place for somebody.
-    pub(super) async fn room(&self) {
+    pub(crate) async fn room(&self) {
         loop {
             let freed = self.freed.notified();
             let has_room = {
                 let taken = self.taken.lock().unwrap_or_else(PoisonError::into_inner);
-                taken.places.len() < self.limits.max_connections || taken.longest_waiting(None).is_some()
+                taken.places.len() < self.bounds.max || taken.longest_waiting(None).is_some()
             };
             if has_room {
                 return;
@@ -109,9 +132,9 @@ impl Places {
     }
 
     /// A place for whoever comes from there.
-    pub(super) fn take(self: &Arc<Self>, peer: IpAddr) -> Result<Seat, Full> {
+    pub(crate) fn take(self: &Arc<Self>, peer: IpAddr) -> Result<Seat, Full> {
         let peer = peer.to_canonical();
-        let networks = if peer.is_loopback() && self.limits.exempt_loopback {
+        let networks = if peer.is_loopback() && self.bounds.exempt_loopback {
             Vec::new()
         } else {
             networks(peer).collect()
@@ -119,20 +142,20 @@ impl Places {
         let mut taken = self.taken.lock().unwrap_or_else(PoisonError::into_inner);
         for (network, factor) in &networks {
             let factor = usize::try_from(*factor).unwrap_or(1);
-            let most = self.limits.max_connections_per_address.saturating_mul(factor);
+            let most = self.bounds.max_per_address.saturating_mul(factor);
             if taken.networks.get(network).is_some_and(|held| *held >= most) {
                 let waiting = taken.longest_waiting(Some(network)).ok_or(Full::Network)?;
                 taken.end(&waiting);
             }
         }
-        if taken.places.len() >= self.limits.max_connections {
+        if taken.places.len() >= self.bounds.max {
             let waiting = taken.longest_waiting(None).ok_or(Full::All)?;
             taken.end(&waiting);
         }
         let place = Arc::new(Place {
             number: taken.next,
             networks,
-            doing: AtomicU8::new(Doing::Head as u8),
+            doing: AtomicU32::new(Doing::HEAD),
             head_bytes: AtomicUsize::new(0),
             leaves_unread: AtomicBool::new(false),
             ended: CancellationToken::new(),
@@ -187,24 +210,25 @@ impl Taken {
 }
 
 impl Place {
-    pub(super) fn doing(&self) -> Doing {
+    pub(crate) fn doing(&self) -> Doing {
         Doing::of(self.doing.load(Ordering::Acquire))
     }
 
     fn becomes(&self, from: Doing, to: Doing) -> bool {
+        let (from, to) = (from.number(), to.number());
         let changed = self
             .doing
-            .compare_exchange(from as u8, to as u8, Ordering::AcqRel, Ordering::Acquire);
+            .compare_exchange(from, to, Ordering::AcqRel, Ordering::Acquire);
         changed.is_ok()
     }
 
     /// A byte has come after a pause.
-    pub(super) fn begins_head(&self) {
+    pub(crate) fn begins_head(&self) {
         self.becomes(Doing::Idle, Doing::Head);
     }
 
     /// Counts bytes of a head; false where there are too many of all connections together.
-    pub(super) fn holds(&self, bytes: usize) -> bool {
+    pub(crate) fn holds(&self, bytes: usize) -> bool {
         self.head_bytes.fetch_add(bytes, Ordering::Relaxed);
         self.places.head_bytes.fetch_add(bytes, Ordering::Relaxed) + bytes <= HEADS
     }
@@ -219,22 +243,38 @@ impl Place {
         self.holds_no_head();
         // Or there would be no next request.
         self.leaves_unread.store(false, Ordering::Relaxed);
-        self.becomes(Doing::Head, Doing::Work)
-            || self.becomes(Doing::Idle, Doing::Work)
-            || self.doing() == Doing::Work
+        self.turns(|doing| match doing {
+            Doing::Head | Doing::Idle => Some(Doing::Work(1)),
+            Doing::Work(requests) => Some(Doing::Work(requests + 1)),
+            Doing::Ended => None,
+        })
     }
 
-    /// Its answer is written, or was given up.
+    /// The answer of one is written, or was given up.
     pub(super) fn ends_work(&self) {
-        if self.becomes(Doing::Work, Doing::Idle) {
+        self.turns(|doing| match doing {
+            Doing::Work(requests) if requests > 1 => Some(Doing::Work(requests - 1)),
+            Doing::Work(_) => Some(Doing::Idle),
+            Doing::Head | Doing::Idle | Doing::Ended => None,
+        });
+        if self.doing() == Doing::Idle {
             self.places.freed.notify_waiters();
         }
+    }
+
+    fn turns(&self, next: impl Fn(Doing) -> Option<Doing>) -> bool {
+        let turned = self
+            .doing
+            .fetch_update(Ordering::AcqRel, Ordering::Acquire, |number| {
+                next(Doing::of(number)).map(Doing::number)
+            });
+        turned.is_ok()
     }
 }
 
 /// Holds the place of a connection.
 #[derive(Debug)]
-pub(super) struct Seat(pub(super) Arc<Place>);
+pub(crate) struct Seat(pub(crate) Arc<Place>);
 
 impl Drop for Seat {
     fn drop(&mut self) {
@@ -255,11 +295,11 @@ mod tests {
     #![allow(clippy::unwrap_used)]
     use super::*;
 
-    fn places(max_connections: usize, max_connections_per_address: usize) -> Arc<Places> {
-        Places::new(ConnectionLimits {
-            max_connections,
-            max_connections_per_address,
-            ..ConnectionLimits::default()
+    fn places(max: usize, max_per_address: usize) -> Arc<Places> {
+        Places::new(Bounds {
+            max,
+            max_per_address,
+            exempt_loopback: false,
         })
     }
 
@@ -295,6 +335,19 @@ mod tests {
         newcomer.0.begins_work();
         let _another = take(&places, "192.0.2.4").unwrap();
         assert!(idle.0.ended.is_cancelled());
+    }
+
+    #[test]
+    fn a_connection_waits_only_when_the_last_of_its_requests_has_ended() {
+        let places = places(1, 10);
+        let seat = take(&places, "192.0.2.1").unwrap();
+        assert!(seat.0.begins_work() && seat.0.begins_work());
+        seat.0.ends_work();
+        assert_eq!(seat.0.doing(), Doing::Work(1));
+        assert!(take(&places, "192.0.2.2").is_none());
+        seat.0.ends_work();
+        assert!(take(&places, "192.0.2.2").is_some() && seat.0.ended.is_cancelled());
+        assert!(!seat.0.begins_work());
     }
 
     #[test]

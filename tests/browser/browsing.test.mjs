@@ -48,6 +48,7 @@ test('one searches as one types, and goes back and forward through it', async ()
   await page.getByRole('heading', { name: 'All products' }).waitFor();
   await page.goForward();
   await page.getByRole('heading', { name: 'Results for “vase lund”' }).waitFor();
+  await page.getByLabel('Sort by').focus();
   await page.getByLabel('Sort by').selectOption('name');
   await page.waitForURL('**/?q=vase+lund&sort=name');
   await page.waitForFunction(() => document.activeElement.id === 'sort');

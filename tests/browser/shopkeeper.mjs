@@ -23,6 +23,6 @@ export class Shopkeeper {
   }
 
   async add(product, key = randomUUID()) {
-    return this.call('POST', '/products', { currency: 'EUR', stock: 100, ...product }, { 'idempotency-key': key });
+    return this.call('POST', '/products', { currency: 'EUR', price: 10, stock: 100, ...product }, { 'idempotency-key': key });
   }
 }

@@ -57,7 +57,12 @@ use utoipa_axum::router::OpenApiRouter;
 
 use self::{body::Bodies, operations::Operations};
 use crate::{
-    Config, authority::Authority, backends::Backends, config::{Limits, Pages}, rate_limit::Limiter, shares::Shares,
+    Config,
+    authority::Authority,
+    backends::Backends,
+    config::{Limits, Pages},
+    rate_limit::Limiter,
+    shares::Shares,
     token::Verifier,
 };
 
@@ -124,22 +129,26 @@ pub fn gate(api: Api) -> Gate {
 pub fn router(api: Api, config: &Config) -> Router {
     let (shop, document) = described().split_for_parts();
     let has_pages = config.pages == Pages::On;
-    shop.merge(docs::routes(docs::complete(document), config.api_docs, config.pages))
-        .merge(pages::routes(config.pages))
-        .fallback(methods::unknown_route)
-        .method_not_allowed_fallback(methods::other_method)
-        .layer(from_fn_with_state(api.clone(), admission::admit))
-        // The handlers' own limit is the one that is configured.
-        .layer(DefaultBodyLimit::disable())
-        .layer(option_layer(has_pages.then(|| from_fn(pages::dress))))
-        .layer(compression())
-        .layer(from_fn(conditional::answer))
-        .layer(from_fn_with_state(
-            methods::cors(&config.cors_allowed_origins),
-            methods::share,
-        ))
-        .layer(from_fn_with_state(api.clone(), telemetry::observe))
-        .with_state(api)
+    shop.merge(docs::routes(
+        docs::complete(document),
+        config.api_docs,
+        config.pages,
+    ))
+    .merge(pages::routes(config.pages))
+    .fallback(methods::unknown_route)
+    .method_not_allowed_fallback(methods::other_method)
+    .layer(from_fn_with_state(api.clone(), admission::admit))
+    // The handlers' own limit is the one that is configured.
+    .layer(DefaultBodyLimit::disable())
+    .layer(option_layer(has_pages.then(|| from_fn(pages::dress))))
+    .layer(compression())
+    .layer(from_fn(conditional::answer))
+    .layer(from_fn_with_state(
+        methods::cors(&config.cors_allowed_origins),
+        methods::share,
+    ))
+    .layer(from_fn_with_state(api.clone(), telemetry::observe))
+    .with_state(api)
 }
 
 /// What is small stays as it is, and so do the scripts and styles of `/docs`: a megabyte that is compressed for each who asks

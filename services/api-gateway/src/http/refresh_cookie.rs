@@ -157,7 +157,10 @@ mod tests {
             ("sec-fetch-site", "cross-site"),
             ("origin", "http://shop.example:8080"),
         ];
-        assert!(!made_here(&said_by_both), "a browser's own word is the stronger one");
+        assert!(
+            !made_here(&said_by_both),
+            "a browser's own word is the stronger one"
+        );
     }
 
     #[test]

@@ -25,6 +25,8 @@ export function sum(amounts, currency) {
   return amounts.reduce((total, { price, quantity }) => total + Math.round(price * unit) * quantity, 0) / unit;
 }
 
-const times = new Intl.DateTimeFormat(language, { dateStyle: 'medium', timeStyle: 'short' });
+// As the browser's own variety of the language has it.
+const locale = navigator.languages.find((tag) => tag.startsWith(language)) ?? language;
+const times = new Intl.DateTimeFormat(locale, { dateStyle: 'medium', timeStyle: 'short' });
 
 export const time = (text) => times.format(new Date(text));

@@ -27,7 +27,7 @@ function loginForm(done, ...others) {
     try {
       await logIn(credentials);
     } catch (error) {
-      if (error.kind !== 'mfa-required' && error.kind !== 'wrong-mfa-code') throw error;
+      if (error.kind !== 'mfa-required' && error.kind !== 'invalid-mfa-code') throw error;
       const first = code.hidden;
       code.hidden = false;
       const input = form.elements.code;

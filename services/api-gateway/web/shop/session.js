@@ -25,7 +25,7 @@ export class Refusal extends Error {
     const known = {
       'invalid-credentials': t('error.credentials'),
       'wrong-password': t('error.current_password'),
-      'wrong-mfa-code': t('error.code'),
+  'invalid-mfa-code': t('error.code'),
       'email-taken': t('error.email_taken'),
       'account-disabled': t('error.disabled'),
     }[this.kind];

@@ -1,11 +1,7 @@
 //! What the pages load beside themselves: style, scripts, texts and the icon. Each has the digest of its content in its
 //! name, so that it may be kept for ever and is never out of date, and is compressed once, at the best that there is.
 
-use std::{
-    collections::HashMap,
-    io::Write as _,
-    sync::LazyLock,
-};
+use std::{collections::HashMap, io::Write as _, sync::LazyLock};
 
 use axum::{
     body::Bytes,
@@ -180,7 +176,9 @@ pub(super) async fn get(Path(name): Path<String>, headers: HeaderMap) -> Result<
 /// RFC 9110, 12.5.3, as far as one coding needs it.
 fn takes_gzip(headers: &HeaderMap) -> bool {
     let lines = headers.get_all(header::ACCEPT_ENCODING).iter();
-    let mut codings = lines.filter_map(|line| line.to_str().ok()).flat_map(|line| line.split(','));
+    let mut codings = lines
+        .filter_map(|line| line.to_str().ok())
+        .flat_map(|line| line.split(','));
     codings.any(|coding| {
         let (name, weight) = coding.split_once(';').unwrap_or((coding, "q=1"));
         let weight = weight.trim().trim_start_matches("q=").parse::<f32>();
@@ -198,7 +196,10 @@ mod tests {
             let text = String::from_utf8_lossy(&asset.plain);
             assert!(!text.contains("'./"), "{name} imports what is not served");
             for path in text.split('\'').filter(|part| part.starts_with(FOLDER)) {
-                assert!(ASSETS.served.contains_key(&path[FOLDER.len()..]), "{name}: {path}");
+                assert!(
+                    ASSETS.served.contains_key(&path[FOLDER.len()..]),
+                    "{name}: {path}"
+                );
             }
         }
     }

@@ -1,15 +1,9 @@
 //! `/`: the catalogue, by category, search, order and page.
 
 use askama::Template;
-use axum::{
-    extract::State,
-    http::StatusCode,
-    response::Response,
-};
+use axum::{extract::State, http::StatusCode, response::Response};
 use futures::future::join;
-use proto::inventory::{
-    Category, ListCategoriesRequest, ListProductsRequest, Product, ProductSort,
-};
+use proto::inventory::{Category, ListCategoriesRequest, ListProductsRequest, Product, ProductSort};
 use url::form_urlencoded;
 
 use super::{
@@ -56,14 +50,21 @@ impl Wanted {
         Self {
             search: visit.parameter("q").to_owned(),
             category: visit.parameter("category").to_owned(),
-            sort: SORTS.iter().position(|(_, name, _)| *name == sort).unwrap_or_default(),
+            sort: SORTS
+                .iter()
+                .position(|(_, name, _)| *name == sort)
+                .unwrap_or_default(),
             page: visit.parameter("page").parse().unwrap_or(1).clamp(1, LAST_PAGE),
         }
     }
 
     fn href(&self) -> String {
         let mut query = form_urlencoded::Serializer::new(String::new());
-        let page = if self.page > 1 { self.page.to_string() } else { String::new() };
+        let page = if self.page > 1 {
+            self.page.to_string()
+        } else {
+            String::new()
+        };
         for (name, value) in [
             ("q", self.search.as_str()),
             ("category", &self.category),
@@ -156,13 +157,17 @@ impl Availability {
 impl Card {
     pub(super) fn of(product: &Product, visit: &Visit) -> Self {
         let amount = product.price.clone().unwrap_or_default();
-        let image = visit.may_show(&product.image_url).then(|| product.image_url.clone());
+        let image = visit
+            .may_show(&product.image_url)
+            .then(|| product.image_url.clone());
         Self {
             price: price::text(&amount, visit.language),
             amount: serde_json::to_string(&money::to_number(&amount)).unwrap_or_default(),
             currency: amount.currency_code,
             availability: Availability::of(product.stock),
-            drawing: image.as_ref().map_or_else(|| picture::of(product), |_| String::new()),
+            drawing: image
+                .as_ref()
+                .map_or_else(|| picture::of(product), |_| String::new()),
             image,
             id: product.id.clone(),
             name: product.name.clone(),
@@ -225,9 +230,11 @@ pub(super) async fn page(
         read(inventory, products, |mut inventory, request| async move {
             inventory.list_products(request).await
         }),
-        read(inventory, ListCategoriesRequest {}, |mut inventory, request| async move {
-            inventory.list_categories(request).await
-        }),
+        read(
+            inventory,
+            ListCategoriesRequest {},
+            |mut inventory, request| async move { inventory.list_categories(request).await },
+        ),
     )
     .await;
     let products = products?;
@@ -325,13 +332,23 @@ mod tests {
         };
         assert_eq!(wanted.href(), "/?q=a%26b+c&category=Cups&sort=price&page=3");
         assert_eq!(wanted.in_category("").href(), "/?q=a%26b+c&sort=price");
-        assert_eq!(Wanted { page: 1, ..Wanted::default() }.href(), "/");
+        assert_eq!(
+            Wanted {
+                page: 1,
+                ..Wanted::default()
+            }
+            .href(),
+            "/"
+        );
     }
 
     #[test]
     fn of_many_pages_those_around_are_shown() {
         let shown = |page, last| {
-            let wanted = Wanted { page, ..Wanted::default() };
+            let wanted = Wanted {
+                page,
+                ..Wanted::default()
+            };
             let texts = numbers(&wanted, last).into_iter().map(|link| link.text);
             texts.collect::<Vec<_>>().join(" ")
         };

@@ -100,7 +100,10 @@ impl Language {
     fn preferred(headers: &HeaderMap) -> Self {
         let mut best = (Self::English, 0.0);
         let lines = headers.get_all(header::ACCEPT_LANGUAGE).iter();
-        for range in lines.filter_map(|line| line.to_str().ok()).flat_map(|line| line.split(',')) {
+        for range in lines
+            .filter_map(|line| line.to_str().ok())
+            .flat_map(|line| line.split(','))
+        {
             let (tag, parameter) = range.split_once(';').unwrap_or((range, ""));
             let weight = match parameter.trim().strip_prefix("q=") {
                 Some(weight) => weight.trim().parse().unwrap_or(0.0),
@@ -177,7 +180,10 @@ mod tests {
         let folder = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("web/shop");
         let rust = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("src/http/pages");
         let mut sources = String::new();
-        for entry in [folder, rust].iter().flat_map(|folder| std::fs::read_dir(folder).unwrap()) {
+        for entry in [folder, rust]
+            .iter()
+            .flat_map(|folder| std::fs::read_dir(folder).unwrap())
+        {
             let path = entry.unwrap().path();
             if path.is_file() {
                 sources.push_str(&std::fs::read_to_string(path).unwrap());

@@ -67,7 +67,9 @@ const MOTIFS: [(Motif, &[&str]); 8] = [
     (Motif::Vase, &["vase", "ceramic", "keramik", "pottery", "decor"]),
     (
         Motif::Jar,
-        &["coffee", "tea", "pantry", "kitchen", "kaffee", "tee", "vorrat", "küche"],
+        &[
+            "coffee", "tea", "pantry", "kitchen", "kaffee", "tee", "vorrat", "küche",
+        ],
     ),
     (Motif::Plant, &["plant", "garden", "pflanze", "garten", "outdoor"]),
     (
@@ -118,7 +120,9 @@ pub(super) fn of(product: &Product) -> String {
 /// The picture of the product with that id, in that category.
 pub(super) fn draw(id: &str, category: &str) -> String {
     let mut shape = Sequence::of(id);
-    let mut style = Sequence::of(&category.to_lowercase());
+    // What is in no category has nothing in common with anything.
+    let common = if category.is_empty() { id } else { category };
+    let mut style = Sequence::of(&common.to_lowercase());
     let palette = &PALETTES[usize::from(style.below(8))];
     let motif = motif(category, &mut style);
     let (main, second) = if shape.below(3) == 0 {
@@ -292,7 +296,12 @@ impl Things {
             x,
             height,
             main,
-            &[(0.0, wide), (0.4, wide * 0.97), (0.82, wide * foot.max(0.68)), (1.0, wide * foot)],
+            &[
+                (0.0, wide),
+                (0.4, wide * 0.97),
+                (0.82, wide * foot.max(0.68)),
+                (1.0, wide * foot),
+            ],
         );
         self.put(format_args!(
             "<ellipse cx=\"{x:.0}\" cy=\"{top:.0}\" rx=\"{wide:.0}\" ry=\"9\" fill=\"{sun}\"/>"
@@ -308,7 +317,11 @@ impl Things {
                 x + across * self.shape.between(80.0, 108.0),
                 130.0 + across.abs() * self.shape.between(50.0, 80.0) - self.shape.between(0.0, 26.0),
             );
-            let (fill, bend) = if leaf % 2 == 0 { (main, 30.0) } else { (second, 24.0) };
+            let (fill, bend) = if leaf % 2 == 0 {
+                (main, 30.0)
+            } else {
+                (second, 24.0)
+            };
             self.put(format_args!(
                 "<path fill=\"{fill}\" d=\"M{x:.0} 268Q{:.0} {:.0} {tip_x:.0} {tip_y:.0}Q{:.0} {:.0} {x:.0} 268z\"/>",
                 x + across * 30.0 - bend,
@@ -323,7 +336,12 @@ impl Things {
             x,
             86.0,
             sun,
-            &[(0.0, wide + 8.0), (0.2, wide + 6.0), (0.24, wide), (1.0, wide * 0.74)],
+            &[
+                (0.0, wide + 8.0),
+                (0.2, wide + 6.0),
+                (0.24, wide),
+                (1.0, wide * 0.74),
+            ],
         );
     }
 
@@ -401,7 +419,12 @@ impl Things {
                     x,
                     height,
                     second,
-                    &[(0.0, wide * 0.5), (0.3, wide * 0.45), (0.65, wide), (1.0, wide * 0.7)],
+                    &[
+                        (0.0, wide * 0.5),
+                        (0.3, wide * 0.45),
+                        (0.65, wide),
+                        (1.0, wide * 0.7),
+                    ],
                 );
             }
             2 => {
@@ -474,7 +497,10 @@ mod tests {
                 for not_there in ["script", "style", "on", "href", "NaN", "inf"] {
                     let shapes = picture.replace("http://www.w3.org/2000/svg", "");
                     assert!(
-                        !shapes.replace("none", "").replace("round", "").contains(not_there),
+                        !shapes
+                            .replace("none", "")
+                            .replace("round", "")
+                            .contains(not_there),
                         "{not_there}: {shapes}"
                     );
                 }

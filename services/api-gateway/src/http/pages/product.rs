@@ -49,9 +49,11 @@ pub(super) async fn page(
             category: product.category.clone(),
             ..ListProductsRequest::default()
         };
-        let answer = read(&api.backends.inventory, request, |mut inventory, request| async move {
-            inventory.list_products(request).await
-        });
+        let answer = read(
+            &api.backends.inventory,
+            request,
+            |mut inventory, request| async move { inventory.list_products(request).await },
+        );
         // Without them the page is still one.
         others = answer.await.map(|answer| answer.products).unwrap_or_default();
     }
@@ -60,11 +62,11 @@ pub(super) async fn page(
     let others = others.iter().filter(|other| other.id != product.id);
     let product_page = ProductPage {
         page,
-        others: others
-            .take(OTHERS)
-            .map(|other| Card::of(other, &visit))
-            .collect(),
-        category_href: format!("/?category={}", utf8_percent_encode(&product.category, NON_ALPHANUMERIC)),
+        others: others.take(OTHERS).map(|other| Card::of(other, &visit)).collect(),
+        category_href: format!(
+            "/?category={}",
+            utf8_percent_encode(&product.category, NON_ALPHANUMERIC)
+        ),
         paragraphs: product
             .description
             .lines()
@@ -86,7 +88,9 @@ pub(super) async fn picture(
     visit: Visit,
 ) -> Result<Response, Problem> {
     let id = file.strip_suffix(".svg").and_then(|id| Uuid::try_parse(id).ok());
-    let id = id.ok_or_else(|| Problem::not_found("there is no such picture"))?.to_string();
+    let id = id
+        .ok_or_else(|| Problem::not_found("there is no such picture"))?
+        .to_string();
     let product = find(&api, &id).await?;
     let mut response = match &product {
         Some(product) if visit.may_show(&product.image_url) => {
@@ -106,8 +110,10 @@ async fn find(api: &Api, id: &str) -> Result<Option<Product>, Problem> {
     let request = GetProductsRequest {
         product_ids: vec![id.to_owned()],
     };
-    let answer = read(&api.backends.inventory, request, |mut inventory, request| async move {
-        inventory.get_products(request).await
-    });
+    let answer = read(
+        &api.backends.inventory,
+        request,
+        |mut inventory, request| async move { inventory.get_products(request).await },
+    );
     Ok(answer.await?.products.pop())
 }

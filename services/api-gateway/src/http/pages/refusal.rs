@@ -43,7 +43,11 @@ pub(in crate::http) async fn dress(request: Request, next: Next) -> Response {
     }
     let (parts, body) = request.into_parts();
     let visit = Visit::from(&parts);
-    let target = parts.uri.path_and_query().map_or("/", |target| target.as_str()).to_owned();
+    let target = parts
+        .uri
+        .path_and_query()
+        .map_or("/", |target| target.as_str())
+        .to_owned();
     let response = next.run(Request::from_parts(parts, body)).await;
     let media_type = response.headers().get(header::CONTENT_TYPE);
     if media_type.is_some_and(|media_type| media_type == MEDIA_TYPE) {

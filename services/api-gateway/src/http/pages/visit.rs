@@ -112,7 +112,10 @@ impl Visit {
         for (name, value) in [
             ("cross-origin-opener-policy", "same-origin"),
             ("cross-origin-resource-policy", "same-origin"),
-            ("permissions-policy", "camera=(), geolocation=(), microphone=(), payment=()"),
+            (
+                "permissions-policy",
+                "camera=(), geolocation=(), microphone=(), payment=()",
+            ),
         ] {
             headers.insert(name, HeaderValue::from_static(value));
         }

@@ -27,7 +27,7 @@ async function look(lines, signal) {
 
 /** So many can be had; a shop may say only whether any can. */
 function left({ stock, availability }) {
-  if (availability === 'out_of_stock' || stock <= 0) return 0;
+  if (availability === 'out' || stock <= 0) return 0;
   return stock ?? Infinity;
 }
 

@@ -64,10 +64,10 @@ function statusOf({ status, rejection, items }) {
     off && h('li', { class: 'step step-off', 'aria-current': 'step' }, statusText(status)));
   const text = [];
   if (has(`order.says.${status}`)) text.push(t(`order.says.${status}`));
-  if (rejection) {
-    const name = items.find(({ product_id: id }) => id === rejection.product_id)?.name ?? '';
-    const key = `order.rejected.${rejection.reason}`;
-    text.push(has(key) ? t(key, name) : rejection.reason);
+  for (const { product_id: product, reason } of rejection?.items ?? (rejection ? [rejection] : [])) {
+    const name = items.find(({ product_id: id }) => id === product)?.name ?? '';
+    const key = `order.rejected.${reason}`;
+    text.push(has(key) ? t(key, name) : reason);
   }
   return [h('p', { class: 'status-line', 'data-status': status }, statusText(status)), list, ...text.map((line) => h('p', {}, line))];
 }

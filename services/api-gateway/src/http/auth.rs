@@ -100,7 +100,11 @@ pub(super) fn routes() -> OpenApiRouter<Api> {
 /// Opens an account, and its first session.
 #[utoipa::path(
     post, path = "/auth/register", tag = "auth", request_body = Registration,
-    responses((status = 201, body = Session), (status = 409, description = "The email has an account already")),
+    responses(
+        (status = 201, body = Session),
+        (status = 403, description = "A page of another origin asks for the cookie"),
+        (status = 409, description = "The email has an account already"),
+    ),
 )]
 async fn register(
     State(api): State<Api>,
@@ -134,7 +138,7 @@ async fn register(
             description = "There is no account with that email and password; or it has a second factor, and the code is \
                            missing or wrong"
         ),
-        (status = 403, description = "The account is disabled"),
+        (status = 403, description = "The account is disabled; or a page of another origin asks for the cookie"),
         (status = 429, description = "Too many attempts have failed; Retry-After says when the next is looked at"),
     ),
 )]
@@ -162,7 +166,11 @@ async fn log_in(
 /// answered with another cookie.
 #[utoipa::path(
     post, path = "/auth/refresh", tag = "auth", request_body = RefreshToken,
-    responses((status = 200, body = Session), (status = 401, description = "The token is not good, or not any more")),
+    responses(
+        (status = 200, body = Session),
+        (status = 401, description = "The token is not good, or not any more"),
+        (status = 403, description = "The cookie came from a page of another origin"),
+    ),
 )]
 async fn refresh(
     State(api): State<Api>,
@@ -190,7 +198,10 @@ async fn refresh(
 /// Ends a session, its token included.
 #[utoipa::path(
     post, path = "/auth/logout", tag = "auth", request_body = RefreshToken,
-    responses((status = 204, description = "The session has ended, or there was none")),
+    responses(
+        (status = 204, description = "The session has ended, or there was none"),
+        (status = 403, description = "The cookie came from a page of another origin"),
+    ),
 )]
 async fn log_out(
     State(api): State<Api>,

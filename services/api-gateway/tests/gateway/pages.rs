@@ -60,7 +60,11 @@ async fn where_people_are_a_refusal_is_a_page() {
     let elsewhere = gateway.get("/nothing").send().await.unwrap();
     assert_eq!(problem(elsewhere).await, is(404, "not-found"));
     let mut last = gateway.get("/shop/cart").send().await.unwrap();
-    for _ in 0..8 {
+    // On a machine that is slow some come too late to be too many.
+    for _ in 0..200 {
+        if last.status() == 429 {
+            break;
+        }
         last = gateway.get("/shop/cart").send().await.unwrap();
     }
     assert_eq!((last.status().as_u16(), html(&last)), (429, true));

@@ -20,6 +20,10 @@ export function show(main, { signal }) {
     event.preventDefault();
     add(event.target.closest('[data-product]'), Number(event.target.elements.quantity.value));
   }, { signal });
+  // On narrow screens the categories are a line that is longer than the screen.
+  const current = main.querySelector('.categories [aria-current]');
+  const line = current?.closest('ul');
+  if (line) line.scrollLeft = current.offsetLeft - (line.clientWidth - current.offsetWidth) / 2;
   const sort = main.querySelector('[data-sort]');
   sort?.addEventListener('change', () => sort.requestSubmit(), { signal });
 }

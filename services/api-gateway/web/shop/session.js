@@ -4,6 +4,7 @@ import { t } from './texts.js';
 
 const HINT = 'shop.account';
 const DEVICE = 'shop.device';
+const REFRESHING = 'shop.refresh';
 /** Renewed so many milliseconds before it expires. */
 const EARLY = 20_000;
 
@@ -142,7 +143,7 @@ let refreshing;
 // One tab at a time: each takes the cookie that the one before was given.
 function refresh() {
   const renew = async () => begin(await ask('POST', '/auth/refresh', { body: {} }));
-  refreshing ??= (navigator.locks ? navigator.locks.request('shop.refresh', renew) : renew())
+  refreshing ??= (navigator.locks ? navigator.locks.request(REFRESHING, renew) : renew())
     .finally(() => { refreshing = undefined; });
   return refreshing;
 }

@@ -200,7 +200,9 @@ mod tests {
                 } else {
                     ENGLISH.0.contains_key(key)
                 };
-                assert!(known || !key.contains('.'), "{key}");
+                // Others end in these letters too: `import('./main.js')`.
+                let is_key = key.contains('.') && key.starts_with(|first: char| first.is_ascii_lowercase());
+                assert!(known || !is_key, "{key}");
             }
         }
     }

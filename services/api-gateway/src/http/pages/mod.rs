@@ -16,6 +16,7 @@ mod visit;
 
 use axum::{Router, response::Redirect, routing::get};
 
+use self::visit::Visit;
 use super::Api;
 use crate::config::Pages;
 
@@ -30,7 +31,7 @@ pub(super) fn routes(pages: Pages) -> Router<Api> {
     shell::VIEWS
         .iter()
         .fold(Router::new(), |router, view| {
-            router.route(view.path, get(async |visit| shell::page(view, visit)))
+            router.route(view.path, get(async |visit: Visit| shell::page(view, &visit)))
         })
         .route("/", get(catalogue::page))
         .route("/shop", get(async || Redirect::permanent("/")))

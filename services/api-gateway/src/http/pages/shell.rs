@@ -40,7 +40,7 @@ struct Shell {
 }
 
 /// The page of a view.
-pub(super) fn page(view: &'static View, visit: Visit) -> Result<Response, Problem> {
+pub(super) fn page(view: &'static View, visit: &Visit) -> Result<Response, Problem> {
     let shell = Shell {
         page: visit.page(visit.texts().at(view.title).to_owned()),
         view: view.name,

@@ -63,6 +63,9 @@ pub struct Config {
     /// Whether /docs and /openapi.json are there.
     #[arg(long, env = "API_DOCS", value_enum, default_value = "on")]
     pub api_docs: ApiDocs,
+    /// Whether the storefront is there, at / and under /shop.
+    #[arg(long, env = "PAGES", value_enum, default_value = "on")]
+    pub pages: Pages,
 }
 
 /// Something to do instead of serving.
@@ -128,6 +131,15 @@ pub enum ApiDocs {
     /// At /docs and /openapi.json.
     On,
     /// Nowhere.
+    Off,
+}
+
+/// Whether there are pages for people with a browser.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Pages {
+    /// At / and under /shop.
+    On,
+    /// Nowhere: the API alone.
     Off,
 }
 

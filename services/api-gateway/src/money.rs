@@ -102,6 +102,13 @@ pub fn to_number(money: &Money) -> Number {
     Number(Decimal::new(money.minor_units, decimals).normalize().to_string())
 }
 
+/// The digits after the point that prices of that currency have; 0 for what is no currency.
+pub fn minor_digits(currency: &str) -> u16 {
+    Currency::from_code(currency)
+        .and_then(|currency| currency.exponent())
+        .unwrap_or_default()
+}
+
 /// The digits after the point; none for what is no currency, or one without a minor unit.
 fn decimals(currency: &str) -> Option<u32> {
     Currency::from_code(currency)?.exponent().map(u32::from)

@@ -125,6 +125,12 @@ pub const TYPES: &[ProblemType] = &[
         "Admins of this shop need a second factor, and this session was opened without one.",
         "Set one up at POST /users/me/mfa, or log in again with its code.",
     ),
+    kind(
+        "cross-site-request",
+        403,
+        "A page of another origin asked for what the refresh cookie is for.",
+        "Programs, and pages elsewhere, send the refresh token in the body, and ask for no cookie.",
+    ),
     kind("forbidden", 403, "Somebody else may do this.", "Ask an admin."),
     kind(
         "wrong-mfa-code",

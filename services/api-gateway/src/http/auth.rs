@@ -14,6 +14,7 @@ use super::{
     caller::{Anybody, Origin},
     decode::Nullable,
     input::Json,
+    refresh_cookie::{RefreshCookie, SetCookie},
     users::User,
 };
 use crate::problem::Problem;
@@ -24,8 +25,10 @@ struct Session {
     user: User,
     /// For `Authorization: Bearer <token>`.
     token: String,
-    /// Good once, for `POST /auth/refresh`.
-    refresh_token: String,
+    /// Good once, for `POST /auth/refresh`. Left out where it is a cookie.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false, required = false)]
+    refresh_token: Option<String>,
     /// Seconds until the token expires.
     #[schema(example = 900)]
     expires_in: i64,
@@ -50,6 +53,10 @@ struct Registration {
     #[serde(default)]
     #[schema(value_type = Option<String>, max_length = 200, example = "Ada")]
     name: Nullable<String>,
+    /// Whether the refresh token is to be a cookie, which no script can read, instead of part of the answer. For pages of this
+    /// origin.
+    #[schema(nullable = false)]
+    cookie: Option<bool>,
 }
 
 #[derive(Deserialize, ToSchema)]
@@ -68,13 +75,18 @@ struct Credentials {
     /// In the place of a code, once.
     #[schema(nullable = false)]
     recovery_code: Option<String>,
+    /// Whether the refresh token is to be a cookie, which no script can read, instead of part of the answer. For pages of this
+    /// origin.
+    #[schema(nullable = false)]
+    cookie: Option<bool>,
 }
 
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 struct RefreshToken {
-    /// As it was given last.
-    refresh_token: String,
+    /// As it was given last; left out where it is a cookie.
+    #[schema(nullable = false)]
+    refresh_token: Option<String>,
 }
 
 pub(super) fn routes() -> OpenApiRouter<Api> {
@@ -88,14 +100,20 @@ pub(super) fn routes() -> OpenApiRouter<Api> {
 /// Opens an account, and its first session.
 #[utoipa::path(
     post, path = "/auth/register", tag = "auth", request_body = Registration,
-    responses((status = 201, body = Session), (status = 409, description = "The email has an account already")),
+    responses(
+        (status = 201, body = Session),
+        (status = 403, description = "A page of another origin asks for the cookie"),
+        (status = 409, description = "The email has an account already"),
+    ),
 )]
 async fn register(
     State(api): State<Api>,
     anybody: Anybody,
     Origin(client): Origin,
+    cookie: RefreshCookie,
     Json(wanted): Json<Registration>,
-) -> Result<(StatusCode, Answer<Session>), Problem> {
+) -> Result<(StatusCode, SetCookie, Answer<Session>), Problem> {
+    let cookie = asked_for(wanted.cookie, cookie)?;
     let request = RegisterRequest {
         email: wanted.email,
         password: wanted.password,
@@ -105,7 +123,8 @@ async fn register(
     let request = anybody.request(request);
     let answer = api.backends.users.clone().register(request).await?.into_inner();
     let device = Some(answer.device_token);
-    Ok((StatusCode::CREATED, session(answer.user, answer.session, device)?))
+    let (cookie, answer) = session(answer.user, answer.session, device, cookie)?;
+    Ok((StatusCode::CREATED, cookie, answer))
 }
 
 /// Opens a session. After ten wrong attempts in a row the next has to wait, for a second and then twice as long each time,
@@ -119,15 +138,17 @@ async fn register(
             description = "There is no account with that email and password; or it has a second factor, and the code is \
                            missing or wrong"
         ),
-        (status = 403, description = "The account is disabled"),
+        (status = 403, description = "The account is disabled; or a page of another origin asks for the cookie"),
         (status = 429, description = "Too many attempts have failed; Retry-After says when the next is looked at"),
     ),
 )]
 async fn log_in(
     State(api): State<Api>,
     Origin(client): Origin,
+    cookie: RefreshCookie,
     Json(credentials): Json<Credentials>,
-) -> Result<Answer<Session>, Problem> {
+) -> Result<(SetCookie, Answer<Session>), Problem> {
+    let cookie = asked_for(credentials.cookie, cookie)?;
     let request = LogInRequest {
         email: credentials.email,
         password: credentials.password,
@@ -137,21 +158,29 @@ async fn log_in(
         recovery_code: credentials.recovery_code,
     };
     let answer = api.backends.users.clone().log_in(request).await?.into_inner();
-    session(answer.user, answer.session, Some(answer.device_token))
+    session(answer.user, answer.session, Some(answer.device_token), cookie)
 }
 
 /// Trades a refresh token for new tokens. One that was traded before ends the session: somebody else has a copy. Only the
-/// last one gets the same tokens again for ten seconds, in case the answer was lost.
+/// last one gets the same tokens again for ten seconds, in case the answer was lost. A token that comes as a cookie is
+/// answered with another cookie.
 #[utoipa::path(
     post, path = "/auth/refresh", tag = "auth", request_body = RefreshToken,
-    responses((status = 200, body = Session), (status = 401, description = "The token is not good, or not any more")),
+    responses(
+        (status = 200, body = Session),
+        (status = 401, description = "The token is not good, or not any more"),
+        (status = 403, description = "The cookie came from a page of another origin"),
+    ),
 )]
 async fn refresh(
     State(api): State<Api>,
     anybody: Anybody,
     Origin(client): Origin,
-    Json(RefreshToken { refresh_token }): Json<RefreshToken>,
-) -> Result<Answer<Session>, Problem> {
+    cookie: RefreshCookie,
+    Json(given): Json<RefreshToken>,
+) -> Result<(SetCookie, Answer<Session>), Problem> {
+    let in_cookie = given.refresh_token.is_none();
+    let refresh_token = given.token(&cookie)?;
     let request = RefreshSessionRequest {
         refresh_token,
         client: Some(client),
@@ -163,41 +192,79 @@ async fn refresh(
         .refresh_session(anybody.request(request))
         .await?
         .into_inner();
-    session(answer.user, answer.session, None)
+    session(answer.user, answer.session, None, in_cookie.then_some(cookie))
 }
 
 /// Ends a session, its token included.
 #[utoipa::path(
     post, path = "/auth/logout", tag = "auth", request_body = RefreshToken,
-    responses((status = 204, description = "The session has ended, or there was none")),
+    responses(
+        (status = 204, description = "The session has ended, or there was none"),
+        (status = 403, description = "The cookie came from a page of another origin"),
+    ),
 )]
 async fn log_out(
     State(api): State<Api>,
     anybody: Anybody,
-    Json(RefreshToken { refresh_token }): Json<RefreshToken>,
-) -> Result<StatusCode, Problem> {
+    cookie: RefreshCookie,
+    Json(given): Json<RefreshToken>,
+) -> Result<(StatusCode, SetCookie, ()), Problem> {
+    let forgotten = match given.refresh_token {
+        Some(_) => None,
+        None => cookie.forget()?,
+    };
+    let refresh_token = given.token(&cookie)?;
     api.backends
         .users
         .clone()
         .log_out(anybody.request(LogOutRequest { refresh_token }))
         .await?;
-    Ok(StatusCode::NO_CONTENT)
+    Ok((StatusCode::NO_CONTENT, forgotten, ()))
+}
+
+impl RefreshToken {
+    /// The one of the body, or else the one of the cookie.
+    fn token(self, cookie: &RefreshCookie) -> Result<String, Problem> {
+        match self.refresh_token {
+            Some(token) => Ok(token),
+            None => match cookie.token()? {
+                Some(token) => Ok(token.to_owned()),
+                None => Err(Problem::invalid_field("refresh_token", "is missing")),
+            },
+        }
+    }
+}
+
+/// The cookie that a page asks for. An error is a page of another origin, which would log its visitors in here.
+fn asked_for(wanted: Option<bool>, cookie: RefreshCookie) -> Result<Option<RefreshCookie>, Problem> {
+    if wanted.unwrap_or_default() {
+        cookie.may_be_used()?;
+        Ok(Some(cookie))
+    } else {
+        Ok(None)
+    }
 }
 
 fn session(
     user: Option<UserMessage>,
     session: Option<SessionMessage>,
     device: Option<String>,
-) -> Result<Answer<Session>, Problem> {
+    cookie: Option<RefreshCookie>,
+) -> Result<(SetCookie, Answer<Session>), Problem> {
     let (Some(user), Some(session)) = (user, session) else {
         return Err(Problem::internal());
     };
-    Ok(Answer(Session {
+    let kept = match &cookie {
+        Some(cookie) => cookie.keep(&session.refresh_token)?,
+        None => None,
+    };
+    let answer = Answer(Session {
         user: user.into(),
         token: session.access_token,
-        refresh_token: session.refresh_token,
+        refresh_token: cookie.is_none().then_some(session.refresh_token),
         expires_in: session.expires_in_seconds,
         // A user-service of the version before gives none.
         device_token: device.filter(|token| !token.is_empty()),
-    }))
+    });
+    Ok((kept, answer))
 }

@@ -20,7 +20,7 @@ use utoipa_swagger_ui::{Config, SwaggerUi};
 
 use super::{Api, conditional::Representation, vocabulary};
 use crate::{
-    config::ApiDocs,
+    config::{ApiDocs, Pages},
     problem::{Document, FieldError, MEDIA_TYPE},
 };
 
@@ -86,20 +86,24 @@ pub(super) fn complete(mut document: utoipa::openapi::OpenApi) -> serde_json::Va
     document
 }
 
-/// `/openapi.json` and `/docs`, for the complete document; neither where they are off.
-pub(super) fn routes(document: serde_json::Value, docs: ApiDocs) -> Router<Api> {
+/// `/openapi.json` and `/docs`, for the complete document; neither where they are off. They are what is at `/` where no
+/// pages are.
+pub(super) fn routes(document: serde_json::Value, docs: ApiDocs, pages: Pages) -> Router<Api> {
     if docs == ApiDocs::Off {
         return Router::new();
     }
-    let pages: Router<Api> = SwaggerUi::new("/docs")
+    let swagger: Router<Api> = SwaggerUi::new("/docs")
         .config(Config::from("/openapi.json").persist_authorization(false))
         .into();
     // Once: whoever asks for it again and again is answered for little.
     let written = Representation::new(document).public().write();
-    Router::new()
+    let router = Router::new()
         .route("/openapi.json", get(async move || written.clone()))
-        .route("/", get(async || Redirect::temporary("/docs/")))
-        .merge(pages.layer(from_fn(relax_policy)))
+        .merge(swagger.layer(from_fn(relax_policy)));
+    match pages {
+        Pages::On => router,
+        Pages::Off => router.route("/", get(async || Redirect::temporary("/docs/"))),
+    }
 }
 
 async fn relax_policy(request: Request, next: Next) -> Response {

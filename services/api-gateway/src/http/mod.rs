@@ -23,9 +23,11 @@ mod open_enum;
 mod operations;
 mod order_events;
 mod orders;
+mod pages;
 mod probes;
 mod problems;
 mod products;
+mod refresh_cookie;
 mod sessions;
 mod stock;
 mod telemetry;
@@ -43,6 +45,7 @@ use axum::{
 use chassis::{health::Health, http::Gate};
 use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
+use tower::util::option_layer;
 use tower_http::{
     CompressionLevel,
     compression::{
@@ -54,7 +57,12 @@ use utoipa_axum::router::OpenApiRouter;
 
 use self::{body::Bodies, operations::Operations};
 use crate::{
-    Config, authority::Authority, backends::Backends, config::Limits, rate_limit::Limiter, shares::Shares,
+    Config,
+    authority::Authority,
+    backends::Backends,
+    config::{Limits, Pages},
+    rate_limit::Limiter,
+    shares::Shares,
     token::Verifier,
 };
 
@@ -120,20 +128,27 @@ pub fn gate(api: Api) -> Gate {
 /// Every route with every layer.
 pub fn router(api: Api, config: &Config) -> Router {
     let (shop, document) = described().split_for_parts();
-    shop.merge(docs::routes(docs::complete(document), config.api_docs))
-        .fallback(methods::unknown_route)
-        .method_not_allowed_fallback(methods::other_method)
-        .layer(from_fn_with_state(api.clone(), admission::admit))
-        // The handlers' own limit is the one that is configured.
-        .layer(DefaultBodyLimit::disable())
-        .layer(compression())
-        .layer(from_fn(conditional::answer))
-        .layer(from_fn_with_state(
-            methods::cors(&config.cors_allowed_origins),
-            methods::share,
-        ))
-        .layer(from_fn_with_state(api.clone(), telemetry::observe))
-        .with_state(api)
+    let has_pages = config.pages == Pages::On;
+    shop.merge(docs::routes(
+        docs::complete(document),
+        config.api_docs,
+        config.pages,
+    ))
+    .merge(pages::routes(config.pages))
+    .fallback(methods::unknown_route)
+    .method_not_allowed_fallback(methods::other_method)
+    .layer(from_fn_with_state(api.clone(), admission::admit))
+    // The handlers' own limit is the one that is configured.
+    .layer(DefaultBodyLimit::disable())
+    .layer(option_layer(has_pages.then(|| from_fn(pages::dress))))
+    .layer(compression())
+    .layer(from_fn(conditional::answer))
+    .layer(from_fn_with_state(
+        methods::cors(&config.cors_allowed_origins),
+        methods::share,
+    ))
+    .layer(from_fn_with_state(api.clone(), telemetry::observe))
+    .with_state(api)
 }
 
 /// What is small stays as it is, and so do the scripts and styles of `/docs`: a megabyte that is compressed for each who asks

@@ -36,7 +36,7 @@ use crate::{
 };
 
 /// As many requests a search counts as: the database does that much more for it.
-const SEARCH: u32 = 5;
+pub(super) const SEARCH: u32 = 5;
 
 /// A product.
 #[derive(Debug, Serialize, ToSchema)]

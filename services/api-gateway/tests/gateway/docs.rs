@@ -261,6 +261,13 @@ async fn the_pages_come_with_everything_they_need() {
         assert_eq!(answer.status(), 200, "{path}");
         assert_ne!(answer.content_length(), Some(0), "{path}");
     }
+    gateway.stop().await;
+}
+
+/// Where there is no storefront, whoever opens the gateway's URL is led to its description.
+#[tokio::test]
+async fn without_pages_the_root_leads_to_the_documentation() {
+    let gateway = Gateway::start(&["--pages=off"]).await;
     let root = gateway.get("/").send().await.unwrap();
     assert_eq!(
         (root.status().as_u16(), &root.headers()["location"]),

@@ -5,6 +5,8 @@
 mod alone;
 mod behind;
 mod docs;
+mod pages;
+mod refresh_cookie;
 mod requests;
 mod support;
 mod tokens;

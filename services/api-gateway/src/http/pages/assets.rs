@@ -1,0 +1,232 @@
+//! What the pages load beside themselves: style, scripts, texts and the icon. Each has the digest of its content in its
+//! name, so that it may be kept for ever and is never out of date, and is compressed once, at the best that there is.
+
+use std::{collections::HashMap, io::Write as _, sync::LazyLock};
+
+use axum::{
+    body::Bytes,
+    extract::Path,
+    http::{HeaderMap, HeaderValue, StatusCode, header},
+    response::{IntoResponse as _, Response},
+};
+use flate2::{Compression, write::GzEncoder};
+use sha2::{Digest as _, Sha256};
+
+use super::language::Language;
+use crate::problem::Problem;
+
+/// Where they are.
+const FOLDER: &str = "/shop/assets/";
+/// Of a digest, in its name.
+const DIGEST_BYTES: usize = 8;
+const FOR_EVER: HeaderValue = HeaderValue::from_static("public, max-age=31536000, immutable");
+
+macro_rules! sources {
+    ($($name:literal),* $(,)?) => {
+        &[$(($name, include_str!(concat!("../../../web/shop/", $name)))),*]
+    };
+}
+
+/// By name; scripts and the rest.
+const SOURCES: &[(&str, &str)] = sources![
+    "shop.css",
+    "icon.svg",
+    "main.js",
+    "texts.js",
+    "elements.js",
+    "format.js",
+    "session.js",
+    "login.js",
+    "cart.js",
+    "navigation.js",
+    "catalogue.js",
+    "cart-page.js",
+    "checkout.js",
+    "order-page.js",
+    "orders.js",
+    "events.js",
+    "account.js",
+];
+
+/// One of them.
+#[derive(Debug)]
+struct Asset {
+    media_type: &'static str,
+    tag: HeaderValue,
+    plain: Bytes,
+    gzip: Bytes,
+}
+
+/// All of them.
+#[derive(Debug, Default)]
+pub(super) struct Assets {
+    /// By the name with the digest.
+    served: HashMap<String, Asset>,
+    /// The path of each source.
+    paths: HashMap<&'static str, String>,
+}
+
+/// Made once, when the first page is asked for.
+pub(super) static ASSETS: LazyLock<Assets> = LazyLock::new(Assets::make);
+
+impl Assets {
+    fn make() -> Self {
+        let mut assets = Self::default();
+        for (name, source) in SOURCES {
+            assets.add_with_imports(name, source);
+        }
+        for language in Language::ALL {
+            let script = format!("export default {}", language.source());
+            assets.add(texts_name(language), &script);
+        }
+        assets
+    }
+
+    /// A script names others by their file; here they have other names, which are part of its own content. Scripts import
+    /// each other in no circle.
+    fn add_with_imports(&mut self, name: &'static str, source: &str) {
+        if self.paths.contains_key(name) {
+            return;
+        }
+        let mut text = source.to_owned();
+        for (other, other_source) in SOURCES {
+            let reference = format!("'./{other}'");
+            if *other != name && source.contains(&reference) {
+                self.add_with_imports(other, other_source);
+                text = text.replace(&reference, &format!("'{}'", self.path(other)));
+            }
+        }
+        self.add(name, &text);
+    }
+
+    fn add(&mut self, name: &'static str, text: &str) {
+        let mut digest = String::new();
+        for byte in &Sha256::digest(text.as_bytes())[..DIGEST_BYTES] {
+            use std::fmt::Write as _;
+            let _never_fails = write!(digest, "{byte:02x}");
+        }
+        let (stem, extension) = name.rsplit_once('.').unwrap_or((name, ""));
+        let media_type = match extension {
+            "css" => "text/css; charset=utf-8",
+            "js" => "text/javascript; charset=utf-8",
+            "svg" => "image/svg+xml",
+            _ => "text/plain; charset=utf-8",
+        };
+        let hashed = format!("{stem}-{digest}.{extension}");
+        self.paths.insert(name, format!("{FOLDER}{hashed}"));
+        let asset = Asset {
+            media_type,
+            tag: HeaderValue::try_from(format!("\"{digest}\"")).unwrap_or(HeaderValue::from_static("\"\"")),
+            plain: Bytes::copy_from_slice(text.as_bytes()),
+            gzip: gzip(text.as_bytes()),
+        };
+        self.served.insert(hashed, asset);
+    }
+
+    /// Where a source is served.
+    pub(super) fn path(&self, name: &str) -> &str {
+        self.paths.get(name).map_or("", String::as_str)
+    }
+
+    /// Where the texts of a language are.
+    pub(super) fn texts(&self, language: Language) -> &str {
+        self.path(texts_name(language))
+    }
+}
+
+fn texts_name(language: Language) -> &'static str {
+    match language {
+        Language::English => "texts-en.js",
+        Language::German => "texts-de.js",
+    }
+}
+
+/// Nothing can fail in memory; whatever did would leave the plain form.
+fn gzip(text: &[u8]) -> Bytes {
+    let mut encoder = GzEncoder::new(Vec::new(), Compression::best());
+    let _in_memory = encoder.write_all(text);
+    encoder.finish().unwrap_or_default().into()
+}
+
+/// `GET /shop/assets/{name}`.
+pub(super) async fn get(Path(name): Path<String>, headers: HeaderMap) -> Result<Response, Problem> {
+    let asset = ASSETS
+        .served
+        .get(&name)
+        .ok_or_else(|| Problem::not_found("there is no such file, or not any more"))?;
+    let mut response = (StatusCode::OK, asset.plain.clone()).into_response();
+    if takes_gzip(&headers) && !asset.gzip.is_empty() {
+        response = (StatusCode::OK, asset.gzip.clone()).into_response();
+        response
+            .headers_mut()
+            .insert(header::CONTENT_ENCODING, HeaderValue::from_static("gzip"));
+    }
+    let answered = response.headers_mut();
+    for (name, value) in [
+        (header::CONTENT_TYPE, HeaderValue::from_static(asset.media_type)),
+        (header::ETAG, asset.tag.clone()),
+        (header::CACHE_CONTROL, FOR_EVER),
+        (header::VARY, HeaderValue::from_static("accept-encoding")),
+    ] {
+        answered.insert(name, value);
+    }
+    Ok(response)
+}
+
+/// RFC 9110, 12.5.3, as far as one coding needs it.
+fn takes_gzip(headers: &HeaderMap) -> bool {
+    let lines = headers.get_all(header::ACCEPT_ENCODING).iter();
+    let mut codings = lines
+        .filter_map(|line| line.to_str().ok())
+        .flat_map(|line| line.split(','));
+    codings.any(|coding| {
+        let (name, weight) = coding.split_once(';').unwrap_or((coding, "q=1"));
+        let weight = weight.trim().trim_start_matches("q=").parse::<f32>();
+        name.trim().eq_ignore_ascii_case("gzip") && weight.is_ok_and(|weight| weight > 0.0)
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_a_script_imports_is_served_under_the_name_that_it_asks_for() {
+        for (name, asset) in &ASSETS.served {
+            let text = String::from_utf8_lossy(&asset.plain);
+            assert!(!text.contains("'./"), "{name} imports what is not served");
+            for path in text.split('\'').filter(|part| part.starts_with(FOLDER)) {
+                assert!(
+                    ASSETS.served.contains_key(&path[FOLDER.len()..]),
+                    "{name}: {path}"
+                );
+            }
+        }
+    }
+
+    /// Nothing is loaded from elsewhere, and no page has to allow what it does not.
+    #[test]
+    fn no_asset_names_another_host() {
+        for (name, asset) in &ASSETS.served {
+            let text = String::from_utf8_lossy(&asset.plain);
+            let text = text.replace("http://www.w3.org/", "");
+            for not_there in ["http://", "https://", "innerHTML", "eval(", ".style."] {
+                assert!(!text.contains(not_there), "{name}: {not_there}");
+            }
+        }
+    }
+
+    #[test]
+    fn gzip_is_sent_to_those_who_take_it() {
+        let takes = |accepted: &'static str| {
+            let mut headers = HeaderMap::new();
+            headers.insert(header::ACCEPT_ENCODING, HeaderValue::from_static(accepted));
+            takes_gzip(&headers)
+        };
+        assert!(takes("gzip"));
+        assert!(takes("br, GZIP;q=0.5, zstd"));
+        assert!(!takes("gzip;q=0, br"));
+        assert!(!takes("identity"));
+        assert!(!takes_gzip(&HeaderMap::new()));
+    }
+}

@@ -1,0 +1,59 @@
+// What every page has: who one is, how much is in the cart, and the script of the page that is shown.
+import * as cart from './cart.js';
+import { count, t } from './texts.js';
+import { failure } from './elements.js';
+import { follow, searchAsTyped } from './navigation.js';
+import { hint, whenEnded } from './session.js';
+
+const VIEWS = {
+  catalogue: () => import('./catalogue.js'),
+  product: () => import('./catalogue.js'),
+  cart: () => import('./cart-page.js'),
+  checkout: () => import('./checkout.js'),
+  orders: () => import('./orders.js'),
+  order: () => import('./order-page.js'),
+  account: () => import('./account.js'),
+  login: () => import('./login.js'),
+  register: () => import('./login.js'),
+};
+
+let shown = new AbortController();
+
+async function show(main) {
+  shown.abort();
+  shown = new AbortController();
+  const { signal } = shown;
+  const load = VIEWS[main.dataset.view];
+  if (!load) return;
+  try {
+    const view = await load();
+    if (!signal.aborted) await view.show(main, { signal });
+  } catch (error) {
+    if (signal.aborted || error.name === 'AbortError') return;
+    console.error(error);
+    const content = main.querySelector('[data-content]');
+    content?.replaceChildren(failure(t('error.page'), error, () => show(main)));
+  }
+}
+
+function showCount() {
+  const badge = document.getElementById('cart-count');
+  const number = cart.count();
+  badge.hidden = number === 0;
+  badge.textContent = number > 99 ? '99+' : number;
+  document.getElementById('cart-link').setAttribute('aria-label', number === 0 ? t('nav.cart') : count('nav.cart.count', number));
+}
+
+function showAccount() {
+  const account = hint();
+  document.getElementById('account-name').textContent = account ? account.name || account.email.split('@')[0] : t('nav.account');
+}
+
+addEventListener('cart', showCount);
+addEventListener('account', showAccount);
+whenEnded(async () => (await import('./login.js')).dialog());
+showCount();
+showAccount();
+follow(show);
+searchAsTyped(document.querySelector('.search'));
+show(document.getElementById('main'));

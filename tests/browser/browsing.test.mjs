@@ -1,0 +1,198 @@
+// Looking around: with scripts and without, back and forward, and nothing that anybody writes becomes part of a page.
+import assert from 'node:assert/strict';
+import { randomUUID } from 'node:crypto';
+import { after, before, test } from 'node:test';
+import { ADMIN, URL_OF_SHOP, Shopkeeper, closeAll, register, shopper, status, take } from './shop.mjs';
+
+let keeper;
+before(async () => { keeper = await Shopkeeper.logIn(URL_OF_SHOP, ADMIN); });
+after(closeAll);
+
+test('everything but buying works without scripts', async () => {
+  const page = await shopper({ javaScriptEnabled: false });
+  await page.goto('/');
+  assert.ok((await page.locator('.card').count()) >= 20);
+  await page.getByLabel('Search products').fill('lamp');
+  await page.getByLabel('Search products').press('Enter');
+  await page.waitForURL('**/?q=lamp');
+  assert.equal(await page.getByRole('heading', { level: 1 }).textContent(), 'Results for “lamp”');
+  await page.getByLabel('Sort by').selectOption('price');
+  await page.getByRole('button', { name: 'Apply' }).click();
+  await page.waitForURL('**/?q=lamp&sort=price');
+  const names = await page.locator('.card-name').allTextContents();
+  assert.deepEqual(names.slice(0, 2), ['Bedside lamp “Ida”', 'Reading lamp “Otto”']);
+  await page.locator('.categories').getByRole('link', { name: /Lighting/ }).click();
+  await page.locator('.card-link').first().click();
+  await page.getByRole('heading', { name: 'Bedside lamp “Ida”' }).waitFor();
+  // Playwright's way of switching scripts off does not show what is in `noscript`.
+  assert.match(await page.locator('main noscript').textContent(), /To buy this, allow JavaScript/);
+  assert.equal(await page.getByRole('button', { name: 'Add to cart' }).count(), 0);
+  await page.getByRole('link', { name: 'Cart' }).click();
+  await page.waitForURL('**/shop/cart');
+  assert.match(await page.locator('main noscript').textContent(), /This page needs JavaScript/);
+});
+
+test('one searches as one types, and goes back and forward through it', async () => {
+  const page = await shopper();
+  await page.goto('/');
+  const search = page.getByLabel('Search products');
+  await search.pressSequentially('vase', { delay: 30 });
+  await page.waitForURL('**/?q=vase');
+  await page.getByRole('heading', { name: 'Results for “vase”' }).waitFor();
+  assert.ok(await search.evaluate((input) => input === document.activeElement), 'the focus stays');
+  await search.pressSequentially(' lund', { delay: 30 });
+  await page.waitForURL('**/?q=vase+lund');
+  await page.getByRole('link', { name: 'Vase “Lund”' }).click();
+  await page.getByRole('heading', { name: 'Vase “Lund”' }).waitFor();
+  await page.goBack();
+  await page.getByRole('heading', { name: 'Results for “vase lund”' }).waitFor();
+  assert.equal(await search.inputValue(), 'vase lund');
+  await page.goBack();
+  await page.getByRole('heading', { name: 'All products' }).waitFor();
+  await page.goForward();
+  await page.getByRole('heading', { name: 'Results for “vase lund”' }).waitFor();
+  await page.getByLabel('Sort by').focus();
+  await page.getByLabel('Sort by').selectOption('name');
+  await page.waitForURL('**/?q=vase+lund&sort=name');
+  await page.waitForFunction(() => document.activeElement.id === 'sort');
+  assert.deepEqual(page.faults, []);
+});
+
+test('pages are numbered, and what is not there says so', async () => {
+  const page = await shopper();
+  const category = `Many ${randomUUID().slice(0, 8)}`;
+  await Promise.all(Array.from({ length: 26 }, (_, number) => keeper.add({ name: `One of many ${number}`, category })));
+  await page.goto(`/?${new URLSearchParams({ category })}`);
+  await page.getByRole('link', { name: 'Next' }).click();
+  await page.waitForURL('**page=2');
+  assert.equal(await page.locator('.card').count(), 2);
+  await page.goto('/?q=nothinghasthisname');
+  await page.getByText('Nothing to show here.').waitFor();
+  await page.getByRole('main').getByRole('link', { name: 'See all products' }).click();
+  await page.getByRole('heading', { name: 'All products' }).waitFor();
+  for (const path of ['/shop/nothing', '/shop/products/nothing', `/shop/products/${randomUUID()}`]) {
+    const answer = await page.goto(path);
+    assert.equal(answer.status(), 404);
+    await page.getByRole('heading', { name: 'There is nothing here' }).waitFor();
+  }
+});
+
+test('a page that could not be loaded can be tried again', async () => {
+  const page = await shopper();
+  await page.goto('/');
+  await page.context().setOffline(true);
+  await page.locator('.card-link').first().click();
+  await page.getByText('This page could not be loaded.').waitFor();
+  await page.context().setOffline(false);
+  await page.getByRole('button', { name: 'Try again' }).click();
+  await page.getByRole('button', { name: 'Add to cart', exact: true }).waitFor();
+});
+
+test('what somebody writes is text, wherever it is shown', async () => {
+  const attack = '"><img src=x onerror="window.hit=1"><script>window.hit=1</script><svg onload="window.hit=1">';
+  const page = await shopper();
+  const product = await keeper.add({ name: `Harmless ${attack}`, description: `${attack}\n${attack}`, category: `Odd ${attack}`.slice(0, 60), sku: `ODD-${randomUUID()}` });
+  await register(page, { name: `Ada ${attack}` });
+  await take(page, product.id, 1);
+  for (const path of [`/?q=${encodeURIComponent(attack)}`, `/?category=${encodeURIComponent(product.category)}`, `/shop/products/${product.id}`, '/shop/cart', '/shop/account', '/shop/checkout']) {
+    await page.goto(path);
+    await page.waitForTimeout(150);
+  }
+  await page.getByRole('button', { name: 'Buy now' }).click();
+  await status(page).filter({ hasText: 'Confirmed' }).waitFor();
+  await page.getByRole('link', { name: 'Orders' }).click();
+  await page.locator('.order').filter({ hasText: 'onerror' }).waitFor();
+  for (const next of ['https://evil.example/', '//evil.example', 'javascript:window.hit=1', '/\\evil.example']) {
+    await page.goto(`/shop/login?next=${encodeURIComponent(next)}`);
+    await page.getByRole('main').getByRole('button', { name: 'Log in' }).waitFor();
+  }
+  assert.equal(await page.evaluate(() => window.hit), undefined);
+  assert.deepEqual(page.faults, []);
+});
+
+test('no page may run what is written into it', async () => {
+  const page = await shopper();
+  for (const path of ['/', '/shop/cart', '/shop/nothing']) {
+    const answer = await page.goto(path);
+    const policy = answer.headers()['content-security-policy'];
+    assert.ok(policy.startsWith("default-src 'self';") && !/unsafe|data:|\*|nonce/.test(policy), policy);
+  }
+  await page.evaluate(() => {
+    const script = document.createElement('script');
+    try { script.textContent = 'window.hit = 1'; } catch { return; }
+    document.body.append(script);
+  });
+  assert.equal(await page.evaluate(() => window.hit), undefined);
+});
+
+test('the language follows the browser, and the choice', async () => {
+  const page = await shopper({ locale: 'de-AT' });
+  await page.goto('/?q=lamp');
+  await page.getByRole('heading', { name: 'Ergebnisse für „lamp“' }).waitFor();
+  await page.getByRole('link', { name: 'English' }).click();
+  await page.getByRole('heading', { name: 'Results for “lamp”' }).waitFor();
+  await page.goto('/shop/cart');
+  await page.getByText('Your cart is empty.').waitFor();
+});
+
+test('a price from the gateway is written as the browser writes it', async () => {
+  const currencies = ['EUR', 'USD', 'GBP', 'JPY', 'INR', 'KRW', 'CHF', 'KWD', 'SEK'];
+  const products = await Promise.all(currencies.map((currency) => keeper.add({ name: `Priced in ${currency}`, price: 1234, currency })));
+  for (const locale of ['en', 'de']) {
+    const page = await shopper({ locale });
+    for (const [index, { id }] of products.entries()) {
+      await page.goto(`/shop/products/${id}`);
+      const written = await page.locator('.product .price').textContent();
+      const expected = await page.evaluate(([currency]) =>
+        new Intl.NumberFormat(document.documentElement.lang, { style: 'currency', currency }).format(1234), [currencies[index]]);
+      assert.equal(written.trim(), expected);
+    }
+  }
+});
+
+test('the first page is under 60 KB on the wire, and its files are kept for ever', async () => {
+  const page = await shopper();
+  const sizes = new Map();
+  page.on('requestfinished', async (request) => {
+    const { responseBodySize, responseHeadersSize } = await request.sizes();
+    sizes.set(request.url(), responseBodySize + responseHeadersSize);
+  });
+  await page.goto('/', { waitUntil: 'networkidle' });
+  const total = [...sizes.values()].reduce((sum, size) => sum + size, 0);
+  console.log(`${sizes.size} files, ${total} bytes`);
+  assert.ok(total < 60_000, JSON.stringify([...sizes]));
+  for (const url of sizes.keys()) {
+    if (!url.includes('/assets/')) continue;
+    const packed = await fetch(url, { headers: { 'accept-encoding': 'gzip' } });
+    assert.equal(packed.headers.get('cache-control'), 'public, max-age=31536000, immutable');
+    assert.equal(packed.headers.get('content-encoding'), 'gzip');
+    const again = await fetch(url, { headers: { 'accept-encoding': 'gzip', 'if-none-match': packed.headers.get('etag') } });
+    assert.equal(again.status, 304);
+  }
+});
+
+test('keys alone are enough to buy', async () => {
+  const page = await shopper();
+  const product = await keeper.add({ name: 'Bought by keys' });
+  await register(page);
+  await page.goto(`/shop/products/${product.id}`);
+  await page.keyboard.press('Tab');
+  assert.equal(await page.evaluate(() => document.activeElement.className), 'skip');
+  const until = async (name) => {
+    for (let presses = 0; presses < 40; presses++) {
+      const text = await page.evaluate(() => document.activeElement.getAttribute('aria-label') ?? document.activeElement.textContent.trim());
+      if (text === name) return page.keyboard.press('Enter');
+      await page.keyboard.press('Tab');
+    }
+    throw new Error(`${name} is not reached`);
+  };
+  await until('Add to cart');
+  await page.locator('.toast').waitFor();
+  await until('Cart');
+  await page.waitForURL('**/shop/cart');
+  await page.getByRole('link', { name: 'Go to checkout' }).waitFor();
+  await until('Go to checkout');
+  await page.getByRole('button', { name: 'Buy now' }).waitFor();
+  await until('Buy now');
+  await page.waitForURL('**/shop/orders/*');
+});

@@ -1,0 +1,117 @@
+// Who one is: a session that no script can steal, that ends in the middle of things, and that two tabs share.
+import assert from 'node:assert/strict';
+import { createHmac } from 'node:crypto';
+import { after, test } from 'node:test';
+import { PASSWORD, Shopkeeper, URL_OF_SHOP, closeAll, register, shopper } from './shop.mjs';
+
+after(closeAll);
+
+test('no script can read the refresh token, and the page is not told it', async () => {
+  const page = await shopper();
+  const told = [];
+  page.on('response', async (response) => {
+    if (new URL(response.url()).pathname.startsWith('/auth/')) told.push(await response.text());
+  });
+  await register(page);
+  const [cookie] = (await page.context().cookies(`${URL_OF_SHOP}/auth/refresh`)).filter(({ name }) => name.endsWith('refresh'));
+  assert.deepEqual([cookie.httpOnly, cookie.sameSite, cookie.path], [true, 'Strict', '/auth']);
+  const seen = await page.evaluate(() => document.cookie + JSON.stringify(localStorage) + JSON.stringify(sessionStorage));
+  assert.ok(!seen.includes(cookie.value));
+  await page.reload();
+  await page.getByLabel('Email').waitFor();
+  assert.ok(told.length >= 2);
+  for (const text of told) assert.ok(!text.includes('refresh_token') && !text.includes(cookie.value), text);
+});
+
+test('a session that ends while one is typing is opened again in place, and nothing is lost', async () => {
+  const page = await shopper();
+  const email = await register(page);
+  await page.getByLabel('Name').fill('Ada, Countess of Lovelace');
+  const elsewhere = await Shopkeeper.logIn(URL_OF_SHOP, { email, password: PASSWORD });
+  await elsewhere.call('DELETE', '/users/me/sessions');
+  await page.waitForTimeout(1100);
+  await page.getByRole('button', { name: 'Save' }).click();
+  const dialog = page.getByRole('dialog');
+  assert.equal(await dialog.getByLabel('Email').inputValue(), email);
+  await dialog.getByLabel('Password').fill(PASSWORD);
+  await dialog.getByRole('button', { name: 'Log in' }).click();
+  await page.getByText('Saved.').waitFor();
+  assert.equal(await page.getByLabel('Name').inputValue(), 'Ada, Countess of Lovelace');
+  await page.reload();
+  await page.getByRole('link', { name: 'Ada, Countess of Lovelace' }).waitFor();
+  assert.deepEqual(page.faults, []);
+});
+
+test('tabs that renew the session at once keep it', async () => {
+  const page = await shopper();
+  await register(page);
+  const tabs = await Promise.all([1, 2, 3].map(() => page.context().newPage()));
+  for (let round = 0; round < 2; round++) {
+    await Promise.all(tabs.map(async (tab) => {
+      await tab.goto('/shop/account');
+      await tab.getByLabel('Email').waitFor();
+    }));
+  }
+});
+
+test('logging out in one tab logs out in the other', async () => {
+  const page = await shopper();
+  await register(page);
+  const other = await page.context().newPage();
+  await other.goto('/');
+  await other.getByRole('link', { name: 'Ada' }).waitFor();
+  await page.getByRole('button', { name: 'Log out', exact: true }).click();
+  await other.getByRole('link', { name: 'Account' }).waitFor();
+  const cookies = await page.context().cookies(`${URL_OF_SHOP}/auth/refresh`);
+  assert.deepEqual(cookies.filter(({ name }) => name.endsWith('refresh')), []);
+});
+
+test('the password can be changed, and other sessions ended', async () => {
+  const page = await shopper();
+  const email = await register(page);
+  await Shopkeeper.logIn(URL_OF_SHOP, { email, password: PASSWORD });
+  await page.reload();
+  await page.getByRole('button', { name: /^End the session/ }).click();
+  await page.getByText('That session has ended.').waitFor();
+  await page.getByLabel('Current password').fill('not this one');
+  await page.getByLabel('New password').fill('another horse that is right');
+  await page.getByRole('button', { name: 'Change the password' }).click();
+  await page.getByText('The current password is wrong.').waitFor();
+  assert.equal(await page.getByLabel('New password').inputValue(), 'another horse that is right');
+  await page.getByLabel('Current password').fill(PASSWORD);
+  await page.getByRole('button', { name: 'Change the password' }).click();
+  await page.getByText('Your password is changed.').waitFor();
+  await Shopkeeper.logIn(URL_OF_SHOP, { email, password: 'another horse that is right' });
+  await page.reload();
+  await page.getByLabel('Email').waitFor();
+});
+
+test('a second factor is asked for', async () => {
+  const page = await shopper();
+  const email = await register(page);
+  const account = await Shopkeeper.logIn(URL_OF_SHOP, { email, password: PASSWORD });
+  const { secret } = await account.call('POST', '/users/me/mfa');
+  const step = Math.floor(Date.now() / 30_000);
+  const { recovery_codes: [recovery] } = await account.call('POST', '/users/me/mfa/confirm', { code: totp(secret, step) });
+  await page.waitForTimeout(1100);
+  await page.goto('/shop/login');
+  await page.getByLabel('Email').fill(email);
+  await page.getByLabel('Password').fill(PASSWORD);
+  await page.getByRole('button', { name: 'Log in' }).click();
+  await page.getByLabel('Code').fill('000000');
+  await page.getByRole('button', { name: 'Log in' }).click();
+  await page.getByText('The code is wrong').waitFor();
+  await page.getByLabel('Code').fill(recovery);
+  await page.getByRole('button', { name: 'Log in' }).click();
+  await page.waitForURL('**/shop/account');
+});
+
+function totp(secret, step) {
+  const bits = [...secret].map((letter) => 'ABCDEFGHIJKLMNOPQRSTUVWXYZ234567'.indexOf(letter).toString(2).padStart(5, '0')).join('');
+  const key = Buffer.from(bits.match(/.{8}/g).map((byte) => parseInt(byte, 2)));
+  const counter = Buffer.alloc(8);
+  counter.writeBigUInt64BE(BigInt(step));
+  const digest = createHmac('sha1', key).update(counter).digest();
+  const offset = digest[19] & 15;
+  return String((digest.readUInt32BE(offset) & 0x7fffffff) % 1_000_000).padStart(6, '0');
+}

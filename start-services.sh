@@ -3,7 +3,7 @@ set -euo pipefail
 
 usage() {
     cat <<'END'
-Usage: ./start-services.sh [--demo [--once]] [--stop] [--help]
+Usage: ./start-services.sh [--demo [--once]] [--observe] [--stop] [--help]
 
 Builds and starts the whole shop on this machine: PostgreSQL, RabbitMQ and the six services, each a process of its own.
 Stays in the foreground until Ctrl-C, which stops everything it started. The data stays in .shop/.
@@ -11,10 +11,11 @@ Stays in the foreground until Ctrl-C, which stops everything it started. The dat
 Each service has a certificate, by which the others know it (mutual TLS), a role that owns its database and nothing else,
 and, if it speaks to RabbitMQ, a user there that may do what it has to. No other account of the machine gets in.
 
-  --demo   afterwards walks through register, log in, add a product, place an order, and shows each hop of the trace
-  --once   with --demo: stops afterwards, with status 0 only if every step did what it should
-  --stop   stops a shop that runs in another terminal, or what a killed run has left
-  --help   this text
+  --demo     afterwards walks through register, log in, add a product, place an order, and shows each hop of the trace
+  --once     with --demo: stops afterwards, with status 0 only if every step did what it should
+  --observe  also a Prometheus that reads the metrics of all six, with the rules of deploy/observability
+  --stop     stops a shop that runs in another terminal, or what a killed run has left
+  --help     this text
 
 Environment (all optional):
   DATABASE_URL      a PostgreSQL in which the databases users, inventory and orders exist or may be created
@@ -31,7 +32,7 @@ Environment (all optional):
   SHOP_BIN_DIR      binaries to run instead of building them
 
 Ports: 8080 gateway; 50051 orders, 50052 users, 50054 producer, 50055 inventory; 9080 and 9051-9055 health and metrics;
-5432 and 5672 for an own PostgreSQL and RabbitMQ, or the next free ones.
+5432 and 5672 for an own PostgreSQL and RabbitMQ, 9090 for Prometheus, or the next free ones.
 END
 }
 
@@ -48,6 +49,7 @@ source "$root/deploy/local/postgres.sh"
 source "$root/deploy/local/roles.sh"
 source "$root/deploy/local/amqp.sh"
 source "$root/deploy/local/rabbitmq.sh"
+source "$root/deploy/local/prometheus.sh"
 
 # In the order in which they start; each is stopped before those that it calls.
 services=(producer-service user-service inventory-service order-service consumer-service api-gateway)
@@ -76,6 +78,7 @@ main() {
     prepare_broker
     prepare_admin
     start_services
+    ! $observe || start_prometheus
     announce
     [[ $mode != demo* ]] || run_demo
     supervise_while true
@@ -83,13 +86,15 @@ main() {
 
 read_arguments() {
     local argument
-    mode=serve
+    mode=serve observe=false
     for argument; do
         case $mode$argument in
             serve--demo) mode=demo ;;
             serve--once) mode=once ;;
             demo--once | once--demo) mode='demo-once' ;;
             serve--stop) mode=stop ;;
+            stop--observe) fail "--stop stops that too (see --help)" ;;
+            *--observe) observe=true ;;
             *--help | *-h) usage && exit 0 ;;
             *) fail "unknown argument $argument (see --help)" ;;
         esac
@@ -135,7 +140,7 @@ stop_the_other() {
 # A run that was killed with -9 could stop nothing.
 stop_leftovers() {
     local name left=()
-    for name in epmd rabbitmq postgres "${services[@]}" demo; do
+    for name in epmd rabbitmq postgres "${services[@]}" prometheus demo; do
         ! is_running "$name" || left=("$name" "${left[@]}")
     done
     ((${#left[@]} == 0)) || say "stopping what an earlier run left: ${left[*]}"
@@ -167,6 +172,7 @@ install_missing() {
     fi
     [[ -x $RABBITMQ_SERVER ]] || rabbitmq_is_given || packages+=(rabbitmq-server)
     command -v openssl >/dev/null || packages+=(openssl)
+    ! $observe || command -v prometheus >/dev/null || packages+=(prometheus)
     [[ -n ${SHOP_BIN_DIR:-} ]] || command -v cc >/dev/null || packages+=(gcc libc6-dev)
     install_packages "${packages[@]}"
 }
@@ -352,6 +358,17 @@ start_services() {
     done
 }
 
+start_prometheus() {
+    local name targets=()
+    prometheus_port=$(free_port "$(port_of 9090)")
+    for name in "${services[@]}"; do targets+=("$name=$(port_of "${admin_ports[$name]}")"); done
+    rotate_log prometheus
+    prometheus_configure "$shop_dir/prometheus" "$root/deploy/observability/prometheus" "${targets[@]}" ||
+        fail "the configuration of Prometheus can't be written to $shop_dir/prometheus"
+    start_supervised prometheus
+    wait_for prometheus 60 http_ok "$prometheus_port" /-/ready || cannot_start prometheus
+}
+
 cannot_start() { fail "$1 could not start: $(last_log_line "$1") (log: $LOG_DIR/$1.log)"; }
 
 # start NAME, stop NAME: what supervise.sh asks for.
@@ -360,6 +377,7 @@ start() {
         postgres) postgres_start "$data/postgres" "$postgres_port" ;;
         epmd) epmd_start "$epmd_port" ;;
         rabbitmq) rabbitmq_start "$data/rabbitmq" "$rabbitmq_port" "$dist_port" "$epmd_port" ;;
+        prometheus) prometheus_start "$shop_dir/prometheus" "$prometheus_port" ;;
         *) start_service "$1" ;;
     esac
 }
@@ -410,7 +428,8 @@ The shop is running; Ctrl-C stops it.
   gateway   $(service_url http api-gateway)
   admin     $admin_email
   password  $admin_password
-  logs      $LOG_DIR
+  logs      $LOG_DIR${prometheus_port:+
+  metrics   http://127.0.0.1:$prometheus_port}
 
 END
 }

@@ -24,3 +24,35 @@ fn the_charts_have_the_version_of_the_programs() {
         assert_eq!(chart["appVersion"], env!("CARGO_PKG_VERSION"), "{name}");
     }
 }
+
+/// Helm reads nothing outside of a chart, so that it has copies.
+#[test]
+fn dashboards_and_rules_are_those_of_the_checkout() {
+    let read = |folder: PathBuf, extension: &str| -> std::collections::BTreeMap<String, String> {
+        std::fs::read_dir(folder)
+            .unwrap()
+            .map(|entry| entry.unwrap().path())
+            .filter(|path| path.extension().is_some_and(|of| of == extension))
+            .map(|path| {
+                let name = path.file_name().unwrap().to_str().unwrap().to_owned();
+                (name, std::fs::read_to_string(path).unwrap())
+            })
+            .collect()
+    };
+    let copies = chart("shop-operator").join("files/observability");
+    let sources = chart("..").join("deploy/observability");
+    for (copy, source, extension) in [
+        ("dashboards", "dashboards", "json"),
+        ("rules", "prometheus/rules", "yaml"),
+    ] {
+        let (copies, sources) = (
+            read(copies.join(copy), extension),
+            read(sources.join(source), extension),
+        );
+        assert!(!sources.is_empty());
+        assert!(
+            copies == sources,
+            "{copy}: deploy/observability/build writes them"
+        );
+    }
+}

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use serde_json::Value;
-use shop_operator::crd;
+use shop_operator::{build, crd, names};
 
 use crate::{template, text};
 
@@ -175,6 +175,149 @@ fn one_of_several_may_be_drained_and_a_single_one_too() {
     assert_eq!((budgets("replicas: 1"), budgets("replicas: 2")), (0, 1));
 }
 
+/// The folder that the chart has copies of.
+fn observability(name: &str) -> std::path::PathBuf {
+    crate::chart("..").join("deploy/observability").join(name)
+}
+
+fn files(folder: &str, extension: &str) -> Vec<std::path::PathBuf> {
+    let mut files: Vec<_> = std::fs::read_dir(observability(folder))
+        .unwrap()
+        .map(|entry| entry.unwrap().path())
+        .filter(|path| path.extension().is_some_and(|of| of == extension))
+        .collect();
+    files.sort();
+    assert!(!files.is_empty());
+    files
+}
+
+#[test]
+fn what_observes_shops_is_installed_where_it_is_wanted() {
+    let kinds = ["PodMonitor", "PrometheusRule", "ConfigMap"];
+    let count = |values: &str| {
+        let documents = template(CHART, values).unwrap();
+        kinds.map(|kind| of_kind(&documents, kind).len())
+    };
+    let dashboards = files("dashboards", "json");
+    assert_eq!(count(""), [0, 0, 0]);
+    assert_eq!(
+        count("observability: { podMonitor: { enabled: true } }"),
+        [1, 0, 0]
+    );
+    assert_eq!(
+        count("observability: { prometheusRule: { enabled: true } }"),
+        [0, 1, 0]
+    );
+    assert_eq!(
+        count("observability: { dashboards: { enabled: true } }"),
+        [0, 0, dashboards.len()]
+    );
+}
+
+#[test]
+fn dashboards_are_found_by_grafana_and_are_those_of_the_checkout() {
+    let documents = template(
+        CHART,
+        "observability: { dashboards: { enabled: true, annotations: { grafana_folder: Shop } } }",
+    )
+    .unwrap();
+    let maps = of_kind(&documents, "ConfigMap");
+    for path in files("dashboards", "json") {
+        let file = path.file_name().unwrap().to_str().unwrap();
+        let map = maps
+            .iter()
+            .find(|map| map["data"].get(file).is_some())
+            .unwrap_or_else(|| panic!("{file}"));
+        assert_eq!(map["metadata"]["labels"]["grafana_dashboard"], "1");
+        assert_eq!(map["metadata"]["annotations"]["grafana_folder"], "Shop");
+        let rendered: Value = serde_json::from_str(map["data"][file].as_str().unwrap()).unwrap();
+        let ours: Value = serde_json::from_str(&std::fs::read_to_string(&path).unwrap()).unwrap();
+        assert!(rendered == ours, "{file}");
+    }
+}
+
+#[test]
+fn rules_are_those_of_the_checkout_and_lead_to_their_runbooks() {
+    let groups = |values: &str| {
+        let documents = template(CHART, values).unwrap();
+        let [rule] = of_kind(&documents, "PrometheusRule")[..] else {
+            panic!("not one PrometheusRule");
+        };
+        rule["spec"]["groups"].as_array().unwrap().clone()
+    };
+    let mut ours = Vec::new();
+    for path in files("prometheus/rules", "yaml") {
+        let file: Value = serde_saphyr::from_str(&std::fs::read_to_string(path).unwrap()).unwrap();
+        ours.extend(file["groups"].as_array().unwrap().clone());
+    }
+    assert_eq!(
+        groups("observability: { prometheusRule: { enabled: true } }"),
+        ours
+    );
+
+    let linked = groups(
+        "observability: { prometheusRule: { enabled: true, runbooksUrl: 'https://shop.example/runbooks/' } }",
+    );
+    let rules = |groups: &[Value]| -> Vec<Value> {
+        groups
+            .iter()
+            .flat_map(|group| group["rules"].as_array().unwrap().clone())
+            .collect()
+    };
+    for rule in rules(&linked).iter().filter(|rule| rule.get("alert").is_some()) {
+        let name = rule["alert"].as_str().unwrap();
+        assert_eq!(
+            rule["annotations"]["runbook_url"],
+            format!("https://shop.example/runbooks/{name}.md")
+        );
+        assert!(
+            observability("runbooks").join(format!("{name}.md")).is_file(),
+            "{name}"
+        );
+    }
+}
+
+/// The pods that the operator makes, and the labels that rules and dashboards ask for.
+#[test]
+fn every_service_of_a_shop_is_scraped_under_its_name() {
+    let monitor = |values: &str| {
+        let documents = template(CHART, values).unwrap();
+        of_kind(&documents, "PodMonitor")[0]["spec"].clone()
+    };
+    let everywhere = monitor("observability: { podMonitor: { enabled: true, interval: 15s } }");
+    assert_eq!(everywhere["namespaceSelector"]["any"], true);
+    let one = monitor("{ watchNamespace: team, observability: { podMonitor: { enabled: true } } }");
+    assert_eq!(
+        one["namespaceSelector"]["matchNames"],
+        serde_json::json!(["team"])
+    );
+
+    let of_a_pod = build::labels("demo", "order-service");
+    for (label, value) in everywhere["selector"]["matchLabels"].as_object().unwrap() {
+        assert_eq!(value, of_a_pod[label].as_str(), "{label}");
+    }
+    let by_name = &everywhere["selector"]["matchExpressions"][0];
+    assert_eq!(by_name["key"], names::PART);
+    let mut chosen: Vec<_> = by_name["values"].as_array().unwrap().iter().collect();
+    let mut services: Vec<_> = names::Program::ALL.iter().map(|program| program.name()).collect();
+    services.sort_unstable();
+    chosen.sort_by_key(|name| name.as_str());
+    assert_eq!(chosen, services);
+
+    let endpoint = &everywhere["podMetricsEndpoints"][0];
+    assert_eq!(
+        (&endpoint["port"], &endpoint["interval"]),
+        (&"admin".into(), &"15s".into())
+    );
+    let targets: Vec<_> = endpoint["relabelings"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|relabeling| &relabeling["targetLabel"])
+        .collect();
+    assert_eq!(targets, ["job", "shop"]);
+}
+
 #[test]
 fn wrong_values_are_named() {
     for (values, names) in [
@@ -186,6 +329,12 @@ fn wrong_values_are_named() {
         ("maxConcurrentReconciles: 0", "maxConcurrentReconciles"),
         ("log: { format: xml }", "format"),
         ("telemetry: { otlpEndpoint: collector }", "otlpEndpoint"),
+        ("observability: { podMonitors: {} }", "podMonitors"),
+        ("observability: { podMonitor: { interval: often } }", "interval"),
+        (
+            "observability: { prometheusRule: { runbooksUrl: here } }",
+            "runbooksUrl",
+        ),
     ] {
         let error = text(CHART, values).unwrap_err();
         assert!(error.contains(names), "{values}: {error}");

@@ -16,6 +16,7 @@ use crate::{
     health::{self, Health, ReadinessFlag},
     http::{self, ConnectionLimits, Front},
     postgres::{self, Database},
+    security,
     tls::{Tls, TlsArgs},
 };
 
@@ -96,6 +97,7 @@ impl Service {
         args: &ServiceArgs,
         defaults: DefaultAddrs,
     ) -> Result<Self, StartError> {
+        security::count_from_zero();
         let local = |port| SocketAddr::from((Ipv4Addr::LOCALHOST, port));
         let (listener, addr) = listen(
             args.listen_addr.unwrap_or_else(|| local(defaults.listen)),

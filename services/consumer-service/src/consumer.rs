@@ -38,6 +38,7 @@ use crate::{
     IntakeArgs,
     backends::Backends,
     delivery::{message_id, trace_context},
+    depth::Depth,
     message::{self, Work},
     processing::{Plan, Verdict},
     telemetry::{self, Metrics},
@@ -73,12 +74,14 @@ impl Consumer {
     /// connection are forgotten; the broker hands them over again.
     pub async fn run(self, args: AmqpArgs, broker: ReadinessFlag, shutdown: CancellationToken) {
         let declare = args.amqp_declare_topology;
+        let depth = Depth::default();
         let mut connections =
             amqp::Connections::new(args, "consumer-service", broker.clone(), shutdown.clone());
         while let Some(connection) = connections.next().await {
             let outcome = tokio::select! {
                 outcome = self.session(&connection, declare, &broker, &shutdown) => outcome,
                 error = amqp::lost(&connection) => Err(error),
+                never = depth.watch(&connection) => match never {},
             };
             // Most often it is lost already, which is no news.
             if let Err(error) = amqp::close(&connection).await {

@@ -14,6 +14,7 @@ mod config;
 pub mod consumer;
 pub mod dead_letters;
 pub mod delivery;
+pub mod depth;
 pub mod message;
 pub mod processing;
 pub mod telemetry;

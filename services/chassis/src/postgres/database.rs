@@ -24,6 +24,7 @@ use tokio::{
 use super::{
     error::is_transient,
     lease::{self, Lease, Steps},
+    metrics,
     session::{PING_BOUND, Session, Sessions, silent},
     watch::Watch,
 };
@@ -71,6 +72,7 @@ impl Database {
         watch: Watch,
         max_sessions: u32,
     ) -> Result<Self, BuildError> {
+        let name = options.borrow().get_database().unwrap_or_default().to_owned();
         let sessions = Sessions {
             options,
             watch: watch.clone(),
@@ -82,6 +84,7 @@ impl Database {
             .config(config)
             .runtime(Runtime::Tokio1)
             .build()?;
+        metrics::observe(&pool, name);
         Ok(Self { pool, watch })
     }
 
@@ -141,7 +144,10 @@ impl Database {
                 Err(PoolError::Timeout(TimeoutType::Wait)) if self.watch.problem().is_some() => {
                     return Err(self.watch.unavailable());
                 }
-                Err(PoolError::Timeout(TimeoutType::Wait)) => return Err(sqlx::Error::PoolTimedOut),
+                Err(PoolError::Timeout(TimeoutType::Wait)) => {
+                    metrics::timed_out();
+                    return Err(sqlx::Error::PoolTimedOut);
+                }
                 Err(PoolError::Timeout(_)) => silent(left),
                 Err(PoolError::Backend(error)) => error,
                 Err(PoolError::Closed | PoolError::NoRuntimeSpecified | PoolError::PostCreateHook(_)) => {

@@ -16,6 +16,7 @@
 mod database;
 mod error;
 mod lease;
+mod metrics;
 mod options;
 mod session;
 mod watch;

@@ -2,6 +2,7 @@
 
 mod convert;
 mod create;
+mod progress;
 mod watching;
 
 use std::collections::{HashMap, HashSet};
@@ -33,7 +34,7 @@ use tonic::{Code, Request, Response, Status, Streaming};
 use tracing::Span;
 use uuid::Uuid;
 
-use self::create::Room;
+use self::{create::Room, progress::Progress};
 use crate::{
     group_commit::GroupCommit,
     order::{Actor, Order, OrderStatus, Outcome, Step, TransitionError, check_actor},
@@ -56,25 +57,34 @@ pub struct Orders {
     watchers: Watchers,
     created: Counter<u64>,
     decided: Counter<u64>,
+    progress: Progress,
 }
 
 impl Orders {
     /// Reads prices from `inventory`, and tells `watchers` of every change.
     pub fn new(store: Store, inventory: ClientChannel, watchers: Watchers) -> Self {
+        let created = meter()
+            .u64_counter("shop.orders.created")
+            .with_unit("{order}")
+            .build();
+        let decided = meter()
+            .u64_counter("shop.orders.decided")
+            .with_unit("{order}")
+            .build();
+        // Shown from the start: the first order is an increase then, which an alert compares.
+        created.add(0, &[]);
+        for status in [OrderStatus::Confirmed, OrderStatus::Rejected] {
+            decided.add(0, &[KeyValue::new("shop.order.status", status.as_str())]);
+        }
         Self {
             group_commit: GroupCommit::new(store.clone()),
             store,
             prices: Multiplexer::new(inventory.clone()),
             inventory: InventoryServiceClient::new(inventory),
             watchers,
-            created: meter()
-                .u64_counter("shop.orders.created")
-                .with_unit("{order}")
-                .build(),
-            decided: meter()
-                .u64_counter("shop.orders.decided")
-                .with_unit("{order}")
-                .build(),
+            created,
+            decided,
+            progress: Progress::new(),
         }
     }
 
@@ -200,11 +210,13 @@ impl OrderService for Orders {
         };
         check_actor(actor, to).map_err(transition)?;
         let expected = request.expected_status_name.as_deref();
+        let now = now();
         let step = self
             .store
-            .set_status(&principal, (id, user_id), expected, to, trace::current(), now())
+            .set_status(&principal, (id, user_id), expected, to, trace::current(), now)
             .await;
         if step.map_err(status_error)? == Step::Change {
+            self.progress.reached(id, to, now);
             self.watchers.publish([(id, to.into())]);
         }
         let order = self
@@ -240,9 +252,10 @@ impl OrderService for Orders {
                 valid.push((*id, decided.clone(), item_trace(outcome)));
             }
         }
+        let now = now();
         let recorded = self
             .store
-            .record_outcomes(&valid, now())
+            .record_outcomes(&valid, now)
             .await
             .map_err(status_error)?;
         for (order, (_, outcome, _)) in recorded.iter().zip(&valid).filter(|(order, _)| order.changed) {
@@ -250,6 +263,7 @@ impl OrderService for Orders {
                 1,
                 &[KeyValue::new("shop.order.status", outcome.status().as_str())],
             );
+            self.progress.reached(order.order_id, outcome.status(), now);
             self.watchers.publish([(order.order_id, outcome.status().into())]);
         }
         let statuses: HashMap<Uuid, Option<Open<OrderStatus>>> = recorded

@@ -8,6 +8,7 @@
 mod admission;
 mod audit;
 mod auth;
+mod availability;
 mod body;
 mod caller;
 mod categories;
@@ -54,7 +55,12 @@ use utoipa_axum::router::OpenApiRouter;
 
 use self::{body::Bodies, operations::Operations};
 use crate::{
-    Config, authority::Authority, backends::Backends, config::Limits, rate_limit::Limiter, shares::Shares,
+    Config,
+    authority::Authority,
+    backends::Backends,
+    config::{Limits, StockArgs},
+    rate_limit::Limiter,
+    shares::Shares,
     token::Verifier,
 };
 
@@ -70,6 +76,7 @@ pub struct Inner {
     limiter: Limiter,
     health: Health,
     limits: Limits,
+    stock: StockArgs,
     operations: Operations,
     bodies: Bodies,
     at_work: Arc<Semaphore>,
@@ -86,6 +93,7 @@ impl Api {
         limiter: Limiter,
         health: Health,
         limits: &Limits,
+        stock: StockArgs,
         shutdown: CancellationToken,
     ) -> Self {
         Self(Arc::new(Inner {
@@ -99,6 +107,7 @@ impl Api {
             at_work: Arc::new(Semaphore::new(limits.max_concurrent_requests)),
             event_streams: Shares::new(limits.max_event_streams),
             limits: limits.clone(),
+            stock,
             shutdown,
         }))
     }

@@ -6,5 +6,6 @@ mod alone;
 mod behind;
 mod docs;
 mod requests;
+mod stock_shown;
 mod support;
 mod tokens;

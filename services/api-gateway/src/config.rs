@@ -56,6 +56,9 @@ pub struct Config {
         action = clap::ArgAction::Set
     )]
     pub require_admin_mfa: bool,
+    /// What is shown of the stock of products.
+    #[command(flatten)]
+    pub stock: StockArgs,
     /// Origins whose pages may call this API from a browser, for example https://shop.example; several with commas,
     /// or *. None by default.
     #[arg(long, env = "CORS_ALLOWED_ORIGINS", value_delimiter = ',', value_parser = origin)]
@@ -123,6 +126,28 @@ pub struct Limits {
     /// How long ago the password may have been given where an account's role or its disabled flag is changed.
     #[arg(long, env = "RECENT_LOGIN", default_value = "10m", value_parser = humantime)]
     pub recent_login: Duration,
+}
+
+/// What is shown of the stock of products.
+#[derive(Args, Clone, Copy, Debug)]
+pub struct StockArgs {
+    /// What everybody but admins sees of it.
+    #[arg(long, env = "SHOW_STOCK", value_enum, default_value = "exact")]
+    pub show_stock: ShowStock,
+    /// Up to how many units the availability of a product is `low`.
+    #[arg(long, env = "LOW_STOCK", default_value_t = 5, value_parser = clap::value_parser!(i64).range(0..=1_000_000_000))]
+    pub low_stock: i64,
+}
+
+/// How much is shown of the stock of products.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum ShowStock {
+    /// How many units there are, and whether that is few or none.
+    Exact,
+    /// Whether there are enough, few or none.
+    Bucketed,
+    /// Nothing.
+    Hidden,
 }
 
 /// Whether the API's description is shown.

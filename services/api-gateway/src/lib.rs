@@ -94,6 +94,7 @@ async fn begin(config: Config) -> Result<Running, StartError> {
         limiter,
         service.health().clone(),
         &config.limits,
+        config.stock,
         service.shutdown(),
     );
     let front = Front {

@@ -109,6 +109,11 @@ pub fn minor_digits(currency: &str) -> u16 {
         .unwrap_or_default()
 }
 
+/// Whether it is the code of a currency that prices can be in.
+pub fn is_currency(code: &str) -> bool {
+    decimals(code).is_some()
+}
+
 /// The digits after the point; none for what is no currency, or one without a minor unit.
 fn decimals(currency: &str) -> Option<u32> {
     Currency::from_code(currency)?.exponent().map(u32::from)

@@ -54,7 +54,8 @@ impl Backends {
     /// Asks over these channels.
     pub fn new(inventory: ClientChannel, orders: ClientChannel) -> Self {
         Self {
-            inventory: InventoryServiceClient::new(inventory.clone()),
+            inventory: InventoryServiceClient::new(inventory.clone())
+                .max_decoding_message_size(proto::limits::ALLOCATE_ANSWER),
             inventory_health: HealthClient::new(inventory),
             orders: OrderServiceClient::new(orders.clone()),
             orders_health: HealthClient::new(orders),

@@ -12,8 +12,8 @@ use proto::{
         StockReleaseResult, stock_allocation_result, stock_release_result,
     },
     order::{
-        OrderOutcome, RecordOutcomeResult, Rejection, RejectionReason, StockConfirmed, order_outcome,
-        record_outcome_result,
+        OrderOutcome, RecordOutcomeResult, RejectedLine, Rejection, RejectionReason, StockConfirmed,
+        order_outcome, record_outcome_result,
     },
     trace::TraceContext,
 };
@@ -216,23 +216,32 @@ fn outcome(answer: StockAllocationResult) -> Result<Option<order_outcome::Outcom
 
 /// A reason that this version doesn't know is passed on as it came: numbers and names are the same in both contracts.
 fn rejected(rejection: StockRejection) -> Rejection {
-    let reason = match StockRejectionReason::try_from(rejection.reason) {
+    let lines = rejection.lines.into_iter().map(|line| RejectedLine {
+        product_id: line.product_id,
+        reason: reason(line.reason),
+        reason_name: line.reason_name,
+    });
+    Rejection {
+        reason: reason(rejection.reason),
+        product_id: rejection.product_id,
+        reason_name: rejection.reason_name,
+        lines: lines.collect(),
+    }
+}
+
+fn reason(number: i32) -> i32 {
+    match StockRejectionReason::try_from(number) {
         Ok(StockRejectionReason::InsufficientStock) => RejectionReason::InsufficientStock.into(),
         Ok(StockRejectionReason::ProductNotFound) => RejectionReason::ProductNotFound.into(),
         Ok(StockRejectionReason::Unspecified) => RejectionReason::Unspecified.into(),
-        Err(_) => rejection.reason,
-    };
-    Rejection {
-        reason,
-        product_id: rejection.product_id,
-        reason_name: rejection.reason_name,
+        Err(_) => number,
     }
 }
 
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used)]
-    use proto::inventory::{Allocated, Released, StockLine};
+    use proto::inventory::{Allocated, RejectedStockLine, Released, StockLine};
     use tonic_types::pb::Status;
 
     use super::*;
@@ -318,8 +327,16 @@ mod tests {
                 reason,
                 product_id: "p".to_owned(),
                 reason_name: name.to_owned(),
+                lines: vec![RejectedStockLine {
+                    product_id: "q".to_owned(),
+                    reason,
+                    reason_name: name.to_owned(),
+                }],
             });
             assert_eq!((rejection.reason, rejection.reason_name.as_str()), (reason, name));
+            let line = &rejection.lines[0];
+            assert_eq!((line.reason, line.reason_name.as_str()), (reason, name));
+            assert_eq!(line.product_id, "q");
         }
     }
 

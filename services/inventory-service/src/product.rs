@@ -146,6 +146,17 @@ pub fn price(check: &mut Violations, money: Option<(i64, &str)>) -> Price {
     }
 }
 
+/// The currency that products of a list are priced in; empty for any.
+pub fn listed_currency(check: &mut Violations, code: &str) -> String {
+    if !code.is_empty() && !is_currency(code) {
+        check.add(
+            "currency_code",
+            "must be the code of a currency of ISO 4217, such as USD",
+        );
+    }
+    code.to_owned()
+}
+
 /// A category; empty for none.
 pub fn category(check: &mut Violations, text: &str) -> String {
     check.line("category", text, 0..=MAX_CATEGORY)

@@ -1,4 +1,4 @@
-//! What a list of products shows: which words, which category, in which order, and where it goes on.
+//! What a list of products shows: which words, which category and currency, in which order, and where it goes on.
 
 use chassis::page::ListDigest;
 use serde::{Deserialize, Serialize};
@@ -13,9 +13,9 @@ pub enum Sort {
     Newest,
     /// By time of creation, the first first.
     Oldest,
-    /// By price in minor units, the lowest first.
+    /// By the amount of the price as it is shown, whatever its currency, the lowest first.
     PriceAscending,
-    /// By price in minor units, the highest first.
+    /// By the amount of the price as it is shown, whatever its currency, the highest first.
     PriceDescending,
     /// By name without case, from A.
     NameAscending,
@@ -44,8 +44,8 @@ pub struct Position {
 pub enum SortKey {
     /// When it was added, in microseconds since 1970.
     Created(i64),
-    /// Its price in minor units.
-    Price(i64),
+    /// The amount of its price as it is shown: a decimal number, as the database writes it.
+    Amount(String),
     /// Its name without case, as the database has it.
     Name(String),
 }
@@ -70,11 +70,21 @@ impl SortKey {
     pub fn is_of(&self, sort: Sort) -> bool {
         match (sort, self) {
             (Sort::Newest | Sort::Oldest, Self::Created(_)) => self.created_at().is_some(),
-            (Sort::PriceAscending | Sort::PriceDescending, Self::Price(_)) => true,
+            (Sort::PriceAscending | Sort::PriceDescending, Self::Amount(amount)) => is_amount(amount),
             (Sort::NameAscending | Sort::NameDescending, Self::Name(name)) => !name.contains('\0'),
             _ => false,
         }
     }
+}
+
+/// The most digits of an amount: the largest price has nineteen, and four more zeros do no harm.
+const MAX_DIGITS: usize = 23;
+
+/// Whether it is a decimal number of a size that prices have.
+fn is_amount(text: &str) -> bool {
+    let (whole, decimals) = text.split_once('.').unwrap_or((text, "0"));
+    let are_digits = |digits: &str| !digits.is_empty() && digits.bytes().all(|byte| byte.is_ascii_digit());
+    are_digits(whole) && are_digits(decimals) && whole.len() + decimals.len() <= MAX_DIGITS
 }
 
 /// Which products to list.
@@ -84,6 +94,8 @@ pub struct Search {
     pub words: Option<Words>,
     /// The category that each must be of; empty for all.
     pub category: String,
+    /// The currency that each must be priced in; empty for all.
+    pub currency: String,
     /// In which order.
     pub sort: Sort,
 }
@@ -95,42 +107,31 @@ impl Search {
         // No words, and words that are none, are not the same.
         let has_words = if self.words.is_some() { "words" } else { "" };
         let sort = format!("{:?}", self.sort);
-        ListDigest::of("products", &[has_words, words, &self.category, &sort])
+        let mut narrowed = vec![has_words, words, &self.category, &sort];
+        // The version before knows no currency, and its cursors go on here.
+        if !self.currency.is_empty() {
+            narrowed.push(&self.currency);
+        }
+        ListDigest::of("products", &narrowed)
     }
 }
 
-/// Words as the search index has them: in lower case by the database, with everything between them dropped here as
-/// the schema drops it, so that `ABC-123` is two words in a product and in a query alike.
+/// Words as they were asked for. How they are split, and what they match, is the schema's to say, which splits the text of
+/// products by the same rule: `product_query` in `migrations/0005_terms.sql`.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Words(String);
-
-/// Shorter beginnings of words are those of too many to be worth finding.
-const MIN_PREFIX: usize = 3;
 
 impl Words {
     /// The words of a query; `None` where it is blank. A query of nothing but punctuation has words, none of which
     /// any product has.
     pub fn new(query: &str) -> Option<Self> {
-        if query.trim().is_empty() {
-            return None;
-        }
-        let spaced: String = query
-            .chars()
-            .map(|c| if c.is_ascii_punctuation() { ' ' } else { c })
-            .collect();
-        Some(Self(spaced.split_whitespace().collect::<Vec<_>>().join(" ")))
+        let words = query.split_whitespace().collect::<Vec<_>>().join(" ");
+        (!words.is_empty()).then_some(Self(words))
     }
 
-    /// The words, one space between them.
+    /// What was asked for, one space between any two.
     pub fn as_str(&self) -> &str {
         &self.0
-    }
-
-    /// Whether products match too in which the last word is only the beginning of one: somebody is still typing it, or
-    /// means the plural. Not for numbers: a few digits begin a whole shop's serial numbers.
-    pub fn last_is_prefix(&self) -> bool {
-        let last = self.0.rsplit(' ').next().unwrap_or_default();
-        last.chars().count() >= MIN_PREFIX && last.chars().all(char::is_alphabetic)
     }
 }
 
@@ -145,11 +146,22 @@ mod tests {
         let now = now.replace_nanosecond(now.microsecond() * 1_000).unwrap();
         assert_eq!(SortKey::created(now).created_at(), Some(now));
         assert!(SortKey::created(now).is_of(Sort::Oldest));
+        for amount in ["0", "10.99", "9223372036854775807", "922337203685477.5807"] {
+            assert!(
+                SortKey::Amount(amount.to_owned()).is_of(Sort::PriceAscending),
+                "{amount}"
+            );
+        }
         for (key, sort) in [
             (SortKey::created(now), Sort::NameAscending),
             (SortKey::Created(-1), Sort::Newest),
             (SortKey::Created(i64::MAX), Sort::Newest),
-            (SortKey::Price(1), Sort::Newest),
+            (SortKey::Amount("1".to_owned()), Sort::Newest),
+            (SortKey::Amount("-1".to_owned()), Sort::PriceAscending),
+            (SortKey::Amount("NaN".to_owned()), Sort::PriceAscending),
+            (SortKey::Amount("1e9".to_owned()), Sort::PriceDescending),
+            (SortKey::Amount("1.".to_owned()), Sort::PriceDescending),
+            (SortKey::Amount("9".repeat(24)), Sort::PriceDescending),
             (SortKey::Name(String::new()), Sort::PriceDescending),
             (SortKey::Name("a\0".to_owned()), Sort::NameAscending),
         ] {
@@ -158,18 +170,10 @@ mod tests {
     }
 
     #[test]
-    fn words_are_what_stands_between_punctuation() {
-        let words =
-            |query: &str| Words::new(query).map(|words| (words.as_str().to_owned(), words.last_is_prefix()));
+    fn a_blank_query_has_no_words_and_one_of_punctuation_has_some() {
+        let words = |query: &str| Words::new(query).map(|words| words.as_str().to_owned());
         assert_eq!(words(" \t"), None);
-        assert_eq!(words("Red  shirt"), Some(("Red shirt".to_owned(), true)));
-        assert_eq!(words("ABC-1234"), Some(("ABC 1234".to_owned(), false)));
-        assert_eq!(words("ABC1234"), Some(("ABC1234".to_owned(), false)));
-        assert_eq!(words("to"), Some(("to".to_owned(), false)));
-        assert_eq!(words("!-'"), Some((String::new(), false)));
-        assert_eq!(
-            words("'t-shirt' & grün:*"),
-            Some(("t shirt grün".to_owned(), true))
-        );
+        assert_eq!(words(" Red  shirt"), Some("Red shirt".to_owned()));
+        assert_eq!(words("!-'"), Some("!-'".to_owned()));
     }
 }

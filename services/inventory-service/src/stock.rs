@@ -85,13 +85,38 @@ pub enum Decision {
     Newer(Box<str>),
 }
 
-/// Why an order got nothing: the first product at fault, in the order of the lines.
+/// Why an order got nothing: every line at fault, in the order of the lines.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Rejection {
-    /// What is wrong with it. It may be a later version's reason: nothing is decided by it.
-    pub reason: Open<RejectionReason>,
+    /// The first, which is all that the version before knows.
+    pub first: RejectedLine,
+    /// Those behind it.
+    pub others: Vec<RejectedLine>,
+}
+
+impl Rejection {
+    /// Of the lines at fault; none where none is.
+    pub fn of(lines: impl IntoIterator<Item = RejectedLine>) -> Option<Self> {
+        let mut lines = lines.into_iter();
+        Some(Self {
+            first: lines.next()?,
+            others: lines.collect(),
+        })
+    }
+
+    /// Every line at fault.
+    pub fn lines(&self) -> impl Iterator<Item = &RejectedLine> {
+        std::iter::once(&self.first).chain(&self.others)
+    }
+}
+
+/// A line that can't be had.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RejectedLine {
     /// The product at fault.
     pub product_id: Uuid,
+    /// What is wrong with it. It may be a later version's reason: nothing is decided by it.
+    pub reason: Open<RejectionReason>,
 }
 
 /// What is wrong with a product that an order wants.
@@ -192,21 +217,18 @@ pub(crate) fn plan_allocation(
 }
 
 fn decide(order: &Order, available: &HashMap<Uuid, i64>) -> Decision {
-    let fault = order
-        .lines
-        .iter()
-        .find_map(|line| match available.get(&line.product_id) {
-            None => Some(Rejection {
-                reason: RejectionReason::ProductNotFound.into(),
-                product_id: line.product_id,
-            }),
-            Some(units) if *units < line.quantity => Some(Rejection {
-                reason: RejectionReason::InsufficientStock.into(),
-                product_id: line.product_id,
-            }),
-            Some(_) => None,
-        });
-    fault.map_or(Decision::Allocated, Decision::Rejected)
+    let at_fault = order.lines.iter().filter_map(|line| {
+        let reason = match available.get(&line.product_id) {
+            None => RejectionReason::ProductNotFound,
+            Some(units) if *units < line.quantity => RejectionReason::InsufficientStock,
+            Some(_) => return None,
+        };
+        Some(RejectedLine {
+            product_id: line.product_id,
+            reason: reason.into(),
+        })
+    });
+    Rejection::of(at_fault).map_or(Decision::Allocated, Decision::Rejected)
 }
 
 /// Gives back what orders had taken. `taken` holds the lines of each order that is allocated, as the ledger has them.

@@ -2,7 +2,7 @@
 
 use outbox::Event;
 use proto::{
-    event::{EventType, OrderCancelled, OrderCreated, OrderDecided, OrderedLine},
+    event::{EventType, OrderCancelled, OrderCreated, OrderDecided, OrderedLine, RejectedLine},
     trace::TraceContext,
 };
 use serde_json::Error;
@@ -52,8 +52,18 @@ pub fn changed(
     let data = OrderDecided {
         order_id,
         user_id,
-        reason: rejection.map(|rejection| rejection.reason.as_str().to_owned()),
-        product_id: rejection.map(|rejection| rejection.product_id),
+        reason: rejection.map(|rejection| rejection.first.reason.as_str().to_owned()),
+        product_id: rejection.map(|rejection| rejection.first.product_id),
+        lines: rejection.map(rejected_lines).unwrap_or_default(),
     };
     Event::new(kind, order_id, &data, trace, now).map(Some)
+}
+
+/// The lines at fault as events have them, and the table of orders.
+pub(crate) fn rejected_lines(rejection: &Rejection) -> Vec<RejectedLine> {
+    let lines = rejection.lines().map(|line| RejectedLine {
+        product_id: line.product_id,
+        reason: line.reason.as_str().to_owned(),
+    });
+    lines.collect()
 }

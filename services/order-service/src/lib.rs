@@ -59,7 +59,7 @@ async fn begin(config: Config) -> Result<Running, StartError> {
         move |shutdown| idempotency::table::remove_old_keys(database, retention, shutdown)
     });
     let orders = grpc::Orders::new(store, inventory, watchers);
-    let routes =
-        tonic::service::Routes::new(OrderServiceServer::new(orders)).add_service(audit::service(database));
+    let server = OrderServiceServer::new(orders).max_decoding_message_size(proto::limits::OUTCOMES_REQUEST);
+    let routes = tonic::service::Routes::new(server).add_service(audit::service(database));
     Ok(service.serve_grpc(routes))
 }

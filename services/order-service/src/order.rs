@@ -179,13 +179,29 @@ impl Spelled for RejectionReason {
     }
 }
 
-/// A rejection and the product at fault.
+/// Why an order was rejected: every line at fault, in the order of the lines.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Rejection {
+    /// The first, which is all that the version before knows.
+    pub first: RejectedLine,
+    /// Those behind it.
+    pub others: Vec<RejectedLine>,
+}
+
+impl Rejection {
+    /// Every line at fault.
+    pub fn lines(&self) -> impl Iterator<Item = &RejectedLine> {
+        std::iter::once(&self.first).chain(&self.others)
+    }
+}
+
+/// A line whose stock can't be had.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RejectedLine {
+    /// The product at fault.
+    pub product_id: Uuid,
     /// Why. It may be a later version's reason: nothing is decided by it.
     pub reason: Open<RejectionReason>,
-    /// Because of which product.
-    pub product_id: Uuid,
 }
 
 /// What became of an order's stock.

@@ -230,9 +230,21 @@ pub struct OrderDecided {
     /// Why it was rejected, as the HTTP API spells it: `insufficient_stock`, `product_not_found`.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub reason: Option<String>,
-    /// The product at fault, where it was rejected.
+    /// The product at fault, where it was rejected; the first of them where there are several.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub product_id: Option<Uuid>,
+    /// Every line at fault, the first one too, where it was rejected. Readers do without it.
+    #[serde(skip_serializing_if = "Vec::is_empty", default)]
+    pub lines: Vec<RejectedLine>,
+}
+
+/// A line of an order that was rejected for it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RejectedLine {
+    /// The product.
+    pub product_id: Uuid,
+    /// Why it can't be had, spelled as [`OrderDecided::reason`].
+    pub reason: String,
 }
 
 /// The data of `product.created`, `product.updated` and `product.deleted`: all that anybody may read of a product, but

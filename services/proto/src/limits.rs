@@ -58,7 +58,7 @@ pub const ORDER: usize = FIELD
     + 2 * NUMBER
     + NAME
     + MONEY
-    + (FIELD + NUMBER + NAME + UUID)
+    + REJECTION
     + 2 * TIMESTAMP
     + ROOM
     + ORDER_LINES * ORDER_LINE;
@@ -88,6 +88,15 @@ pub const MOVEMENTS_PAGE: usize = page(MOVEMENT);
 /// The largest request for the stock of orders.
 pub const ALLOCATE_REQUEST: usize =
     ALLOCATIONS * (FIELD + UUID + TRACE + ROOM + ORDER_LINES * (FIELD + UUID + NUMBER));
+
+/// The name of a reason, which has at most 64 characters of ASCII.
+const REASON: usize = FIELD + 64;
+/// The largest rejection: every line at fault, and the first of them once more.
+const REJECTION: usize = FIELD + (1 + ORDER_LINES) * (FIELD + UUID + NUMBER + REASON);
+/// The largest answer to it: all of them rejected.
+pub const ALLOCATE_ANSWER: usize = ALLOCATIONS * (FIELD + UUID + REJECTION + ROOM);
+/// The largest request to record what was answered.
+pub const OUTCOMES_REQUEST: usize = ALLOCATIONS * (FIELD + UUID + TRACE + REJECTION + ROOM);
 
 /// The largest record of a change: each field with its name, the text before and the text after. A character of JSON takes
 /// six bytes where it is escaped.

@@ -12,6 +12,7 @@ fn main() -> ExitCode {
         &Stack::builder(),
         scenarios![
             products_are_searched_sorted_and_paged,
+            what_people_type_is_found,
             malformed_queries_name_the_field
         ],
     )
@@ -97,6 +98,56 @@ async fn products_are_searched_sorted_and_paged(shop: Shop) -> anyhow::Result<()
     Ok(())
 }
 
+async fn what_people_type_is_found(shop: Shop) -> anyhow::Result<()> {
+    let (admin, anybody) = (shop.admin().await?, shop.anybody());
+    let category = unique_word();
+    for (name, price, currency) in [
+        ("Espresso cup", 3, "USD"),
+        ("iPhone 15", 1_000, "JPY"),
+        ("Müsli", 2, "EUR"),
+        ("不锈钢咖啡杯", 10, "EUR"),
+        ("커피잔", 11, "USD"),
+        ("コーヒーカップ", 12, "USD"),
+    ] {
+        let product = json!({ "name": name, "price": price, "currency": currency, "category": category });
+        admin.post("/products").json(product).await?.is(201)?;
+    }
+    let names = async |query: &str| {
+        let query = format!("category={category}&{query}");
+        let list = anybody.get(format!("/products?{query}")).await?.is(200)?;
+        let products = list["items"].as_array().unwrap().iter();
+        let names: Vec<String> = products
+            .map(|product| product["name"].as_str().unwrap().to_owned())
+            .collect();
+        anyhow::Ok(names)
+    };
+    for (query, found) in [
+        ("es", "Espresso cup"),
+        ("iphone1", "iPhone 15"),
+        ("iphone15", "iPhone 15"),
+        ("m%C3%BCsli", "Müsli"),
+        ("mu%CC%88sli", "Müsli"),
+        ("MUSLI", "Müsli"),
+        ("%E4%B8%8D%E9%94%88", "不锈钢咖啡杯"),
+        ("%EC%BB%A4%ED%94%BC", "커피잔"),
+        ("%E3%82%AB%E3%83%83%E3%83%97", "コーヒーカップ"),
+    ] {
+        assert_eq!(names(&format!("q={query}")).await?, [found], "{query}");
+    }
+    // By the amounts that are shown, whatever the minor unit.
+    let by_price = [
+        "Müsli",
+        "Espresso cup",
+        "不锈钢咖啡杯",
+        "커피잔",
+        "コーヒーカップ",
+        "iPhone 15",
+    ];
+    assert_eq!(names("sort=price").await?, by_price);
+    assert_eq!(names("sort=price&currency=EUR").await?, ["Müsli", "不锈钢咖啡杯"]);
+    Ok(())
+}
+
 async fn malformed_queries_name_the_field(shop: Shop) -> anyhow::Result<()> {
     let anybody = shop.anybody();
     for (field, value) in [
@@ -108,6 +159,8 @@ async fn malformed_queries_name_the_field(shop: Shop) -> anyhow::Result<()> {
         ("page_size", "101"),
         ("page_size", ""),
         ("sort", "random"),
+        ("currency", "eur"),
+        ("currency", ""),
         ("colour", "red"),
     ] {
         anybody

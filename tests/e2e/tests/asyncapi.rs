@@ -7,7 +7,7 @@ use chassis::amqp::topology::{Argument, BINDINGS, EXCHANGE, QUEUE, QUEUES, ROUTI
 use e2e::AsyncApi;
 use proto::event::{
     CloudEvent, EventType, OrderCancelled, OrderCreated, OrderDecided, OrderedLine, ProductState,
-    StockChangeKind, StockChanged, UserPasswordChanged, UserState,
+    RejectedLine, StockChangeKind, StockChanged, UserPasswordChanged, UserState,
 };
 use serde_json::{Value, json};
 use uuid::Uuid;
@@ -37,12 +37,17 @@ fn data(kind: EventType) -> Value {
             user_id: OTHER,
             reason: None,
             product_id: None,
+            lines: Vec::new(),
         }),
         EventType::OrderRejected => serde_json::to_value(OrderDecided {
             order_id: SUBJECT,
             user_id: OTHER,
             reason: Some("product_not_found".to_owned()),
             product_id: Some(OTHER),
+            lines: vec![RejectedLine {
+                product_id: OTHER,
+                reason: "product_not_found".to_owned(),
+            }],
         }),
         EventType::ProductCreated | EventType::ProductUpdated | EventType::ProductDeleted => {
             serde_json::to_value(ProductState {

@@ -55,6 +55,21 @@ async fn an_order_of_more_than_there_is_is_rejected_whole(admin: &Api, customer:
         (10, 1)
     );
 
+    let none = admin.new_product("5", 0).await?;
+    let order = customer
+        .place_order(&[(&none, 1), (&plenty, 4), (&scarce, 2)])
+        .await?;
+    let order = customer.decided(&order).await?;
+    let rejection = &order["rejection"];
+    assert_eq!(rejection["product_id"], none["id"], "{order}");
+    let short = |product: &Value| json!({"product_id": product["id"], "reason": "insufficient_stock"});
+    assert_eq!(
+        rejection["items"],
+        json!([short(&none), short(&scarce)]),
+        "{order}"
+    );
+    assert_eq!(admin.stock_of(&plenty).await?, 10);
+
     let gone = admin.new_product("5", 10).await?;
     let order = customer.place_order(&[(&gone, 1)]).await?;
     let order = customer.decided(&order).await?;

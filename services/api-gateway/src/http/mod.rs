@@ -8,6 +8,7 @@
 mod admission;
 mod audit;
 mod auth;
+mod availability;
 mod body;
 mod caller;
 mod categories;
@@ -60,7 +61,7 @@ use crate::{
     Config,
     authority::Authority,
     backends::Backends,
-    config::{Limits, Pages},
+    config::{Limits, Pages, StockArgs},
     rate_limit::Limiter,
     shares::Shares,
     token::Verifier,
@@ -78,6 +79,7 @@ pub struct Inner {
     limiter: Limiter,
     health: Health,
     limits: Limits,
+    stock: StockArgs,
     operations: Operations,
     bodies: Bodies,
     at_work: Arc<Semaphore>,
@@ -94,6 +96,7 @@ impl Api {
         limiter: Limiter,
         health: Health,
         limits: &Limits,
+        stock: StockArgs,
         shutdown: CancellationToken,
     ) -> Self {
         Self(Arc::new(Inner {
@@ -107,6 +110,7 @@ impl Api {
             at_work: Arc::new(Semaphore::new(limits.max_concurrent_requests)),
             event_streams: Shares::new(limits.max_event_streams),
             limits: limits.clone(),
+            stock,
             shutdown,
         }))
     }

@@ -87,12 +87,24 @@ struct OrderItem {
 /// Why an order was rejected.
 #[derive(Debug, Serialize, ToSchema)]
 struct Rejection {
-    /// Later versions may add others.
+    /// What is wrong with the first product at fault. Later versions may add others.
     #[schema(examples("insufficient_stock", "product_not_found"))]
     reason: String,
-    /// The product at fault.
+    /// The first product at fault.
     #[schema(format = Uuid)]
     product_id: String,
+    /// Every product at fault, the first one too, in the order of the order's items.
+    items: Vec<RejectedItem>,
+}
+
+/// A product that an order was rejected for.
+#[derive(Debug, Serialize, ToSchema)]
+struct RejectedItem {
+    #[schema(format = Uuid)]
+    product_id: String,
+    /// As of the rejection.
+    #[schema(examples("insufficient_stock", "product_not_found"))]
+    reason: String,
 }
 
 /// The statuses that orders can be asked for by.
@@ -206,14 +218,29 @@ impl From<LineMessage> for OrderItem {
 
 impl From<RejectionMessage> for Rejection {
     fn from(rejection: RejectionMessage) -> Self {
-        let reason = open_enum::text(
-            &rejection.reason_name,
-            ReasonMessage::try_from(rejection.reason).map(|reason| reason.as_str_name()),
-            "REJECTION_REASON_",
-        );
+        let spelled = |name: &str, number| {
+            let known = ReasonMessage::try_from(number).map(|reason| reason.as_str_name());
+            open_enum::text(name, known, "REJECTION_REASON_")
+        };
+        let reason = spelled(&rejection.reason_name, rejection.reason);
+        let lines = rejection.lines.into_iter();
+        let mut items: Vec<RejectedItem> = lines
+            .map(|line| RejectedItem {
+                reason: spelled(&line.reason_name, line.reason),
+                product_id: line.product_id,
+            })
+            .collect();
+        // The version before knows the first one alone.
+        if items.is_empty() {
+            items.push(RejectedItem {
+                product_id: rejection.product_id.clone(),
+                reason: reason.clone(),
+            });
+        }
         Self {
             reason,
             product_id: rejection.product_id,
+            items,
         }
     }
 }

@@ -4,6 +4,7 @@ use axum::{
     Json as Answer,
     extract::State,
     http::{HeaderName, StatusCode, header},
+    response::IntoResponse,
 };
 use chassis::grpc::from_timestamp;
 use proto::{
@@ -21,6 +22,7 @@ use uuid::Uuid;
 
 use super::{
     Api,
+    availability::{Availability, StockView, Viewer},
     caller::{Admin, Identity},
     conditional::{MAX_ATTEMPTS, Preconditions, Representation, contended, unless_raced},
     decode::Nullable,
@@ -54,9 +56,13 @@ pub(super) struct Product {
     /// A code of ISO 4217.
     #[schema(example = "USD")]
     currency: String,
-    /// Units for sale now.
-    #[schema(minimum = 0)]
-    stock: i64,
+    /// Units for sale now; null where the shop shows that to admins alone.
+    #[schema(minimum = 0, required = true)]
+    stock: Option<i64>,
+    /// Whether there are units enough, few or none; null where the shop shows nothing of its stock. Later versions may add
+    /// others.
+    #[schema(value_type = Option<String>, required = true, examples("in_stock", "low", "out"))]
+    availability: Option<Availability>,
     #[schema(required = true)]
     category: Option<String>,
     #[schema(required = true)]
@@ -141,11 +147,14 @@ struct ProductsQuery {
     page_size: Option<u32>,
     /// The `next` of an answer to the same query, to go on behind it, however far; empty to begin so. Not with `page`.
     cursor: Option<String>,
-    /// Words to find in name, description and sku.
+    /// Words to find in name, description and sku; the last one may be the beginning of a word.
     q: Option<String>,
     /// Exactly this category.
     category: Option<String>,
-    /// By this field, downwards with a minus; newest first where nothing is said.
+    /// Only what is priced in this currency, a code of ISO 4217.
+    #[param(nullable = false, example = "EUR")]
+    currency: Option<String>,
+    /// `price` is the amount as it is shown, whatever its currency. By this field, downwards with a minus; newest first where nothing is said.
     #[param(inline)]
     sort: Option<Sort>,
 }
@@ -180,8 +189,10 @@ impl From<Sort> for ProductSort {
     }
 }
 
-impl From<ProductMessage> for Product {
-    fn from(product: ProductMessage) -> Self {
+impl Product {
+    /// The product as somebody sees it.
+    pub(super) fn seen(product: ProductMessage, view: StockView) -> Self {
+        let (stock, availability) = view.of(product.stock);
         let some = |text: String| (!text.is_empty()).then_some(text);
         let price = product.price.unwrap_or_default();
         Self {
@@ -191,7 +202,8 @@ impl From<ProductMessage> for Product {
             description: product.description,
             price: money::to_number(&price),
             currency: price.currency_code,
-            stock: product.stock,
+            stock,
+            availability,
             category: some(product.category),
             image_url: some(product.image_url),
             version: product.version,
@@ -224,9 +236,10 @@ pub(super) fn routes() -> OpenApiRouter<Api> {
 async fn list(
     State(api): State<Api>,
     identity: Identity,
+    viewer: Viewer,
     Query(query): Query<ProductsQuery>,
-) -> Result<Representation<List<Product>>, Problem> {
-    if query.q.is_some() {
+) -> Result<impl IntoResponse, Problem> {
+    if query.q.is_some() || query.currency.is_some() {
         api.limiter
             .count_requests(identity.client(), SEARCH - 1)
             .map_err(Problem::too_many_requests)?;
@@ -238,6 +251,11 @@ async fn list(
         cursor: paging.cursor.clone(),
         query: query.q.unwrap_or_default(),
         category: query.category.unwrap_or_default(),
+        currency_code: query
+            .currency
+            .map(listed_currency)
+            .transpose()?
+            .unwrap_or_default(),
         sort: query
             .sort
             .map_or(ProductSort::Unspecified, ProductSort::from)
@@ -254,7 +272,8 @@ async fn list(
         next: answer.next,
         page: answer.page,
     };
-    Ok(Representation::new(paging.list(answer.products, shown, Product::from)).public())
+    let seen = |product| Product::seen(product, viewer.view);
+    Ok(viewer.answer(Representation::new(paging.list(answer.products, shown, seen))))
 }
 
 /// Adds a product.
@@ -303,7 +322,7 @@ async fn add(
         StatusCode::CREATED,
         location,
         Replayed(created.replayed),
-        tagged(product),
+        tagged(product, StockView::of_admin(&api)),
     ))
 }
 
@@ -319,8 +338,8 @@ async fn add(
         (status = 304, description = "It is still as it is known"),
     ),
 )]
-async fn get(State(api): State<Api>, Id(id): Id) -> Result<Tagged, Problem> {
-    Ok(tagged(current(&api, id).await?).public())
+async fn get(State(api): State<Api>, viewer: Viewer, Id(id): Id) -> Result<impl IntoResponse, Problem> {
+    Ok(viewer.answer(tagged(current(&api, id).await?, viewer.view)))
 }
 
 /// Changes a product, with `If-Match` only if it is still as it was read.
@@ -381,7 +400,8 @@ async fn change(
             .update_product(caller.request(request))
             .await;
         if let Some(changed) = unless_raced(answer)? {
-            return changed.product.map(tagged).ok_or_else(Problem::internal);
+            let product = changed.product.ok_or_else(Problem::internal)?;
+            return Ok(tagged(product, StockView::of_admin(&api)));
         }
     }
     Err(contended())
@@ -424,10 +444,19 @@ async fn delete(
             .await;
         if let Some(deleted) = unless_raced(answer)? {
             let product = deleted.product.ok_or_else(Problem::internal)?;
-            return Ok(Answer(product.into()));
+            return Ok(Answer(Product::seen(product, StockView::of_admin(&api))));
         }
     }
     Err(contended())
+}
+
+/// The currency of a list's products. An empty one is none that there is.
+fn listed_currency(code: String) -> Result<String, MoneyError> {
+    if money::is_currency(&code) {
+        Ok(code)
+    } else {
+        Err(MoneyError::UnknownCurrency)
+    }
 }
 
 async fn current(api: &Api, id: Uuid) -> Result<ProductMessage, Problem> {
@@ -451,7 +480,7 @@ fn completed(price: Option<&Number>, currency: Option<&str>, known: &Money) -> R
     )
 }
 
-fn tagged(product: ProductMessage) -> Tagged {
+fn tagged(product: ProductMessage, view: StockView) -> Tagged {
     let version = product.version;
-    Representation::new(Product::from(product)).at_version(version)
+    Representation::new(Product::seen(product, view)).at_version(version)
 }

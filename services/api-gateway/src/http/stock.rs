@@ -12,6 +12,7 @@ use utoipa_axum::{router::OpenApiRouter, routes};
 
 use super::{
     Api,
+    availability::StockView,
     caller::Admin,
     idempotency::{IdempotencyKey, Replayed},
     input::{Id, Json, Query},
@@ -133,7 +134,8 @@ async fn adjust(
     let answer = api.backends.inventory.clone().adjust_stock(request).await?;
     let adjusted = answer.into_inner();
     let product = adjusted.product.ok_or_else(Problem::internal)?;
-    Ok((Replayed(adjusted.replayed), Answer(product.into())))
+    let product = Product::seen(product, StockView::of_admin(&api));
+    Ok((Replayed(adjusted.replayed), Answer(product)))
 }
 
 /// Every movement of a product's stock, newest first.

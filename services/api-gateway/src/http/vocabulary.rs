@@ -208,6 +208,10 @@ fn word(name: &str, kind: &str) -> Option<(&'static str, Value)> {
         ("currency", _) => ("A code of ISO 4217.", json!({ "pattern": "^[A-Z]{3}$" })),
         ("price" | "total", "number") => ("A decimal number, exact.", json!({ "minimum": 0 })),
         ("stock", _) => ("Units for sale.", json!({ "minimum": 0 })),
+        ("availability", _) => (
+            "Whether there are units enough, few or none.",
+            up_to(LONGEST_NAME),
+        ),
         ("quantity", _) => ("How many.", json!({ "minimum": 1, "maximum": 10_000 })),
         ("delta", _) => ("Units that come, or that go where negative.", number),
         ("version" | "total", _) => ("How many.", json!({ "minimum": 0 })),

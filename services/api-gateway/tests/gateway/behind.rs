@@ -15,19 +15,24 @@ use uuid::Uuid;
 use crate::support::{Gateway, is, problem};
 
 /// The gateway with three services behind it, and an admin's token.
-struct Shop {
-    gateway: Gateway,
+pub(crate) struct Shop {
+    pub(crate) gateway: Gateway,
     users: Running,
     inventory: Running,
     orders: Option<Running>,
     orders_config: order_service::Config,
     databases: [Database; 3],
-    token: String,
+    pub(crate) token: String,
     admin: Uuid,
 }
 
 impl Shop {
     async fn open() -> Self {
+        Self::open_with(&[]).await
+    }
+
+    /// With further flags of the gateway.
+    pub(crate) async fn open_with(flags: &[&str]) -> Self {
         let databases = [
             Database::create().await,
             Database::create().await,
@@ -47,13 +52,15 @@ impl Shop {
         let orders = order_service::start(orders_config.clone()).await.unwrap();
         // Where it is started again.
         orders_config.service.listen_addr = Some(orders.addr());
-        let gateway = Gateway::start(&[
-            &format!("--user-service-url=http://{}", users.addr()),
-            &format!("--inventory-service-url=http://{}", inventory.addr()),
-            &format!("--order-service-url=http://{}", orders.addr()),
-            "--rate-limit=off",
-        ])
-        .await;
+        let services = [
+            format!("--user-service-url=http://{}", users.addr()),
+            format!("--inventory-service-url=http://{}", inventory.addr()),
+            format!("--order-service-url=http://{}", orders.addr()),
+            "--rate-limit=off".to_owned(),
+        ];
+        let flags = flags.iter().copied();
+        let flags: Vec<&str> = services.iter().map(String::as_str).chain(flags).collect();
+        let gateway = Gateway::start(&flags).await;
         while gateway.get("/readyz").send().await.unwrap().status() != 200 {
             tokio::time::sleep(Duration::from_millis(20)).await;
         }
@@ -114,7 +121,7 @@ impl Shop {
         execute(&self.databases[2], statement).await;
     }
 
-    async fn close(self) {
+    pub(crate) async fn close(self) {
         self.gateway.stop().await;
         for running in [self.users, self.inventory].into_iter().chain(self.orders) {
             running.stop().await.unwrap();

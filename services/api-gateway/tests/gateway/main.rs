@@ -8,5 +8,6 @@ mod docs;
 mod pages;
 mod refresh_cookie;
 mod requests;
+mod stock_shown;
 mod support;
 mod tokens;

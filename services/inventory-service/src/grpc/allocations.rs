@@ -10,9 +10,9 @@ use opentelemetry::{
 };
 use proto::{
     inventory::{
-        AllocateStockRequest, AllocateStockResponse, Allocated, ReleaseStockRequest, ReleaseStockResponse,
-        Released, StockAllocation, StockAllocationResult, StockRejection, StockRejectionReason,
-        StockReleaseResult, stock_allocation_result::Outcome as AllocationOutcome,
+        AllocateStockRequest, AllocateStockResponse, Allocated, RejectedStockLine, ReleaseStockRequest,
+        ReleaseStockResponse, Released, StockAllocation, StockAllocationResult, StockRejection,
+        StockRejectionReason, StockReleaseResult, stock_allocation_result::Outcome as AllocationOutcome,
         stock_release_result::Outcome as ReleaseOutcome,
     },
     trace::TraceContext,
@@ -22,7 +22,7 @@ use tracing::{Span, field::Empty};
 use uuid::Uuid;
 
 use super::{Inventory, status};
-use crate::stock::{Decision, Line, MalformedOrder, Order, Rejection, RejectionReason};
+use crate::stock::{Decision, Line, MalformedOrder, Order, RejectedLine, RejectionReason};
 
 const MAX_ITEMS: usize = proto::limits::ALLOCATIONS;
 
@@ -203,21 +203,35 @@ fn allocation_outcome(decision: Decision) -> AllocationOutcome {
     match decision {
         Decision::Allocated => AllocationOutcome::Allocated(Allocated {}),
         Decision::Released => AllocationOutcome::Released(Released {}),
-        Decision::Rejected(Rejection { reason, product_id }) => {
-            let (reason_name, reason) = reason.to_contract(|reason| {
-                match reason {
-                    RejectionReason::InsufficientStock => StockRejectionReason::InsufficientStock,
-                    RejectionReason::ProductNotFound => StockRejectionReason::ProductNotFound,
-                }
-                .into()
-            });
+        Decision::Rejected(rejection) => {
+            let RejectedStockLine {
+                product_id,
+                reason,
+                reason_name,
+            } = rejected_line(&rejection.first);
             AllocationOutcome::Rejected(StockRejection {
                 reason,
-                product_id: product_id.to_string(),
+                product_id,
                 reason_name,
+                lines: rejection.lines().map(rejected_line).collect(),
             })
         }
         Decision::Newer(status) => AllocationOutcome::Invalid(to_pb(&decided_by_a_later_version(&status))),
+    }
+}
+
+fn rejected_line(line: &RejectedLine) -> RejectedStockLine {
+    let (reason_name, reason) = line.reason.to_contract(|reason| {
+        match reason {
+            RejectionReason::InsufficientStock => StockRejectionReason::InsufficientStock,
+            RejectionReason::ProductNotFound => StockRejectionReason::ProductNotFound,
+        }
+        .into()
+    });
+    RejectedStockLine {
+        product_id: line.product_id.to_string(),
+        reason,
+        reason_name,
     }
 }
 

@@ -103,6 +103,7 @@ impl Inventory {
         let search = Search {
             words: Words::new(&product::query(&mut check, &request.query)),
             category: product::category(&mut check, &request.category),
+            currency: product::listed_currency(&mut check, &request.currency_code),
             sort: match sort {
                 ProductSort::Unspecified | ProductSort::Newest => Sort::Newest,
                 ProductSort::Oldest => Sort::Oldest,

@@ -24,10 +24,15 @@ fn stock(units: &[(u8, i64)]) -> HashMap<Uuid, i64> {
 }
 
 fn rejected(reason: RejectionReason, product: u8) -> Decision {
-    Decision::Rejected(Rejection {
-        reason: reason.into(),
-        product_id: id(product),
-    })
+    rejected_for(&[(reason, product)])
+}
+
+fn rejected_for(lines: &[(RejectionReason, u8)]) -> Decision {
+    let lines = lines.iter().map(|(reason, product)| RejectedLine {
+        product_id: id(*product),
+        reason: (*reason).into(),
+    });
+    Decision::Rejected(Rejection::of(lines).unwrap())
 }
 
 #[test]
@@ -51,7 +56,7 @@ fn an_order_gets_all_of_its_lines_or_none() {
 }
 
 #[test]
-fn the_first_product_at_fault_is_named() {
+fn every_line_at_fault_is_named_in_their_order() {
     let orders = [
         order(1, &[(10, 1), (12, 9), (99, 1)]),
         order(2, &[(99, 1), (12, 9)]),
@@ -60,8 +65,14 @@ fn the_first_product_at_fault_is_named() {
     assert_eq!(
         plan.answers,
         [
-            rejected(RejectionReason::InsufficientStock, 12),
-            rejected(RejectionReason::ProductNotFound, 99)
+            rejected_for(&[
+                (RejectionReason::InsufficientStock, 12),
+                (RejectionReason::ProductNotFound, 99)
+            ]),
+            rejected_for(&[
+                (RejectionReason::ProductNotFound, 99),
+                (RejectionReason::InsufficientStock, 12)
+            ])
         ]
     );
     assert!(plan.movements.is_empty());

@@ -11,12 +11,12 @@ use chassis::{
     open_enum::Open,
     postgres::{Transaction, constraint},
 };
-use proto::event::StockChangeKind;
-use sqlx::FromRow;
+use proto::event::{self, StockChangeKind};
+use sqlx::{FromRow, types::Json};
 use uuid::Uuid;
 
 use super::{Store, StoreError};
-use crate::stock::{Decision, Line, Order, Plan, Rejection, plan_allocation, plan_release};
+use crate::stock::{Decision, Line, Order, Plan, RejectedLine, Rejection, plan_allocation, plan_release};
 
 /// How often a batch is planned before its caller is told to come back later.
 const MAX_ATTEMPTS: u32 = 5;
@@ -84,14 +84,9 @@ impl Store {
         if plan.is_empty() {
             return Ok(true);
         }
-        let (decided_ids, statuses, reasons, rejected_products): (Vec<_>, Vec<_>, Vec<_>, Vec<_>) = plan
-            .decided
-            .iter()
-            .map(|(order_id, decision)| {
-                let (status, reason, product) = columns(decision);
-                (*order_id, status, reason, product)
-            })
-            .collect();
+        let decided_ids: Vec<Uuid> = plan.decided.keys().copied().collect();
+        let (statuses, reasons, rejected_products, rejected_lines): (Vec<_>, Vec<_>, Vec<_>, Vec<_>) =
+            plan.decided.values().map(columns).collect();
         let (order_ids, product_ids, deltas): (Vec<_>, Vec<_>, Vec<_>) = plan
             .movements
             .iter()
@@ -104,10 +99,10 @@ impl Store {
             .unzip();
         let written = sqlx::query_as(
             "WITH decided AS (
-                 INSERT INTO allocations (order_id, status, rejection_reason, rejected_product)
-                 SELECT order_id, status, reason, product_id
-                 FROM unnest($1::uuid[], $2::text[], $3::text[], $4::uuid[])
-                      AS new (order_id, status, reason, product_id)
+                 INSERT INTO allocations (order_id, status, rejection_reason, rejected_product, rejected_lines)
+                 SELECT order_id, status, reason, product_id, lines
+                 FROM unnest($1::uuid[], $2::text[], $3::text[], $4::uuid[], $12::jsonb[])
+                      AS new (order_id, status, reason, product_id, lines)
                  ON CONFLICT (order_id) DO NOTHING RETURNING 1
              ), released AS (
                  UPDATE allocations SET status = 'released', updated_at = now()
@@ -134,6 +129,7 @@ impl Store {
         .bind(kind.as_str())
         .bind(&changed_products)
         .bind(changes)
+        .bind(rejected_lines)
         .fetch_one(&mut transaction)
         .await;
         let written: (i64, i64, i64) = match written {
@@ -169,6 +165,7 @@ async fn lock_and_read(
         status: Option<String>,
         reason: Option<String>,
         product: Option<Uuid>,
+        lines: Option<RejectedLines>,
     }
     let rows: Vec<Row> = sqlx::query_as(
         "WITH locked AS (
@@ -176,10 +173,11 @@ async fn lock_and_read(
              FROM stock s JOIN products p ON p.id = s.product_id
              WHERE s.product_id = ANY($1) ORDER BY s.product_id FOR NO KEY UPDATE OF s
          )
-         SELECT product_id AS id, available, NULL AS status, NULL AS reason, NULL::uuid AS product
+         SELECT product_id AS id, available, NULL AS status, NULL AS reason, NULL::uuid AS product,
+                NULL::jsonb AS lines
          FROM locked WHERE deleted_at IS NULL
          UNION ALL
-         SELECT order_id, NULL, status, rejection_reason, rejected_product
+         SELECT order_id, NULL, status, rejection_reason, rejected_product, rejected_lines
          FROM allocations WHERE order_id = ANY($2)",
     )
     .bind(product_ids)
@@ -191,7 +189,7 @@ async fn lock_and_read(
         if let Some(units) = row.available {
             available.insert(row.id, units);
         } else if let Some(status) = row.status {
-            known.insert(row.id, decision(&status, row.reason, row.product));
+            known.insert(row.id, decision(&status, row.reason, row.product, row.lines));
         }
     }
     Ok((known, available))
@@ -211,26 +209,48 @@ async fn decisions(
     connection: &mut Transaction,
     order_ids: &[Uuid],
 ) -> sqlx::Result<HashMap<Uuid, Decision>> {
-    let rows: Vec<(Uuid, String, Option<String>, Option<Uuid>)> = sqlx::query_as(
-        "SELECT order_id, status, rejection_reason, rejected_product FROM allocations WHERE order_id = ANY($1)",
+    let rows: Vec<(Uuid, String, Option<String>, Option<Uuid>, Option<RejectedLines>)> = sqlx::query_as(
+        "SELECT order_id, status, rejection_reason, rejected_product, rejected_lines
+         FROM allocations WHERE order_id = ANY($1)",
     )
     .bind(order_ids)
     .fetch_all(connection)
     .await?;
     let decided = rows
         .into_iter()
-        .map(|(order_id, status, reason, product)| (order_id, decision(&status, reason, product)));
+        .map(|(order_id, status, reason, product, lines)| {
+            (order_id, decision(&status, reason, product, lines))
+        });
     Ok(decided.collect())
 }
 
-/// The decision of the columns `status`, `rejection_reason` and `rejected_product`.
-fn decision(status: &str, reason: Option<String>, product: Option<Uuid>) -> Decision {
+/// The column `rejected_lines`: as an event has them.
+type RejectedLines = Json<Vec<event::RejectedLine>>;
+
+/// The decision of the columns `status`, `rejection_reason`, `rejected_product` and `rejected_lines`.
+fn decision(
+    status: &str,
+    reason: Option<String>,
+    product: Option<Uuid>,
+    lines: Option<RejectedLines>,
+) -> Decision {
     match (status, reason, product) {
         ("allocated", None, None) => Decision::Allocated,
         ("released", None, None) => Decision::Released,
         ("rejected", Some(reason), Some(product_id)) => Decision::Rejected(Rejection {
-            reason: Open::parse(&reason),
-            product_id,
+            first: RejectedLine {
+                product_id,
+                reason: Open::parse(&reason),
+            },
+            others: lines
+                .into_iter()
+                .flat_map(|Json(lines)| lines)
+                .skip(1)
+                .map(|line| RejectedLine {
+                    product_id: line.product_id,
+                    reason: Open::parse(&line.reason),
+                })
+                .collect(),
         }),
         _ => Decision::Newer(status.into()),
     }
@@ -259,14 +279,20 @@ async fn lines_taken(
     Ok(taken)
 }
 
-/// A decision as the columns `status`, `rejection_reason` and `rejected_product`.
-fn columns(decision: &Decision) -> (&str, Option<&str>, Option<Uuid>) {
+/// A decision as the columns `status`, `rejection_reason`, `rejected_product` and `rejected_lines`.
+fn columns(decision: &Decision) -> (&str, Option<&str>, Option<Uuid>, Option<RejectedLines>) {
     match decision {
-        Decision::Allocated => ("allocated", None, None),
-        Decision::Released => ("released", None, None),
-        Decision::Rejected(Rejection { reason, product_id }) => {
-            ("rejected", Some(reason.as_str()), Some(*product_id))
+        Decision::Allocated => ("allocated", None, None, None),
+        Decision::Released => ("released", None, None, None),
+        Decision::Rejected(rejection) => {
+            let RejectedLine { product_id, reason } = &rejection.first;
+            let lines = rejection.lines().map(|line| event::RejectedLine {
+                product_id: line.product_id,
+                reason: line.reason.as_str().to_owned(),
+            });
+            let lines = (!rejection.others.is_empty()).then(|| Json(lines.collect()));
+            ("rejected", Some(reason.as_str()), Some(*product_id), lines)
         }
-        Decision::Newer(status) => (status, None, None),
+        Decision::Newer(status) => (status, None, None, None),
     }
 }

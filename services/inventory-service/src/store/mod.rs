@@ -23,7 +23,7 @@ use proto::event::StockChangeKind;
 use tokio::sync::{Semaphore, SemaphorePermit};
 use uuid::Uuid;
 
-use crate::events;
+use crate::{events, search::Words};
 
 pub use categories::{ALONG_AN_INDEX, CATEGORIES, Category};
 pub use movements::{MovementKind, StockMovement};
@@ -41,13 +41,16 @@ const LONGEST_WAIT_TO_LIST: Duration = Duration::from_millis(500);
 /// for those that wait for no list.
 const MAX_WAITING_TO_LIST: usize = 64;
 
+/// Words, category and currency.
+type CommonSearch = (Option<Words>, String, String);
+
 /// Products, their stock, its ledger and what was decided about orders.
 #[derive(Clone, Debug)]
 pub struct Store {
     database: Database,
     outbox: Outbox,
     emits_stock_changed: bool,
-    common_searches: Cache<(String, String), ()>,
+    common_searches: Cache<CommonSearch, ()>,
     categories: Cache<(), Arc<Vec<Category>>>,
     lists: Arc<Semaphore>,
     waiting_to_list: Arc<Semaphore>,

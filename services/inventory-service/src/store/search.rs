@@ -1,6 +1,6 @@
 //! Lists of products that stay fast however many products there are. `QUERIES.md` has the plans and the times.
 //!
-//! A list without words is a walk along the index of its order. With words there are two ways. The search index finds
+//! A list without words is a walk along the index of its order. With words, or of one currency, there are two ways. The search index finds
 //! every match, in no order, and the first [`MAX_WINDOW`] of them are sorted: right for most searches, but a word of very
 //! many products costs too much and then only the order among those first ones is right. Walking along the index of
 //! the order and testing each product finds what comes next exactly, and soon, if the words are common: so that is how
@@ -71,9 +71,10 @@ impl Store {
     /// A page of the products that a search finds.
     pub async fn list(&self, search: &Search, page: &Keyset<Position>) -> Result<Listing, StoreError> {
         let _turn = self.turn_to_list().await?;
-        let found = match &search.words {
-            None => self.list_all(search, page).await?,
-            Some(words) => self.list_matches(search, words, page).await?,
+        let found = if search.words.is_none() && search.currency.is_empty() {
+            self.list_all(search, page).await?
+        } else {
+            self.list_matches(search, page).await?
         };
         let ids: Vec<Uuid> = found.positions.iter().map(|position| position.id).collect();
         let products = if ids.is_empty() {
@@ -95,6 +96,8 @@ impl Store {
     async fn list_all(&self, search: &Search, page: &Keyset<Position>) -> sqlx::Result<Found> {
         let Order {
             column,
+            has,
+            key,
             by,
             backwards,
         } = Order::of(search.sort);
@@ -107,11 +110,11 @@ impl Store {
         };
         let behind = behind(page, search.sort, next);
         let statement = format!(
-            "SELECT total, id, key
+            "SELECT total, id, {key} AS key
              FROM (SELECT count(*) AS total FROM (SELECT 1 {matching} {in_category} LIMIT $3) AS counted) AS all_of_them
-             LEFT JOIN (SELECT id, {column} AS key {matching} {in_category} {behind}
+             LEFT JOIN (SELECT id, {column} AS key {matching} {has} {in_category} {behind}
                         ORDER BY {by} OFFSET $1 LIMIT $2) AS page ON true
-             ORDER BY key{backwards}, id{backwards}"
+             ORDER BY page.key{backwards}, id{backwards}"
         );
         let query = sqlx::query(AssertSqlSafe(statement))
             .bind(page.offset())
@@ -126,66 +129,59 @@ impl Store {
         Found::read(&rows, search.sort, page)
     }
 
-    async fn list_matches(
-        &self,
-        search: &Search,
-        words: &Words,
-        page: &Keyset<Position>,
-    ) -> sqlx::Result<Found> {
-        let key = (words.as_str().to_owned(), search.category.clone());
+    async fn list_matches(&self, search: &Search, page: &Keyset<Position>) -> sqlx::Result<Found> {
+        let what = (
+            search.words.clone(),
+            search.category.clone(),
+            search.currency.clone(),
+        );
         let may_walk = page.is_by_cursor() || page.offset() + page.limit() <= MAX_WALK_DEPTH;
         let mut sorted = None;
-        if !may_walk || !self.common_searches.contains_key(&key) {
-            let found = self.sort_matches(search, words, page).await?;
+        if !may_walk || !self.common_searches.contains_key(&what) {
+            let found = self.sort_matches(search, page).await?;
             if found.total < i64::from(MAX_WINDOW) {
                 return Ok(found);
             }
-            self.common_searches.insert(key, ());
+            self.common_searches.insert(what, ());
             if !may_walk {
                 return Ok(found);
             }
             sorted = Some(found);
         }
-        let walked = self.walk(search, words, page).await?;
+        let walked = self.walk(search, page).await?;
         // A walk that did not fill the page has missed what lies behind its end: there a cursor goes on.
         if page.is_by_cursor() || walked.positions.len() == page.size() {
             return Ok(walked);
         }
         match sorted {
             Some(found) => Ok(found),
-            None => self.sort_matches(search, words, page).await,
+            None => self.sort_matches(search, page).await,
         }
     }
 
     /// The page among the first [`MAX_WINDOW`] matches that the search index finds.
-    async fn sort_matches(
-        &self,
-        search: &Search,
-        words: &Words,
-        page: &Keyset<Position>,
-    ) -> sqlx::Result<Found> {
+    async fn sort_matches(&self, search: &Search, page: &Keyset<Position>) -> sqlx::Result<Found> {
         let Order {
             column,
+            key,
             by,
             backwards,
+            ..
         } = Order::of(search.sort);
-        let behind = behind(page, search.sort, 6);
+        let behind = behind(page, search.sort, 7);
         let statement = format!(
             "WITH matches AS MATERIALIZED (
-                 SELECT id, created_at, price_minor_units, name_key FROM products
-                 WHERE deleted_at IS NULL AND search @@ {WORDS} LIMIT $5
+                 SELECT id, created_at, price_amount, name_key FROM products
+                 WHERE deleted_at IS NULL AND terms @@ {WANTED} LIMIT $6
              )
-             SELECT total, id, key
+             SELECT total, id, {key} AS key
              FROM (SELECT count(*) AS total FROM matches) AS all_of_them
              LEFT JOIN (SELECT id, {column} AS key FROM matches WHERE true {behind}
-                        ORDER BY {by} OFFSET $3 LIMIT $4) AS page ON true
-             ORDER BY key{backwards}, id{backwards}"
+                        ORDER BY {by} OFFSET $4 LIMIT $5) AS page ON true
+             ORDER BY page.key{backwards}, id{backwards}"
         );
-        let query = sqlx::query(AssertSqlSafe(statement))
-            // Planned for these very words: what is best depends on how common they are.
-            .persistent(false)
-            .bind(words.as_str())
-            .bind(rest_of_query(words, &search.category))
+        // Planned for these very words: what is best depends on how common they are.
+        let query = bind_wanted(sqlx::query(AssertSqlSafe(statement)).persistent(false), search)
             .bind(page.offset())
             .bind(page.limit())
             .bind(i64::from(MAX_WINDOW));
@@ -195,45 +191,41 @@ impl Store {
 
     /// The page among the first [`MAX_WALK`] products in the list's order, and where the walk ended if it has not filled
     /// the page and there is more behind: in one statement, so that nothing comes in between.
-    async fn walk(&self, search: &Search, words: &Words, page: &Keyset<Position>) -> sqlx::Result<Found> {
+    async fn walk(&self, search: &Search, page: &Keyset<Position>) -> sqlx::Result<Found> {
         let Order {
             column,
+            has,
+            key,
             by,
             backwards,
         } = Order::of(search.sort);
-        let (in_category, next) = if search.category.is_empty() {
-            ("", 6)
+        let in_category = if search.category.is_empty() {
+            ""
         } else {
-            ("AND category = $6", 7)
+            "AND category = $2"
         };
-        let behind = behind(page, search.sort, next);
-        let matching = format!("FROM products WHERE deleted_at IS NULL {in_category} {behind}");
+        let behind = behind(page, search.sort, 7);
+        let matching = format!("FROM products WHERE deleted_at IS NULL {has} {in_category} {behind}");
+        // What is wanted is a query of its own, for it is worked out once then, and not for each product.
         let statement = format!(
             "WITH found AS MATERIALIZED (
                  SELECT id, {column} AS key FROM (
-                     SELECT id, search, created_at, price_minor_units, name_key {matching} ORDER BY {by} LIMIT $5
+                     SELECT id, terms, created_at, price_amount, name_key {matching} ORDER BY {by} LIMIT $6
                  ) AS walked
-                 WHERE search @@ {WORDS} ORDER BY {by} OFFSET $3 LIMIT $4
+                 WHERE terms @@ (SELECT {WANTED}) ORDER BY {by} OFFSET $4 LIMIT $5
              ), stopped AS (
-                 SELECT id, {column} AS key {matching} AND (SELECT count(*) FROM found) < $4
-                 ORDER BY {by} OFFSET $5 - 1 LIMIT 1
+                 SELECT id, {column} AS key {matching} AND (SELECT count(*) FROM found) < $5
+                 ORDER BY {by} OFFSET $6 - 1 LIMIT 1
              )
-             SELECT {MAX_WINDOW}::bigint AS total, id, key, false AS is_end FROM found
-             UNION ALL
-             SELECT {MAX_WINDOW}::bigint, id, key, true FROM stopped
-             ORDER BY is_end, key{backwards}, id{backwards}"
+             SELECT {MAX_WINDOW}::bigint AS total, id, {key} AS key, is_end FROM (
+                 SELECT id, key, false AS is_end FROM found UNION ALL SELECT id, key, true FROM stopped
+             ) AS page
+             ORDER BY is_end, page.key{backwards}, id{backwards}"
         );
-        let query = sqlx::query(AssertSqlSafe(statement))
-            .bind(words.as_str())
-            .bind(rest_of_query(words, &search.category))
+        let query = bind_wanted(sqlx::query(AssertSqlSafe(statement)), search)
             .bind(page.offset())
             .bind(page.limit())
             .bind(MAX_WALK);
-        let query = if search.category.is_empty() {
-            query
-        } else {
-            query.bind(&search.category)
-        };
         let mut rows = bind_after(query, page).fetch_all(&self.database).await?;
         let stopped = match rows.last() {
             Some(row) if row.try_get("is_end")? => position(row, search.sort)?,
@@ -249,23 +241,27 @@ impl Store {
     }
 }
 
-/// The search as the database's type for it: $1 are words, split and put in lower case as the schema does it; $2 is
-/// [`rest_of_query`]. Where there are no words, it is null and matches nothing.
-const WORDS: &str = "(NULLIF(plainto_tsquery('simple', $1)::text, '') || $2)::tsquery";
+/// What a product must have, as the schema says it of the parameters of [`bind_wanted`].
+const WANTED: &str = "product_query($1, $2, $3)";
 
-/// What follows the words in the text form of a `tsquery`.
-fn rest_of_query(words: &Words, category: &str) -> String {
-    let prefix = if words.last_is_prefix() { ":*" } else { "" };
-    if category.is_empty() {
-        return prefix.to_owned();
-    }
-    let category = category.replace('\\', r"\\").replace('\'', "''");
-    format!("{prefix} & 'category={category}'")
+/// The parameters of [`WANTED`], the first three.
+fn bind_wanted<'q>(
+    query: Query<'q, Postgres, PgArguments>,
+    search: &'q Search,
+) -> Query<'q, Postgres, PgArguments> {
+    query
+        .bind(search.words.as_ref().map(Words::as_str))
+        .bind(&search.category)
+        .bind(&search.currency)
 }
 
 /// An order in SQL.
 struct Order {
     column: &'static str,
+    /// A condition of its indexes.
+    has: &'static str,
+    /// The column, as `page.key`, in a form that is read here.
+    key: &'static str,
     by: &'static str,
     backwards: &'static str,
 }
@@ -275,14 +271,22 @@ impl Order {
         let (column, by) = match sort {
             Sort::Newest => ("created_at", "created_at DESC, id DESC"),
             Sort::Oldest => ("created_at", "created_at, id"),
-            Sort::PriceAscending => ("price_minor_units", "price_minor_units, id"),
-            Sort::PriceDescending => ("price_minor_units", "price_minor_units DESC, id DESC"),
+            Sort::PriceAscending => ("price_amount", "price_amount, id"),
+            Sort::PriceDescending => ("price_amount", "price_amount DESC, id DESC"),
             Sort::NameAscending => ("name_key", "name_key, id"),
             Sort::NameDescending => ("name_key", "name_key DESC, id DESC"),
+        };
+        let (has, key) = match sort {
+            Sort::PriceAscending | Sort::PriceDescending => {
+                ("AND price_amount IS NOT NULL", "page.key::text")
+            }
+            _ => ("", "page.key"),
         };
         let backwards = if sort.descends() { " DESC" } else { "" };
         Self {
             column,
+            has,
+            key,
             by,
             backwards,
         }
@@ -291,12 +295,19 @@ impl Order {
 
 /// That a product comes behind where the page begins, whose key and id are the parameters from that one on.
 fn behind(page: &Keyset<Position>, sort: Sort, parameter: usize) -> String {
-    if page.after().is_none() {
+    let Some(after) = page.after() else {
         return String::new();
-    }
+    };
     let column = Order::of(sort).column;
     let comes = if sort.descends() { '<' } else { '>' };
-    format!("AND ({column}, id) {comes} (${parameter}, ${})", parameter + 1)
+    let read = match after.key {
+        SortKey::Amount(_) => "::text::numeric",
+        SortKey::Created(_) | SortKey::Name(_) => "",
+    };
+    format!(
+        "AND ({column}, id) {comes} (${parameter}{read}, ${})",
+        parameter + 1
+    )
 }
 
 /// The parameters of [`behind`].
@@ -307,7 +318,7 @@ fn bind_after<'q>(
     let Some(after) = page.after() else { return query };
     let query = match &after.key {
         SortKey::Created(_) => query.bind(after.key.created_at()),
-        SortKey::Price(units) => query.bind(units),
+        SortKey::Amount(amount) => query.bind(amount),
         SortKey::Name(name) => query.bind(name),
     };
     query.bind(after.id)
@@ -320,7 +331,7 @@ fn position(row: &PgRow, sort: Sort) -> sqlx::Result<Option<Position>> {
     };
     let key = match sort {
         Sort::Newest | Sort::Oldest => SortKey::created(row.try_get::<OffsetDateTime, _>("key")?),
-        Sort::PriceAscending | Sort::PriceDescending => SortKey::Price(row.try_get("key")?),
+        Sort::PriceAscending | Sort::PriceDescending => SortKey::Amount(row.try_get("key")?),
         Sort::NameAscending | Sort::NameDescending => SortKey::Name(row.try_get("key")?),
     };
     Ok(Some(Position { key, id }))

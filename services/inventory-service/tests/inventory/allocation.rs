@@ -1,6 +1,9 @@
 //! Allocation and release, one after the other.
 
-use proto::inventory::{AllocateStockRequest, ReleaseStockRequest, StockAllocation, StockRelease};
+use proto::inventory::{
+    AllocateStockRequest, ReleaseStockRequest, StockAllocation, StockRejectionReason, StockRelease,
+    stock_allocation_result::Outcome,
+};
 
 use crate::support::{Answer, Shop, an_order, fields, line, new_id};
 
@@ -75,6 +78,44 @@ async fn a_repeated_batch_moves_nothing_and_gives_the_first_answers() {
     );
     assert_eq!(shop.units(&product).await, 90);
     shop.assert_stock_is_what_the_ledger_says().await;
+    shop.close().await;
+}
+
+#[tokio::test]
+async fn a_rejection_names_every_line_at_fault_also_when_it_is_repeated() {
+    let shop = Shop::open().await;
+    let (shirt, lamp, cup) = (
+        shop.add_with_stock(1).await,
+        shop.add_with_stock(5).await,
+        shop.add_with_stock(2).await,
+    );
+    let mut order = an_order(&[(&shirt, 2), (&lamp, 5), (&cup, 3)]);
+    let unknown = new_id();
+    order.lines.insert(1, line(&unknown, 1));
+    let expected = [
+        (shirt.id.as_str(), StockRejectionReason::InsufficientStock),
+        (unknown.as_str(), StockRejectionReason::ProductNotFound),
+        (cup.id.as_str(), StockRejectionReason::InsufficientStock),
+    ];
+    for _ in 0..2 {
+        let request = AllocateStockRequest {
+            allocations: vec![order.clone()],
+        };
+        let mut answer = shop.client.clone().allocate_stock(request).await.unwrap();
+        let result = answer.get_mut().results.remove(0);
+        let Some(Outcome::Rejected(rejection)) = result.outcome else {
+            panic!("{result:?}");
+        };
+        assert_eq!((rejection.product_id.as_str(), rejection.reason()), expected[0]);
+        let lines: Vec<_> = rejection
+            .lines
+            .iter()
+            .map(|line| (line.product_id.as_str(), line.reason()))
+            .collect();
+        assert_eq!(lines, expected);
+        // It is decided: what comes afterwards changes nothing.
+        shop.adjust(&shirt, 5).await;
+    }
     shop.close().await;
 }
 

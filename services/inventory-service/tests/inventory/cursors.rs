@@ -224,6 +224,10 @@ async fn a_cursor_is_of_one_list_and_says_so() {
             ..by_cursor.clone()
         },
         ListProductsRequest {
+            currency_code: "EUR".to_owned(),
+            ..by_cursor.clone()
+        },
+        ListProductsRequest {
             cursor: Some("bm9uc2Vuc2U".to_owned()),
             ..by_cursor.clone()
         },

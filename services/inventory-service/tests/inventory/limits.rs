@@ -106,8 +106,16 @@ async fn the_largest_request_for_stock_is_taken() {
         size > DEFAULT_MESSAGE_SIZE && size <= limits::ALLOCATE_REQUEST,
         "{size}"
     );
-    let answer = shop.client.clone().allocate_stock(request).await.unwrap();
-    assert_eq!(answer.into_inner().results.len(), 1_000);
+    // Every line of it is at fault, and named.
+    let client = shop.client.clone();
+    let mut client = client.max_decoding_message_size(limits::ALLOCATE_ANSWER);
+    let answer = client.allocate_stock(request).await.unwrap().into_inner();
+    assert_eq!(answer.results.len(), 1_000);
+    let size = answer.encoded_len();
+    assert!(
+        size > DEFAULT_MESSAGE_SIZE && size <= limits::ALLOCATE_ANSWER,
+        "{size}"
+    );
     shop.close().await;
 }
 
@@ -120,8 +128,8 @@ const MAX_CONCURRENT_CALLS: u16 = 128;
 async fn slow_to_search() -> Database {
     let database = Database::create().await;
     let statements = "
-        CREATE FUNCTION public.plainto_tsquery(regconfig, text) RETURNS tsquery LANGUAGE plpgsql STABLE AS
-            'BEGIN PERFORM pg_sleep(0.25); RETURN pg_catalog.plainto_tsquery($1, $2); END';
+        CREATE FUNCTION public.string_to_array(text, text) RETURNS text[] LANGUAGE plpgsql IMMUTABLE AS
+            'BEGIN PERFORM pg_sleep(0.25); RETURN pg_catalog.string_to_array($1, $2); END';
         DO $$ BEGIN
             EXECUTE format('ALTER DATABASE %I SET search_path = public, pg_catalog', current_database());
         END $$;";

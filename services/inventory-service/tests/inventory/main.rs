@@ -11,6 +11,7 @@ mod limits;
 mod listing;
 mod products;
 mod repeating;
+mod searching;
 mod stock;
 mod support;
 mod versions;

@@ -16,7 +16,9 @@ use proto::{
 use tonic::Status;
 use uuid::Uuid;
 
-use crate::order::{Order, OrderFilter, OrderStatus, Outcome, Rejection, RejectionReason};
+use crate::order::{
+    MAX_LINES, Order, OrderFilter, OrderStatus, Outcome, RejectedLine, Rejection, RejectionReason,
+};
 
 pub(super) fn order(order: &Order) -> contract::Order {
     let money = |minor_units| {
@@ -43,16 +45,31 @@ pub(super) fn order(order: &Order) -> contract::Order {
                 line_total: money(line.unit_price.saturating_mul(line.quantity)),
             })
             .collect(),
-        rejection: order.rejection.as_ref().map(|rejection| {
-            let (reason_name, reason) = rejection.reason.to_contract(reason_number);
-            contract::Rejection {
-                reason,
-                product_id: rejection.product_id.to_string(),
-                reason_name,
-            }
-        }),
+        rejection: order.rejection.as_ref().map(rejection),
         created_at: Some(timestamp(order.created_at)),
         updated_at: Some(timestamp(order.updated_at)),
+    }
+}
+
+fn rejection(rejection: &Rejection) -> contract::Rejection {
+    let line = |line: &RejectedLine| {
+        let (reason_name, reason) = line.reason.to_contract(reason_number);
+        contract::RejectedLine {
+            product_id: line.product_id.to_string(),
+            reason,
+            reason_name,
+        }
+    };
+    let contract::RejectedLine {
+        product_id,
+        reason,
+        reason_name,
+    } = line(&rejection.first);
+    contract::Rejection {
+        reason,
+        product_id,
+        reason_name,
+        lines: rejection.lines().map(line).collect(),
     }
 }
 
@@ -117,14 +134,34 @@ pub(super) fn outcome(outcome: &contract::OrderOutcome) -> Result<(Uuid, Outcome
     let id = parse_uuid("order_id", &outcome.order_id)?;
     let outcome = match &outcome.outcome {
         Some(order_outcome::Outcome::Confirmed(_)) => Outcome::Confirmed,
-        Some(order_outcome::Outcome::Rejected(rejected)) => Outcome::Rejected(Rejection {
-            reason: Open::from_contract(&rejected.reason_name, rejected.reason, reason(rejected.reason))
-                .ok_or_else(|| invalid_field("rejected.reason", "must be a reason"))?,
-            product_id: parse_uuid("rejected.product_id", &rejected.product_id)?,
-        }),
+        Some(order_outcome::Outcome::Rejected(rejection)) => Outcome::Rejected(rejected(rejection)?),
         None => return Err(invalid_field("outcome", "must be set")),
     };
     Ok((id, outcome))
+}
+
+/// What the sender knows of the first line at fault stands in the rejection itself, for the version before.
+fn rejected(rejection: &contract::Rejection) -> Result<Rejection, Status> {
+    let line = |product_id: &str, name: &str, number| {
+        Ok::<_, Status>(RejectedLine {
+            product_id: parse_uuid("rejected.product_id", product_id)?,
+            reason: Open::from_contract(name, number, reason(number))
+                .ok_or_else(|| invalid_field("rejected.reason", "must be a reason"))?,
+        })
+    };
+    if rejection.lines.len() > MAX_LINES {
+        return Err(invalid_field(
+            "rejected.lines",
+            format!("must have at most {MAX_LINES} entries"),
+        ));
+    }
+    let others = rejection.lines.iter().skip(1);
+    Ok(Rejection {
+        first: line(&rejection.product_id, &rejection.reason_name, rejection.reason)?,
+        others: others
+            .map(|other| line(&other.product_id, &other.reason_name, other.reason))
+            .collect::<Result<_, _>>()?,
+    })
 }
 
 fn reason_number(reason: RejectionReason) -> i32 {

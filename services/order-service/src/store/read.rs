@@ -6,19 +6,20 @@ use chassis::{
     open_enum::Open,
     page::{Entries, Keyset, MAX_WINDOW},
 };
-use sqlx::FromRow;
+use proto::event;
+use sqlx::{FromRow, types::Json};
 use time::OffsetDateTime;
 use uuid::Uuid;
 
 use super::Store;
-use crate::order::{Line, Order, OrderFilter, OrderStatus, Rejection};
+use crate::order::{Line, Order, OrderFilter, OrderStatus, RejectedLine, Rejection};
 
 /// The columns of an [`OrderRow`]. A statement names what it wants: `*` would give it whatever column a later version
 /// adds, and its prepared form would fail from then on.
 macro_rules! columns {
     () => {
-        "id, user_id, status, currency_code, total_minor_units, rejection_reason, rejected_product, created_at, \
-         updated_at"
+        "id, user_id, status, currency_code, total_minor_units, rejection_reason, rejected_product, rejected_lines, \
+         created_at, updated_at"
     };
 }
 
@@ -31,6 +32,7 @@ struct OrderRow {
     total_minor_units: i64,
     rejection_reason: Option<String>,
     rejected_product: Option<Uuid>,
+    rejected_lines: Option<Json<Vec<event::RejectedLine>>>,
     created_at: OffsetDateTime,
     updated_at: OffsetDateTime,
 }
@@ -168,8 +170,20 @@ impl OrderRow {
     fn into_order(self, lines: Vec<Line>) -> Order {
         let rejection = match (self.rejection_reason, self.rejected_product) {
             (Some(reason), Some(product_id)) => Some(Rejection {
-                reason: Open::parse(&reason),
-                product_id,
+                first: RejectedLine {
+                    product_id,
+                    reason: Open::parse(&reason),
+                },
+                others: self
+                    .rejected_lines
+                    .into_iter()
+                    .flat_map(|Json(lines)| lines)
+                    .skip(1)
+                    .map(|line| RejectedLine {
+                        product_id: line.product_id,
+                        reason: Open::parse(&line.reason),
+                    })
+                    .collect(),
             }),
             _ => None,
         };

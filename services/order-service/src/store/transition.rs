@@ -4,7 +4,7 @@ use std::collections::HashMap;
 
 use chassis::{grpc::Principal, open_enum::Open};
 use proto::{event::EventType, trace::TraceContext};
-use sqlx::PgExecutor;
+use sqlx::{PgExecutor, types::Json};
 use time::OffsetDateTime;
 use uuid::Uuid;
 
@@ -163,8 +163,9 @@ async fn decide(
     let owners: Vec<(Uuid, Uuid)> = sqlx::query_as(
         "UPDATE orders
          SET status = outcome.status, rejection_reason = outcome.reason, rejected_product = outcome.product,
-             decided_at = $5, updated_at = $5
-         FROM unnest($1::uuid[], $2::text[], $3::text[], $4::uuid[]) AS outcome (id, status, reason, product)
+             rejected_lines = outcome.lines, decided_at = $5, updated_at = $5
+         FROM unnest($1::uuid[], $2::text[], $3::text[], $4::uuid[], $6::jsonb[])
+              AS outcome (id, status, reason, product, lines)
          WHERE orders.id = outcome.id AND orders.status || '' = 'pending'
          RETURNING orders.id, orders.user_id",
     )
@@ -177,15 +178,23 @@ async fn decide(
     )
     .bind(
         rejections()
-            .map(|rejection| rejection.map(|rejection| rejection.reason.as_str()))
+            .map(|rejection| rejection.map(|rejection| rejection.first.reason.as_str()))
             .collect::<Vec<_>>(),
     )
     .bind(
         rejections()
-            .map(|rejection| rejection.map(|rejection| rejection.product_id))
+            .map(|rejection| rejection.map(|rejection| rejection.first.product_id))
             .collect::<Vec<_>>(),
     )
     .bind(now)
+    .bind(
+        rejections()
+            .map(|rejection| {
+                let several = rejection.filter(|rejection| !rejection.others.is_empty())?;
+                Some(Json(events::rejected_lines(several)))
+            })
+            .collect::<Vec<_>>(),
+    )
     .fetch_all(executor)
     .await?;
     Ok(owners.into_iter().collect())

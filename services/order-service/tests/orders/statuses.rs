@@ -1,8 +1,8 @@
 //! Changes by people, outcomes of the stock, and both at once.
 
 use proto::order::{
-    ActorRole, GetOrderRequest, OrderOutcome, OrderStatus, RecordOutcomesRequest, Rejection, RejectionReason,
-    UpdateOrderStatusRequest, order_outcome, record_outcome_result,
+    ActorRole, GetOrderRequest, OrderOutcome, OrderStatus, RecordOutcomesRequest, RejectedLine, Rejection,
+    RejectionReason, UpdateOrderStatusRequest, order_outcome, record_outcome_result,
 };
 use tonic::Code;
 use uuid::Uuid;
@@ -114,6 +114,90 @@ async fn a_status_changes_only_if_it_is_the_expected_one() {
         );
     }
     orders.update_order_status(cancel("pending")).await.unwrap();
+    world.end().await;
+}
+
+#[tokio::test]
+async fn a_rejection_names_every_line_at_fault() {
+    let world = World::start().await;
+    let (cup, pot, lid) = (
+        world.product(1, "EUR").await,
+        world.product(1, "EUR").await,
+        world.product(1, "EUR").await,
+    );
+    let insufficient = RejectionReason::InsufficientStock;
+    let line = |product_id: &str, reason: RejectionReason| RejectedLine {
+        product_id: product_id.to_owned(),
+        reason: reason.into(),
+        reason_name: String::new(),
+    };
+    let several = vec![
+        line(&pot, RejectionReason::ProductNotFound),
+        line(&lid, insufficient),
+    ];
+    // As the version before says it, and as this one does: of one line, and of several.
+    for (lines, shown) in [
+        (vec![], vec![(pot.as_str(), insufficient)]),
+        (vec![line(&pot, insufficient)], vec![(pot.as_str(), insufficient)]),
+        (
+            several,
+            vec![
+                (pot.as_str(), RejectionReason::ProductNotFound),
+                (lid.as_str(), insufficient),
+            ],
+        ),
+    ] {
+        let order = world.place(order_of(&[&cup, &pot, &lid])).await;
+        let outcome = OrderOutcome {
+            order_id: order.id.clone(),
+            outcome: Some(order_outcome::Outcome::Rejected(Rejection {
+                reason: shown[0].1.into(),
+                product_id: pot.clone(),
+                reason_name: String::new(),
+                lines,
+            })),
+            trace: None,
+        };
+        let outcomes = vec![outcome];
+        let recorded = world
+            .orders
+            .clone()
+            .record_outcomes(RecordOutcomesRequest { outcomes })
+            .await;
+        assert_eq!(
+            result_status(&recorded.unwrap().into_inner().results[0]),
+            Some(OrderStatus::Rejected)
+        );
+        let request = GetOrderRequest {
+            order_id: order.id.clone(),
+            user_id: None,
+        };
+        let read = world.orders.clone().get_order(request).await.unwrap();
+        let rejection = read.into_inner().order.unwrap().rejection.unwrap();
+        assert_eq!(
+            (rejection.product_id.as_str(), rejection.reason()),
+            shown[0],
+            "a reader of the version before sees the first"
+        );
+        let read: Vec<_> = rejection
+            .lines
+            .iter()
+            .map(|line| (line.product_id.as_str(), line.reason()))
+            .collect();
+        assert_eq!(read, shown);
+        let in_event = shown.iter().map(|(product_id, reason)| {
+            let reason = reason.as_str_name().trim_start_matches("REJECTION_REASON_");
+            serde_json::json!({"product_id": product_id, "reason": reason.to_lowercase()})
+        });
+        let in_event = serde_json::Value::from_iter(in_event);
+        eventually("its event says the same", async || {
+            world.publications.events().into_iter().any(|event| {
+                let data: serde_json::Value = serde_json::from_slice(&event.data).unwrap();
+                event.subject == order.id && event.r#type == "order.rejected" && data["lines"] == in_event
+            })
+        })
+        .await;
+    }
     world.end().await;
 }
 

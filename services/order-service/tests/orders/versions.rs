@@ -161,6 +161,7 @@ async fn a_rejection_of_a_later_version_is_recorded_and_shown_as_it_came() {
             reason,
             product_id: cup.clone(),
             reason_name: reason_name.to_owned(),
+            ..Rejection::default()
         })),
         trace: None,
     };

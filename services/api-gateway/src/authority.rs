@@ -44,6 +44,7 @@ const BATCHES: BatchOptions = BatchOptions {
     max_batch: 500,
     max_queued: 8_192,
     max_in_flight: 4,
+    alone_in_place: false,
 };
 
 /// Whose standing it is.

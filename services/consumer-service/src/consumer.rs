@@ -4,6 +4,10 @@
 //! and while a batch is at work the next one gathers. One batch is at work at a time, which is enough, since a batch
 //! costs three calls whatever its size.
 //!
+//! A batch that is done is acknowledged a moment later, with those that follow ([`Done`]): nobody waits for it, and to the
+//! broker an acknowledgement is a command in the queue's log, which it writes to disk. What is handed over once more since
+//! the process died meanwhile is found done, and acknowledged.
+//!
 //! What uses up deliveries: a crash, or a connection that is lost, costs each message that was handed over and not yet
 //! acknowledged one of the deliveries it has, which are `topology::DELIVERY_LIMIT`. The prefetch bounds how many
 //! messages that concerns, and the limit is far above the crashes of a bad day, so that healthy messages never go to
@@ -11,7 +15,10 @@
 //! batch is held here. Only RabbitMQ's acknowledgement timeout, 30 minutes by default, ends that, by closing the
 //! channel: one delivery for each half hour, so an outage may last a day.
 
-use std::time::{Duration, Instant};
+use std::{
+    pin::pin,
+    time::{Duration, Instant},
+};
 
 use chassis::{
     amqp::{self, AmqpError, topology},
@@ -48,6 +55,10 @@ use crate::{
 const STEP_TIMEOUT: Duration = Duration::from_secs(5);
 /// What is kept of the grace period for settling and closing.
 const CLOSING: Duration = Duration::from_secs(2);
+/// So long what is done waits for more before it is acknowledged.
+const GATHER: Duration = Duration::from_millis(50);
+/// One in so many of the messages that may be handed over before some are acknowledged is enough not to wait.
+const ENOUGH_OF_PREFETCH: usize = 8;
 
 /// Works off the queue.
 #[derive(Clone, Debug)]
@@ -100,21 +111,55 @@ impl Consumer {
     ) -> Result<(), AmqpError> {
         let (channel, mut deliveries) = step(self.subscribe(connection, declare)).await?;
         broker.ready();
-        while let Some(batch) = shutdown
-            .run_until_cancelled(self.next_batch(&mut deliveries))
-            .await
-        {
-            let batch = batch?;
-            let verdicts = tokio::select! {
-                verdicts = self.work_off(&batch) => verdicts,
-                () = out_of_patience(shutdown, self.patience) => {
-                    tracing::warn!(messages = batch.len(), "a batch was still at work at shutdown; it will come back");
-                    break;
+        let mut done = Done::new(channel.clone(), self.intake.prefetch);
+        loop {
+            // The first of a batch alone: nothing is in hand that would be lost where something else comes first.
+            let first = tokio::select! {
+                biased;
+                () = shutdown.cancelled() => break,
+                () = done.due() => {
+                    done.acknowledge().await?;
+                    continue;
                 }
+                first = deliveries.next() => received(first)?,
             };
-            self.settle(&channel, &batch, verdicts).await?;
+            let Some(batch) = shutdown
+                .run_until_cancelled(self.batch_of(first, &mut deliveries))
+                .await
+            else {
+                break;
+            };
+            let batch = batch?;
+            let Some(verdicts) = self.work_off_until(shutdown, &batch, &mut done).await? else {
+                tracing::warn!(
+                    messages = batch.len(),
+                    "a batch was still at work at shutdown; it will come back"
+                );
+                break;
+            };
+            self.settle(&mut done, &batch, verdicts).await?;
         }
+        done.acknowledge().await?;
         step(hand_back(&channel, deliveries)).await
+    }
+
+    /// Works the batch off, and meanwhile acknowledges what is due. None where the process must end before it is done.
+    async fn work_off_until(
+        &self,
+        shutdown: &CancellationToken,
+        batch: &[Delivery],
+        done: &mut Done,
+    ) -> Result<Option<Vec<(Verdict, Span)>>, AmqpError> {
+        let mut work = pin!(self.work_off(batch));
+        let mut out_of_patience = pin!(out_of_patience(shutdown, self.patience));
+        loop {
+            tokio::select! {
+                biased;
+                verdicts = &mut work => return Ok(Some(verdicts)),
+                () = &mut out_of_patience => return Ok(None),
+                () = done.due() => done.acknowledge().await?,
+            }
+        }
     }
 
     async fn subscribe(
@@ -137,10 +182,14 @@ impl Consumer {
         Ok((channel, deliveries))
     }
 
-    /// Waits for a message and takes with it what is there already.
-    async fn next_batch(&self, deliveries: &mut lapin::Consumer) -> Result<Vec<Delivery>, AmqpError> {
+    /// Takes with a message what is there already.
+    async fn batch_of(
+        &self,
+        first: Delivery,
+        deliveries: &mut lapin::Consumer,
+    ) -> Result<Vec<Delivery>, AmqpError> {
         let max = usize::from(self.intake.max_batch);
-        let mut batch = vec![received(deliveries.next().await)?];
+        let mut batch = vec![first];
         let deadline = tokio::time::Instant::now() + self.intake.linger;
         while batch.len() < max {
             let next = match deliveries.next().now_or_never() {
@@ -205,18 +254,16 @@ impl Consumer {
         plan.verdicts().into_iter().zip(spans).collect()
     }
 
-    /// Rejects what is hopeless, each alone, and acknowledges the rest of the batch at once: an acknowledgement covers
-    /// every delivery before it that is not settled yet, and only this batch's are not.
+    /// Rejects what is hopeless, each alone, and notes the rest of the batch as done.
     async fn settle(
         &self,
-        channel: &Channel,
+        done: &mut Done,
         batch: &[Delivery],
         verdicts: Vec<(Verdict, Span)>,
     ) -> Result<(), AmqpError> {
-        let mut last = None;
         for (delivery, (verdict, span)) in batch.iter().zip(verdicts) {
             match verdict {
-                Verdict::Acknowledge => last = Some(delivery.delivery_tag),
+                Verdict::Acknowledge => done.add(delivery.delivery_tag),
                 Verdict::Reject(why) => {
                     let id = message_id(&delivery.properties);
                     span.in_scope(
@@ -225,12 +272,61 @@ impl Consumer {
                     telemetry::rejected(&span, &why);
                     self.metrics.dead_lettered(&why);
                     let options = BasicRejectOptions { requeue: false };
-                    step(channel.basic_reject(delivery.delivery_tag, options)).await?;
+                    step(done.channel.basic_reject(delivery.delivery_tag, options)).await?;
                 }
             }
         }
-        match last {
-            Some(tag) => step(channel.basic_ack(tag, BasicAckOptions { multiple: true })).await,
+        if done.is_enough() {
+            done.acknowledge().await?;
+        }
+        Ok(())
+    }
+}
+
+/// Messages that are done and not acknowledged yet. One acknowledgement covers every delivery before it that is not settled
+/// yet; batches are worked off in the order in which they come, so these are done too.
+struct Done {
+    channel: Channel,
+    enough: usize,
+    messages: usize,
+    /// The last of them, and until when the first may wait.
+    last: Option<(u64, tokio::time::Instant)>,
+}
+
+impl Done {
+    fn new(channel: Channel, prefetch: u16) -> Self {
+        Self {
+            channel,
+            enough: usize::from(prefetch) / ENOUGH_OF_PREFETCH,
+            messages: 0,
+            last: None,
+        }
+    }
+
+    fn add(&mut self, tag: u64) {
+        let until = self
+            .last
+            .map_or_else(|| tokio::time::Instant::now() + GATHER, |(_, until)| until);
+        self.last = Some((tag, until));
+        self.messages += 1;
+    }
+
+    fn is_enough(&self) -> bool {
+        self.messages >= self.enough
+    }
+
+    /// Ends when they have waited for long enough; never where there are none.
+    async fn due(&self) {
+        match self.last {
+            Some((_, until)) => tokio::time::sleep_until(until).await,
+            None => std::future::pending().await,
+        }
+    }
+
+    async fn acknowledge(&mut self) -> Result<(), AmqpError> {
+        self.messages = 0;
+        match self.last.take() {
+            Some((tag, _)) => step(self.channel.basic_ack(tag, BasicAckOptions { multiple: true })).await,
             None => Ok(()),
         }
     }

@@ -19,6 +19,7 @@ const READ: BatchOptions = BatchOptions {
     max_batch: 256,
     max_queued: 4_096,
     max_in_flight: 1,
+    alone_in_place: true,
 };
 
 type Prices = Arc<HashMap<Uuid, NamedPrice>>;

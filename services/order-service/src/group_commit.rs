@@ -24,12 +24,14 @@ const COMMIT: BatchOptions = BatchOptions {
     max_batch: 128,
     max_queued: 4_096,
     max_in_flight: 1,
+    alone_in_place: true,
 };
 const LOOK_UP: BatchOptions = BatchOptions {
     name: "idempotency keys to look up",
     max_batch: 256,
     max_queued: 4_096,
     max_in_flight: 1,
+    alone_in_place: true,
 };
 
 /// The store, for many at a time. Cheap to clone.

@@ -51,6 +51,11 @@ impl Publisher {
         }
     }
 
+    /// What it has learned about who listens.
+    pub(crate) fn unheard(&self) -> &Unheard {
+        &self.unheard
+    }
+
     /// Publishes events of different subjects: one fate for each, in order. An error says that producer-service is not
     /// there for some of them, which are [`Fate::Untried`].
     pub(crate) async fn publish(&self, events: &[Pending]) -> (Vec<Fate>, Option<Status>) {
@@ -89,9 +94,14 @@ impl Publisher {
     fn note_unheard(&self, group: &[Pending], results: &[PublishResult]) {
         let now = Instant::now();
         for (pending, result) in group.iter().zip(results) {
-            if matches!(&result.outcome, Some(publish_result::Outcome::Published(published)) if published.unheard)
-            {
-                self.unheard.note(&pending.event.kind, now);
+            match &result.outcome {
+                Some(publish_result::Outcome::Published(published)) if published.unheard => {
+                    self.unheard.note(&pending.event.kind, now);
+                }
+                Some(publish_result::Outcome::Published(_)) => {
+                    self.unheard.note_heard(&pending.event.kind, now);
+                }
+                _ => {}
             }
         }
     }

@@ -1,7 +1,8 @@
 //! From the outbox to producer-service.
 //!
 //! One loop takes committed events from memory and publishes them in batches: whatever has come while the last batch was
-//! away goes together. Their rows are deleted afterwards, beside the next batch. A second loop sweeps the table for rows
+//! away goes together. Their rows are deleted a moment later, those of several batches at a time: where nobody waits for
+//! it ([`unheard`](crate::unheard)) it is one commit less for an order alone. A second loop sweeps the table for rows
 //! whose lease has ended, which nobody has published from memory: it locks them, publishes, and deletes them in the same
 //! transaction, so that a process that dies leaves them as they were.
 //!
@@ -24,7 +25,7 @@ use opentelemetry::{
     metrics::{Counter, Histogram},
 };
 use rand::RngExt as _;
-use tokio::sync::mpsc;
+use tokio::{sync::mpsc, time::timeout};
 use tokio_util::sync::CancellationToken;
 
 use crate::{
@@ -40,6 +41,12 @@ const LONGEST_RETRY: Duration = Duration::from_mins(1);
 const MAX_REFUSALS: i32 = 5;
 /// The most batches whose rows wait to be deleted.
 const MAX_FINISHED: usize = 64;
+/// So long rows that are to be deleted wait for others, where there are not enough of them. Far less than
+/// [`LEASE`](crate::fresh::LEASE), after which a sweep would publish them again; so would it what a process that dies
+/// meanwhile leaves behind.
+const GATHER: Duration = Duration::from_millis(50);
+/// So many rows are enough.
+const ENOUGH: usize = 100;
 
 /// How the relay works.
 #[derive(clap::Args, Clone, Debug)]
@@ -162,17 +169,25 @@ impl Relay {
         }
     }
 
-    /// Writes down how the batches from memory went, several at a time where they come faster than that.
+    /// Writes down how the batches from memory went, several at a time.
     async fn write_down(&self, mut outcomes: mpsc::Receiver<Outcome>) {
-        let mut gathered = Vec::new();
-        while outcomes.recv_many(&mut gathered, MAX_FINISHED).await > 0 {
-            let outcome = gathered.drain(..).fold(Outcome::default(), |mut all, outcome| {
-                all.published.extend(outcome.published);
-                all.failed.extend(outcome.failed);
-                all.poison.extend(outcome.poison);
-                all
-            });
-            if let Err(error) = store::finish(&self.database, &outcome).await {
+        while let Some(mut all) = outcomes.recv().await {
+            while let Ok(outcome) = outcomes.try_recv() {
+                all.extend(outcome);
+            }
+            // Where somebody hears what follows, it may have to wait until these rows are gone.
+            if self.publisher.unheard().nothing_follows(Instant::now()) {
+                let more = async {
+                    while all.published.len() < ENOUGH
+                        && let Some(outcome) = outcomes.recv().await
+                    {
+                        all.extend(outcome);
+                    }
+                };
+                // Time is up, or there are enough, or it is shutdown and there won't be more.
+                let _ = timeout(GATHER, more).await;
+            }
+            if let Err(error) = store::finish(&self.database, &all).await {
                 // The sweep finds the rows, and the events are published once more.
                 tracing::warn!(%error, "published events can't be deleted from the outbox now");
             }

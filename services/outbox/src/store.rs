@@ -90,6 +90,15 @@ pub(crate) struct Outcome {
     pub(crate) poison: Vec<(i64, String)>,
 }
 
+impl Outcome {
+    /// Takes in another attempt's.
+    pub(crate) fn extend(&mut self, other: Self) {
+        self.published.extend(other.published);
+        self.failed.extend(other.failed);
+        self.poison.extend(other.poison);
+    }
+}
+
 impl Sweep {
     /// Writes down how the attempt went, and unlocks.
     pub(crate) async fn finish(mut self, outcome: &Outcome) -> sqlx::Result<()> {

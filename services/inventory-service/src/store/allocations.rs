@@ -1,11 +1,15 @@
 //! Taking and giving back the stock of many orders in one transaction: the hot path.
 //!
+//! Most batches are of new orders for which there is enough of everything. Such a batch is one statement, which is a
+//! transaction by itself ([`TAKE_ALL`]). It decides nothing but whether it is such a batch; where it is not, nothing has
+//! changed, and the rules decide ([`plan_allocation`]), between a statement that reads under lock and one that writes.
+//!
 //! Every transaction takes its locks in one global order, so that none can deadlock: first the rows of stock by
 //! ascending product id, then the orders' rows by ascending order id. Two transactions that decide about the same
 //! order mostly meet at its products' rows; where they don't (its products are unknown, say), the second finds the
 //! order's row taken when it writes, rolls back and plans again with what the first decided.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 
 use chassis::{
     open_enum::Open,
@@ -20,6 +24,40 @@ use crate::stock::{Decision, Line, Order, Plan, RejectedLine, Rejection, plan_al
 
 /// How often a batch is planned before its caller is told to come back later.
 const MAX_ATTEMPTS: u32 = 5;
+/// What a decision violates about an order that there is one about.
+const DECIDED: [&str; 2] = ["allocations_pkey", "stock_movements_order_key"];
+
+/// Takes everything that the orders want, or nothing: where one of them was decided about before, or of one of the products
+/// there is not enough, or none for sale. `$1`, `$2`: the products in ascending order, and how much of each is wanted; `$3`:
+/// the orders in ascending order; `$4` to `$6`: their lines. Gives whether it did.
+///
+/// An order that is decided about while this waits for a lock is not seen; its row is there then, and the statement fails
+/// with all that it has done. Nothing is written before every row of stock is locked, since all of it depends on `enough`.
+const TAKE_ALL: &str = "WITH wanted AS (
+         SELECT product_id, units FROM unnest($1::uuid[], $2::bigint[]) AS wanted (product_id, units)
+     ), locked AS MATERIALIZED (
+         SELECT s.product_id, s.available, p.deleted_at
+         FROM stock s JOIN products p ON p.id = s.product_id
+         WHERE s.product_id = ANY($1) ORDER BY s.product_id FOR NO KEY UPDATE OF s
+     ), enough AS MATERIALIZED (
+         SELECT count(*) = cardinality($1)
+                AND bool_and(locked.available >= wanted.units AND locked.deleted_at IS NULL)
+                AND NOT EXISTS (SELECT FROM allocations WHERE order_id = ANY($3)) AS is_so
+         FROM locked JOIN wanted USING (product_id)
+     ), decided AS (
+         INSERT INTO allocations (order_id, status)
+         SELECT order_id, 'allocated' FROM unnest($3::uuid[]) AS new (order_id)
+         WHERE (SELECT is_so FROM enough)
+     ), movements AS (
+         INSERT INTO stock_movements (order_id, product_id, delta, kind)
+         SELECT order_id, product_id, delta, 'allocation'
+         FROM unnest($4::uuid[], $5::uuid[], $6::bigint[]) AS new (order_id, product_id, delta)
+         WHERE (SELECT is_so FROM enough)
+     ), moved AS (
+         UPDATE stock SET available = available - wanted.units FROM wanted
+         WHERE stock.product_id = wanted.product_id AND (SELECT is_so FROM enough)
+     )
+     SELECT is_so FROM enough";
 
 impl Store {
     /// Takes the stock of orders: one answer per order, in order.
@@ -28,13 +66,12 @@ impl Store {
             return Ok(Vec::new());
         }
         let order_ids: Vec<Uuid> = orders.iter().map(Order::id).collect();
-        let mut product_ids: Vec<Uuid> = orders
-            .iter()
-            .flat_map(Order::lines)
-            .map(|line| line.product_id)
-            .collect();
-        product_ids.sort_unstable();
-        product_ids.dedup();
+        let wanted = wanted(orders);
+        // An event for each change would have to say what is left.
+        if !self.emits_stock_changed && self.take_all(orders, &wanted).await? {
+            return Ok(vec![Decision::Allocated; orders.len()]);
+        }
+        let product_ids: Vec<Uuid> = wanted.into_keys().collect();
         for _ in 0..MAX_ATTEMPTS {
             let mut transaction = self.database.begin().await?;
             let (known, available) = lock_and_read(&mut transaction, &order_ids, &product_ids).await?;
@@ -47,6 +84,34 @@ impl Store {
             }
         }
         Err(StoreError::Contended)
+    }
+
+    /// Takes all that the orders want in one statement. False, and nothing is changed, where that can't be.
+    async fn take_all(&self, orders: &[Order], wanted: &BTreeMap<Uuid, i64>) -> sqlx::Result<bool> {
+        let mut order_ids: Vec<Uuid> = orders.iter().map(Order::id).collect();
+        order_ids.sort_unstable();
+        if order_ids.windows(2).any(|two| two[0] == two[1]) {
+            return Ok(false);
+        }
+        let lines = || {
+            orders
+                .iter()
+                .flat_map(|order| order.lines().iter().map(|line| (order.id(), line)))
+        };
+        let taken = sqlx::query_scalar(TAKE_ALL)
+            .bind(wanted.keys().copied().collect::<Vec<_>>())
+            .bind(wanted.values().copied().collect::<Vec<_>>())
+            .bind(order_ids)
+            .bind(lines().map(|(order_id, _)| order_id).collect::<Vec<_>>())
+            .bind(lines().map(|(_, line)| line.product_id).collect::<Vec<_>>())
+            .bind(lines().map(|(_, line)| -line.quantity).collect::<Vec<_>>())
+            .fetch_one(&self.database)
+            .await;
+        match taken {
+            // Somebody has decided about one of them meanwhile.
+            Err(error) if constraint(&error).is_some_and(|name| DECIDED.contains(&name)) => Ok(false),
+            taken => taken,
+        }
     }
 
     /// Gives back the stock of orders; one answer per order, in order.
@@ -149,6 +214,15 @@ impl Store {
         }
         Ok(complete)
     }
+}
+
+/// How much of each product orders want together.
+fn wanted(orders: &[Order]) -> BTreeMap<Uuid, i64> {
+    let mut wanted = BTreeMap::new();
+    for line in orders.iter().flat_map(Order::lines) {
+        *wanted.entry(line.product_id).or_default() += line.quantity;
+    }
+    wanted
 }
 
 /// What was decided about orders so far, and the units of the products that are for sale, whose rows of stock it locks in

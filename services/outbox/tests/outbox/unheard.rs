@@ -28,7 +28,10 @@ async fn after_an_event_that_nobody_heard_none_of_its_type_is_written_for_a_seco
     })
     .await;
     assert_eq!(world.producer.subjects()[1], created);
-    assert_eq!(world.count("SELECT count(*) FROM outbox_events").await, 0);
+    eventually("nothing is left", async || {
+        world.count("SELECT count(*) FROM outbox_events").await == 0
+    })
+    .await;
 
     // Somebody listens now, and is noticed in time.
     world.producer.change(|state| state.unheard = None);
@@ -38,4 +41,33 @@ async fn after_an_event_that_nobody_heard_none_of_its_type_is_written_for_a_seco
     }
     eventually("all are published", async || world.producer.events().len() == 5).await;
     world.end().await;
+}
+
+#[tokio::test]
+async fn rows_that_wait_for_others_are_gone_when_the_service_has_stopped() {
+    let world = World::start().await;
+    world.producer.change(|state| state.unheard = Some(KIND));
+    world.append(vec![event_of(KIND, Uuid::now_v7()).first()]).await;
+    eventually("it is noticed", async || !world.outbox.is_heard(KIND)).await;
+    for published in 2..6 {
+        world.append(vec![event(Uuid::now_v7()).first()]).await;
+        eventually("it is published", async || {
+            world.producer.events().len() == published
+        })
+        .await;
+    }
+    let World {
+        running,
+        serving,
+        fixture,
+        ..
+    } = world;
+    running.stop().await.unwrap();
+    let left: i64 = sqlx::query_scalar("SELECT count(*) FROM outbox_events")
+        .fetch_one(fixture.pool())
+        .await
+        .unwrap();
+    assert_eq!(left, 0);
+    serving.unwrap().stop().await.unwrap();
+    fixture.drop().await;
 }

@@ -3,8 +3,13 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, missing_docs)]
 
 mod alone;
+mod at_once;
 mod behind;
 mod docs;
+mod keys;
+mod lists;
+mod refusals;
 mod requests;
+mod shop;
 mod support;
 mod tokens;

@@ -17,6 +17,7 @@ use utoipa::ToSchema;
 
 /// The media type of a problem document.
 pub const MEDIA_TYPE: &str = "application/problem+json";
+const INVALID_INPUT: &str = "invalid-input";
 const TYPE_PREFIX: &str = "/problems/";
 /// After how many seconds it is worth asking a service again that is down or busy.
 const COME_BACK: HeaderValue = HeaderValue::from_static("1");
@@ -110,7 +111,7 @@ impl Problem {
             [one] => format!("{}: {}", one.field, one.detail),
             many => format!("{} fields make no sense, see errors", many.len()),
         };
-        let mut problem = Self::new(StatusCode::UNPROCESSABLE_ENTITY, "invalid-input", detail);
+        let mut problem = Self::new(StatusCode::UNPROCESSABLE_ENTITY, INVALID_INPUT, detail);
         problem.0.errors = errors;
         problem
     }
@@ -121,6 +122,19 @@ impl Problem {
             field: field.into(),
             detail: detail.into(),
         }])
+    }
+
+    /// Both at once, where both say what is wrong with the request; otherwise the one that doesn't, for then it can't be read.
+    #[must_use]
+    pub(crate) fn and(self, other: Self) -> Self {
+        if self.0.name != INVALID_INPUT {
+            return self;
+        }
+        if other.0.name != INVALID_INPUT {
+            return other;
+        }
+        let errors = self.0.errors.into_iter().chain(other.0.errors);
+        Self::invalid(errors.collect())
     }
 
     /// 401: no token came with a request that needs one.
@@ -342,7 +356,7 @@ fn field_errors(status: &Status) -> Vec<FieldError> {
 }
 
 /// A field of a gRPC message under the name that it has in the HTTP API.
-fn public_field(field: &str) -> String {
+pub(crate) fn public_field(field: &str) -> String {
     let renamed = match field {
         "initial_stock" => "stock",
         "price.minor_units" => "price",

@@ -24,6 +24,27 @@ pub const MAX_PAGE_SIZE: u32 = proto::limits::PAGE_SIZE;
 /// Entries on a page where nothing is said.
 pub const DEFAULT_PAGE_SIZE: u32 = 20;
 
+/// Notes what is wrong with what is asked of a list: `page` lies outside the window or is given with a cursor, `page_size`
+/// is not from 1 to [`MAX_PAGE_SIZE`], or `cursor` is none of ours. Whether it is of this list, [`Keyset::read`] says.
+pub fn check(violations: &mut Violations, page: Option<u32>, page_size: u32, cursor: Option<&str>) {
+    let is_size = (1..=MAX_PAGE_SIZE).contains(&page_size);
+    let page = match (page, cursor) {
+        (Some(_), Some(_)) => Err("must not be given with `cursor`, which says where to go on".to_owned()),
+        (Some(0), None) => Err("must be 1 or more".to_owned()),
+        (Some(page), None) if is_size && page.saturating_mul(page_size) > MAX_WINDOW => Err(format!(
+            "page times page_size must not exceed {MAX_WINDOW}; narrow the search, or follow `next` by `cursor`"
+        )),
+        _ => Ok(()),
+    };
+    if !is_size {
+        violations.add("page_size", format!("must be from 1 to {MAX_PAGE_SIZE}"));
+    }
+    violations.take("page", page);
+    if let Some(cursor) = cursor.filter(|cursor| !cursor.is_empty()) {
+        violations.take("cursor", open(cursor));
+    }
+}
+
 /// A page that can be served.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Page {
@@ -35,17 +56,7 @@ impl Page {
     /// `INVALID_ARGUMENT` naming the field where the page lies outside the window or its size outside 1 to 100.
     pub fn new(page: u32, page_size: u32) -> Result<Self, Status> {
         let mut violations = Violations::new();
-        if !(1..=MAX_PAGE_SIZE).contains(&page_size) {
-            violations.add("page_size", format!("must be from 1 to {MAX_PAGE_SIZE}"));
-        }
-        if page < 1 {
-            violations.add("page", "must be 1 or more");
-        } else if page.saturating_mul(page_size) > MAX_WINDOW {
-            violations.add(
-                "page",
-                format!("page times page_size must not exceed {MAX_WINDOW}; narrow the search instead"),
-            );
-        }
+        check(&mut violations, Some(page), page_size, None);
         violations.into_result()?;
         Ok(Self { page, page_size })
     }
@@ -140,14 +151,14 @@ impl<K: Serialize + DeserializeOwned> Keyset<K> {
             });
         };
         let mut violations = Violations::new();
-        if page != 0 {
-            violations.add("page", "must not be given with a cursor");
-        }
-        if !(1..=MAX_PAGE_SIZE).contains(&page_size) {
-            violations.add("page_size", format!("must be from 1 to {MAX_PAGE_SIZE}"));
-        }
-        let begun = if cursor.is_empty() {
-            Some((1, None))
+        check(
+            &mut violations,
+            (page != 0).then_some(page),
+            page_size,
+            Some(cursor),
+        );
+        let begun = if cursor.is_empty() || !violations.is_empty() {
+            None
         } else {
             violations.take("cursor", decode(list, cursor))
         };
@@ -217,8 +228,10 @@ fn encode<K: Serialize>(list: ListDigest, page: u32, key: &K) -> Option<String> 
     (cursor.len() <= MAX_CURSOR).then_some(cursor)
 }
 
-fn decode<K: DeserializeOwned>(list: ListDigest, cursor: &str) -> Result<(u32, Option<K>), &'static str> {
-    const NONE_OF_OURS: &str = "must be the `next` of an answer, as it was there";
+const NONE_OF_OURS: &str = "must be the `next` of an answer, as it was there";
+
+/// What is behind the version of a cursor: the digest of its list, and its key.
+fn open(cursor: &str) -> Result<([u8; DIGEST], Vec<u8>), &'static str> {
     if cursor.len() > MAX_CURSOR {
         return Err(NONE_OF_OURS);
     }
@@ -226,13 +239,18 @@ fn decode<K: DeserializeOwned>(list: ListDigest, cursor: &str) -> Result<(u32, O
     let Some((&CURSOR_VERSION, rest)) = bytes.split_first() else {
         return Err(NONE_OF_OURS);
     };
-    let (digest, key) = rest.split_at_checked(DIGEST).ok_or(NONE_OF_OURS)?;
+    let (digest, key) = rest.split_first_chunk().ok_or(NONE_OF_OURS)?;
+    Ok((*digest, key.to_vec()))
+}
+
+fn decode<K: DeserializeOwned>(list: ListDigest, cursor: &str) -> Result<(u32, Option<K>), &'static str> {
+    let (digest, key) = open(cursor)?;
     if digest != list.0 {
         return Err(
             "must be of this list: it was made with another filter or another sort; begin again without it",
         );
     }
-    let (page, key): (u32, K) = serde_json::from_slice(key).map_err(|_| NONE_OF_OURS)?;
+    let (page, key): (u32, K) = serde_json::from_slice(&key).map_err(|_| NONE_OF_OURS)?;
     Ok((page.clamp(1, MAX_WINDOW), Some(key)))
 }
 
@@ -317,7 +335,7 @@ mod tests {
         }
         assert_eq!(
             refused(Keyset::read(list, 1, 0, Some(&cursor))),
-            ["page", "page_size"]
+            ["page_size", "page"]
         );
         assert_eq!(refused(Keyset::read(list, 101, 100, None)), ["page"]);
     }

@@ -1,20 +1,11 @@
-//! What a product is, and which products there may be. Pure rules: every text, price and amount that reaches the store
-//! went through here, and whatever is wrong with a request is collected, so that its sender can mend all of it at once.
+//! What a product is, and which products there may be. Pure: every text, price and amount that reaches the store went
+//! through here, by the rules that the gateway asks too ([`rules`]), and whatever is wrong with a request is collected, so
+//! that its sender can mend all of it at once.
 
 use chassis::violations::Violations;
-use iso_currency::Currency;
-use proto::limits::{
-    MOVEMENT_REASON as MAX_REASON, PRODUCT_CATEGORY as MAX_CATEGORY, PRODUCT_DESCRIPTION as MAX_DESCRIPTION,
-    PRODUCT_IMAGE_URL as MAX_IMAGE_URL, PRODUCT_NAME as MAX_NAME, PRODUCT_SKU as MAX_SKU,
-};
+use rules::{price, product as rule, stock};
 use time::OffsetDateTime;
-use url::Url;
 use uuid::Uuid;
-
-/// The most units that one call may put in stock or move.
-pub const MAX_STOCK_CHANGE: i64 = 1_000_000_000;
-
-const MAX_QUERY: usize = 200;
 
 /// An exact amount: whole minor units (cents) of a currency of ISO 4217.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -109,36 +100,29 @@ impl Change {
 
 /// A stock keeping unit that a person chose.
 pub fn sku(check: &mut Violations, text: &str) -> String {
-    check.line("sku", text, 1..=MAX_SKU)
+    check.take("sku", rule::sku(text)).unwrap_or_default()
 }
 
 /// A product's name.
 pub fn name(check: &mut Violations, text: &str) -> String {
-    check.line("name", text, 1..=MAX_NAME)
+    check.take("name", rule::name(text)).unwrap_or_default()
 }
 
 /// A product's description; it may have line breaks, and be empty.
 pub fn description(check: &mut Violations, text: &str) -> String {
-    check.lines("description", text, 0..=MAX_DESCRIPTION)
+    check
+        .take("description", rule::description(text))
+        .unwrap_or_default()
 }
 
 /// A price; `None` is a violation too.
 pub fn price(check: &mut Violations, money: Option<(i64, &str)>) -> Price {
-    let Some((minor_units, currency_code)) = money else {
+    let (minor_units, currency_code) = money.unwrap_or_default();
+    if money.is_none() {
         check.add("price", "must be set");
-        return Price {
-            minor_units: 0,
-            currency_code: String::new(),
-        };
-    };
-    if minor_units < 0 {
-        check.add("price.minor_units", "must not be negative");
-    }
-    if !is_currency(currency_code) {
-        check.add(
-            "price.currency_code",
-            "must be the code of a currency of ISO 4217, such as USD",
-        );
+    } else {
+        check.take("price.minor_units", price::amount(minor_units));
+        check.take("price.currency_code", price::currency(currency_code));
     }
     Price {
         minor_units,
@@ -159,50 +143,34 @@ pub fn listed_currency(check: &mut Violations, code: &str) -> String {
 
 /// A category; empty for none.
 pub fn category(check: &mut Violations, text: &str) -> String {
-    check.line("category", text, 0..=MAX_CATEGORY)
+    check.take("category", rule::category(text)).unwrap_or_default()
 }
 
 /// The address of an image; empty for none.
 pub fn image_url(check: &mut Violations, text: &str) -> String {
-    let text = text.trim();
-    if text.chars().count() > MAX_IMAGE_URL {
-        check.add(
-            "image_url",
-            format!("must have at most {MAX_IMAGE_URL} characters"),
-        );
-    } else if !text.is_empty() && !is_web_address(text) {
-        check.add("image_url", "must be an absolute http or https URL");
-    }
-    text.to_owned()
+    check.take("image_url", rule::image_url(text)).unwrap_or_default()
 }
 
 /// The stock of a new product.
 pub fn initial_stock(check: &mut Violations, units: i64) -> i64 {
-    if !(0..=MAX_STOCK_CHANGE).contains(&units) {
-        check.add("initial_stock", format!("must be from 0 to {MAX_STOCK_CHANGE}"));
-    }
-    units
+    check
+        .take("initial_stock", stock::initial(units))
+        .unwrap_or_default()
 }
 
 /// A movement of stock by hand.
 pub fn delta(check: &mut Violations, units: i64) -> i64 {
-    if units == 0 || !(-MAX_STOCK_CHANGE..=MAX_STOCK_CHANGE).contains(&units) {
-        check.add(
-            "delta",
-            format!("must not be 0, and be from -{MAX_STOCK_CHANGE} to {MAX_STOCK_CHANGE}"),
-        );
-    }
-    units
+    check.take("delta", stock::delta(units)).unwrap_or_default()
 }
 
 /// Why stock was moved by hand.
 pub fn reason(check: &mut Violations, text: &str) -> String {
-    check.line("reason", text, 1..=MAX_REASON)
+    check.take("reason", stock::reason(text)).unwrap_or_default()
 }
 
 /// The words of a search; empty for none. They are looked for as they are kept, composed.
 pub fn query(check: &mut Violations, text: &str) -> String {
-    check.line("query", text, 0..=MAX_QUERY)
+    check.take("query", rule::query(text)).unwrap_or_default()
 }
 
 /// A stock keeping unit for a product whose maker gave none: 16 characters from the random end of its UUIDv7, since a
@@ -210,16 +178,6 @@ pub fn query(check: &mut Violations, text: &str) -> String {
 pub fn sku_from_id(id: Uuid) -> String {
     let (_, random) = id.as_u64_pair();
     format!("{random:016X}")
-}
-
-/// Money needs a minor unit: the codes of metals, funds' units and tests have none.
-fn is_currency(code: &str) -> bool {
-    Currency::from_code(code).is_some_and(|currency| currency.exponent().is_some())
-}
-
-fn is_web_address(text: &str) -> bool {
-    !text.contains(|c: char| c.is_control() || c.is_whitespace())
-        && Url::parse(text).is_ok_and(|url| matches!(url.scheme(), "http" | "https") && url.has_host())
 }
 
 #[cfg(test)]
@@ -292,16 +250,6 @@ mod tests {
             query(check, "a\0b");
         });
         assert_eq!(found, ["name", "sku", "description", "image_url", "query"]);
-    }
-
-    #[test]
-    fn codes_without_a_minor_unit_are_no_currencies() {
-        for code in ["XXX", "XAU", "XTS", "ABC", "", "US", "EURO", "eur"] {
-            assert!(!is_currency(code), "{code}");
-        }
-        for code in ["EUR", "USD", "JPY", "KWD", "CHF"] {
-            assert!(is_currency(code), "{code}");
-        }
     }
 
     #[test]

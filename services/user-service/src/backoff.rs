@@ -16,6 +16,7 @@
 use std::time::Duration;
 
 use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
+use rules::email::Email;
 use secrecy::{ExposeSecret as _, SecretString};
 use sha2::{Digest as _, Sha256};
 use uuid::Uuid;
@@ -52,7 +53,9 @@ pub(crate) struct Lane([u8; 32]);
 impl Lane {
     /// Of whoever comes with that email, however it is written, and whether or not it is one.
     pub(crate) fn of_email(text: &str) -> Self {
-        Self::of(b"email", text.trim().to_lowercase().as_bytes())
+        let email = Email::parse(text);
+        let text = email.as_ref().map_or(text.trim(), Email::as_str);
+        Self::of(b"email", text.to_lowercase().as_bytes())
     }
 
     /// Of a device that is known.
@@ -140,6 +143,10 @@ mod tests {
         assert_eq!(
             Lane::of_email(" Ada@Example.com"),
             Lane::of_email("ada@example.com")
+        );
+        assert_eq!(
+            Lane::of_email("ada@MÜNCHEN.example"),
+            Lane::of_email("Ada@xn--mnchen-3ya.example")
         );
         assert_ne!(
             Lane::of_email("ada@example.com"),

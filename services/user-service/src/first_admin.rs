@@ -4,14 +4,13 @@
 //! last enabled admin can be neither demoted nor disabled.
 
 use chassis::config::{ConfigError, read_secret};
+use rules::{email::Email, password};
 use secrecy::ExposeSecret as _;
 use uuid::Uuid;
 
 use crate::{
-    Config, email,
-    email::Email,
+    Config,
     hashing::{Hasher, HashingError, Party},
-    password,
     password::Password,
     store::{NewUser, Store, StoreError},
     user::{Name, Role},
@@ -64,14 +63,12 @@ impl FirstAdmin {
                 });
             }
         };
-        let invalid = |variable, expected: &str| ConfigError::Invalid {
-            variable,
-            reason: expected.to_owned(),
-        };
+        let invalid = |variable| move |reason| ConfigError::Invalid { variable, reason };
         Ok(Some(Self {
-            email: Email::parse(email).ok_or_else(|| invalid("ADMIN_EMAIL", &email::EXPECTED))?,
+            email: Email::parse(email).map_err(invalid("ADMIN_EMAIL"))?,
             password: Password::presented(password.expose_secret().to_owned())
-                .ok_or_else(|| invalid("ADMIN_PASSWORD", &password::EXPECTED))?,
+                .ok_or_else(password::expected)
+                .map_err(invalid("ADMIN_PASSWORD"))?,
         }))
     }
 

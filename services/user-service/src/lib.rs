@@ -1,7 +1,8 @@
 //! user-service: accounts, their passwords and their sessions.
 //!
 //! Start with the contract, `shop/user/v1/user.proto` in the `proto` crate. The rules stand in one file each and know
-//! neither gRPC nor SQL: who has an account (`user`, `email`), what a password is and how it is kept (`password`),
+//! neither gRPC nor SQL: who has an account (`user`), how a password is kept (`password`; which emails and
+//! passwords may be chosen is in the `rules` crate, for the gateway asks that too),
 //! what a second factor is (`second_factor`), what a session hands out (`session`: refresh tokens, `token`: access tokens)
 //! and which keys sign (`signing_key`). `backoff` slows guessers down without locking the owner out, `hashing` shares
 //! password hashing out fairly, `key_source` fetches the keys and follows their rotation, `first_admin` makes the account
@@ -16,7 +17,6 @@
 mod audited;
 mod backoff;
 mod config;
-mod email;
 mod events;
 mod first_admin;
 mod grpc;

@@ -1,30 +1,17 @@
 //! Passwords: which are allowed, and how they are kept: Argon2id with OWASP's minimum (m = 19456 KiB, t = 2, p = 1), in
 //! the PHC string format, so that a hash says by itself how it was made and the parameters can be raised one day.
 //!
-//! What is asked of a new one follows NIST SP 800-63B, section 3.1.1: enough characters, and nothing that is among the
-//! first guesses, which zxcvbn estimates; no rules of composition. Text is brought to Unicode's form NFKC first, so that a
-//! password typed on another keyboard is the same.
-
-use std::sync::LazyLock;
+//! Which may be chosen says [`rules::password`].
 
 use argon2::{
     ARGON2ID_IDENT, Algorithm, Argon2, Block, Params, Version,
     password_hash::phc::{Output, ParamsString, PasswordHash as Phc, Salt},
 };
 use rand::random;
+use rules::password::{LENGTHS, LONGEST_TYPED, chosen, normalized};
 use secrecy::{ExposeSecret as _, SecretString};
-use unicode_normalization::UnicodeNormalization as _;
-use zxcvbn::{Score, feedback::Warning, zxcvbn};
 
-const MIN_LENGTH: usize = 8;
-const MAX_LENGTH: usize = 128;
 const HASH_LENGTH: usize = 32;
-/// What is expected of its length.
-pub(crate) static EXPECTED: LazyLock<String> =
-    LazyLock::new(|| format!("must have from {MIN_LENGTH} to {MAX_LENGTH} characters"));
-
-/// A million guesses, which is what somebody who tries passwords online has in weeks.
-const WEAKEST: Score = Score::Two;
 
 /// A password of an allowed length, in characters, and in NFKC. Wiped from memory when it is dropped, and never shown.
 #[derive(Clone, Debug)]
@@ -39,12 +26,11 @@ impl Password {
     pub(crate) fn presented(text: String) -> Option<Self> {
         let typed = SecretString::from(text);
         // Nobody counts the characters of a text that can't have so few.
-        if typed.expose_secret().len() > 4 * MAX_LENGTH {
+        if typed.expose_secret().len() > 4 * LONGEST_TYPED {
             return None;
         }
-        let normalized = SecretString::from(typed.expose_secret().nfkc().collect::<String>());
-        let fits =
-            |text: &SecretString| (MIN_LENGTH..=MAX_LENGTH).contains(&text.expose_secret().chars().count());
+        let normalized = SecretString::from(normalized(typed.expose_secret()));
+        let fits = |text: &SecretString| LENGTHS.contains(&text.expose_secret().chars().count());
         let same = typed.expose_secret() == normalized.expose_secret();
         (fits(&normalized) || fits(&typed)).then(|| Self {
             normalized,
@@ -54,42 +40,13 @@ impl Password {
 
     /// A new one for an account with that email and name, or what is expected of it.
     pub(crate) fn chosen(text: String, email: &str, name: &str) -> Result<Self, String> {
-        let password = Self::presented(text).ok_or_else(|| EXPECTED.clone())?;
-        password.check_strength(email, name)?;
-        Ok(password)
+        chosen(&text, email, name)?;
+        Self::presented(text).ok_or_else(rules::password::expected)
     }
 
     /// Whether it may be chosen for an account with that email and name, or what is expected of it.
     pub(crate) fn check_strength(&self, email: &str, name: &str) -> Result<(), String> {
-        let text = self.normalized.expose_secret();
-        if !(MIN_LENGTH..=MAX_LENGTH).contains(&text.chars().count()) {
-            return Err(EXPECTED.clone());
-        }
-        let mut own = vec![email, name];
-        own.extend(email.split(['@', '.', '+', '-', '_']));
-        own.extend(name.split_whitespace());
-        own.retain(|word| word.chars().count() >= 3);
-        // Whoever knows the account tries these first.
-        let lower = text.to_lowercase();
-        if own.iter().any(|word| lower == word.to_lowercase()) {
-            return Err("must not be the account's own email or name".to_owned());
-        }
-        let estimate = zxcvbn(text, &own);
-        if estimate.score() >= WEAKEST {
-            return Ok(());
-        }
-        let warning = estimate.feedback().and_then(zxcvbn::feedback::Feedback::warning);
-        Err(match warning {
-            Some(
-                Warning::ThisIsATop10Password
-                | Warning::ThisIsATop100Password
-                | Warning::ThisIsACommonPassword,
-            ) => "must not be one of the most used passwords".to_owned(),
-            Some(warning) => format!("must be harder to guess: {warning}"),
-            None => {
-                "must be harder to guess: longer, or less like the account's own email and name".to_owned()
-            }
-        })
+        chosen(self.normalized.expose_secret(), email, name)
     }
 
     /// What a stored hash may be of: as it is hashed now, and as it was once.
@@ -295,60 +252,11 @@ mod tests {
         );
     }
 
-    #[test]
-    fn the_first_guesses_are_refused_with_the_reason() {
-        let (email, name) = ("ada.lovelace@example.com", "Ada Lovelace");
-        for (text, said) in [
-            ("short", "from 8 to 128"),
-            (&*"x".repeat(129), "from 8 to 128"),
-            ("        ", "guess"),
-            ("password", "most used"),
-            ("12345678", "most used"),
-            ("\u{ff50}assword", "most used"),
-            ("P@ssw0rd", "guess"),
-            ("qwertyuiop", "most used"),
-            ("aaaaaaaaaaaa", "guess"),
-            ("abcdefgh", "guess"),
-            ("11111111", "guess"),
-            ("ada.lovelace@example.com", "own"),
-            ("Ada Lovelace", "own"),
-            ("LOVELACE", "own"),
-            ("ecalevol", "guess"),
-            ("lovelace1", "guess"),
-        ] {
-            let refused = Password::chosen(text.to_owned(), email, name).unwrap_err();
-            assert!(refused.contains(said), "{text:?}: {refused}");
-        }
-        for text in [
-            "correct horse",
-            "a kettle for each of the seven seas",
-            "Пароль12",
-            "tr0ub4dor&3",
-            "不锈钢水壶很好用",
-        ] {
-            assert!(Password::chosen(text.to_owned(), email, name).is_ok(), "{text:?}");
-        }
-    }
-
-    #[test]
-    fn the_costliest_text_is_judged_soon() {
-        let began = std::time::Instant::now();
-        for text in [
-            "aB3$".repeat(32),
-            "1".repeat(128),
-            "qwerty".repeat(21),
-            "\u{1F600}".repeat(128),
-        ] {
-            drop(Password::chosen(text, "a@example.com", ""));
-        }
-        println!("four of the longest: {:?}", began.elapsed());
-    }
-
     proptest! {
         #[test]
         fn the_policy_counts_characters(text in "\\PC{0,140}") {
             let allowed = |text: &str| (8..=128).contains(&text.chars().count());
-            let normalized: String = text.nfkc().collect();
+            let normalized = normalized(&text);
             prop_assert_eq!(Password::presented(text.clone()).is_some(), allowed(&text) || allowed(&normalized));
             if Password::chosen(text, "", "").is_ok() {
                 prop_assert!(allowed(&normalized));

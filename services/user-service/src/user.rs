@@ -1,13 +1,8 @@
 //! Accounts.
 
-use chassis::{
-    open_enum::{Open, Spelled},
-    text::{self, Lines},
-};
+use chassis::open_enum::{Open, Spelled};
 use time::OffsetDateTime;
 use uuid::Uuid;
-
-const MAX_NAME_LENGTH: usize = 200;
 
 /// What an account may do.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -50,9 +45,9 @@ impl Spelled for Role {
 pub(crate) struct Name(String);
 
 impl Name {
-    /// Reads a name ([`text::read`]), or says what is expected of one.
+    /// Reads a name ([`rules::account::name`]), or says what is expected of one.
     pub(crate) fn parse(text: &str) -> Result<Self, String> {
-        text::read(text, 0..=MAX_NAME_LENGTH, Lines::One).map(Self)
+        rules::account::name(text).map(Self)
     }
 
     /// The text.

@@ -15,11 +15,12 @@ use futures::FutureExt as _;
 use super::{
     Api,
     caller::{self, Identity},
-    decode, idempotency, input,
+    decode, idempotency,
+    input::{self, Found},
     operations::{Operation, TakesBody},
     probes, telemetry,
 };
-use crate::problem::Problem;
+use crate::problem::{FieldError, Problem};
 
 /// The longest target of a request in bytes: RFC 9110, 4.1, asks for at least 8,000.
 const LONGEST_TARGET: usize = 8 * 1024;
@@ -129,8 +130,19 @@ async fn receive(api: &Api, request: Request) -> Result<Request, Problem> {
     let operation = operation.filter(|operation| !operation.needs_token || identity.is_known());
     let body = match operation {
         Some(operation) => {
-            check_query(operation, parts.uri.query().unwrap_or_default())?;
-            idempotency::honoured(operation, &parts.method, &parts.headers)?;
+            let mut found = unknown_parameters(operation, parts.uri.query().unwrap_or_default())?;
+            found.extend(idempotency::not_honoured(
+                operation,
+                &parts.method,
+                &parts.headers,
+            ));
+            if !found.is_empty() {
+                if operation.body == TakesBody::No && !operation.takes_id {
+                    return Err(Problem::invalid(found));
+                }
+                // Told with what is wrong with the rest.
+                parts.extensions.insert(Found(found));
+            }
             if reads_body(operation, &parts.headers) {
                 let address = identity.address();
                 Body::from(api.bodies.receive(&parts.headers, body, address).await?)
@@ -146,13 +158,13 @@ async fn receive(api: &Api, request: Request) -> Result<Request, Problem> {
 
 /// One rule for every operation: a query is text, and of parameters that are known. Where there are any, the handler
 /// reads them.
-fn check_query(operation: Operation, query: &str) -> Result<(), Problem> {
+fn unknown_parameters(operation: Operation, query: &str) -> Result<Vec<FieldError>, Problem> {
     input::is_text(query)?;
-    if operation.takes_query {
-        Ok(())
+    Ok(if operation.takes_query {
+        Vec::new()
     } else {
-        decode::no_parameters(query).map_err(Problem::invalid)
-    }
+        decode::no_parameters(query).err().unwrap_or_default()
+    })
 }
 
 fn reads_body(operation: Operation, headers: &HeaderMap) -> bool {

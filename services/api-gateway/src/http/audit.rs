@@ -1,12 +1,11 @@
 //! `/audit`: who did what. Each service answers for its own records, and the gateway puts them in one order: a page lacks
 //! none, or there is no page.
 
-use std::fmt;
-
 use axum::{Json as Answer, extract::State};
 use chassis::{
     grpc::{from_timestamp, timestamp as message_of},
-    page::DEFAULT_PAGE_SIZE,
+    page::{self, DEFAULT_PAGE_SIZE, Keyset, ListDigest},
+    violations::Violations,
 };
 use proto::audit::{
     AuditPosition, AuditRecord as RecordMessage, ListAuditRecordsRequest, Principal as PrincipalMessage,
@@ -21,8 +20,11 @@ use uuid::Uuid;
 use super::{
     Api,
     caller::Admin,
+    decode::{Checked, Faults},
     input::Query,
+    list::{Links, Target},
     timestamp::{self, Timestamp},
+    unless_empty,
 };
 use crate::problem::Problem;
 
@@ -104,7 +106,7 @@ struct AuditRecordList {
     items: Vec<AuditRecord>,
     /// The `cursor` of the next page; not there where this is the last.
     #[serde(skip_serializing_if = "Option::is_none")]
-    #[schema(max_length = 64, nullable = false)]
+    #[schema(nullable = false)]
     next: Option<String>,
 }
 
@@ -131,9 +133,8 @@ struct AuditQuery {
     /// The most on a page; 20 where nothing is said.
     #[param(minimum = 1, maximum = 100)]
     limit: Option<u32>,
-    /// Where to go on: `next` of the page before, with the same filters.
-    #[param(value_type = Option<String>, pattern = "^[0-9a-f]{1,14}-[0-9a-f]{32}$")]
-    cursor: Option<Place>,
+    /// The `next` of an answer to the same query, to go on behind it; empty to begin.
+    cursor: Option<String>,
 }
 
 /// The name of an action, or of a kind of thing.
@@ -151,51 +152,59 @@ impl<'de> Deserialize<'de> for Name {
     }
 }
 
-/// A place in the order of all records. Its text is for whoever gave it alone to read.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-struct Place {
-    at: OffsetDateTime,
-    id: Uuid,
+/// A place in the order of all records: microseconds, which is what databases keep, and the record's id.
+type Place = (i64, Uuid);
+
+fn place(record: &RecordMessage) -> Option<Place> {
+    let at = from_timestamp(record.at.as_ref())?.unix_timestamp_nanos() / 1_000;
+    Some((i64::try_from(at).ok()?, Uuid::try_parse(&record.id).ok()?))
 }
 
-impl Place {
-    fn of(record: &RecordMessage) -> Option<Self> {
-        Some(Self {
-            at: from_timestamp(record.at.as_ref())?,
-            id: Uuid::try_parse(&record.id).ok()?,
-        })
+fn position((at, id): Place) -> Option<AuditPosition> {
+    let at = OffsetDateTime::from_unix_timestamp_nanos(i128::from(at) * 1_000).ok()?;
+    Some(AuditPosition {
+        at: Some(message_of(at)),
+        id: id.to_string(),
+    })
+}
+
+impl AuditQuery {
+    fn limit(&self) -> u32 {
+        self.limit.unwrap_or(DEFAULT_PAGE_SIZE)
     }
 
-    fn parse(text: &str) -> Option<Self> {
-        let (at, id) = text.split_once('-')?;
-        let at = i128::from(u64::from_str_radix(at, 16).ok()?) * 1_000;
-        Some(Self {
-            at: OffsetDateTime::from_unix_timestamp_nanos(at).ok()?,
-            id: Uuid::try_parse(id).ok()?,
-        })
+    /// What cursors of the list belong to.
+    fn digest(&self) -> ListDigest {
+        let id = |id: Option<Uuid>| id.map(|id| id.to_string()).unwrap_or_default();
+        let name = |name: Option<&Name>| name.map(|Name(name)| name.clone()).unwrap_or_default();
+        let time = |time: Option<Timestamp>| {
+            let time = time.map(|Timestamp(time)| time.unix_timestamp_nanos().to_string());
+            time.unwrap_or_default()
+        };
+        let narrowed = [
+            id(self.actor),
+            name(self.subject_kind.as_ref()),
+            id(self.subject),
+            name(self.action.as_ref()),
+            time(self.since),
+            time(self.until),
+        ];
+        ListDigest::of("audit", &narrowed.each_ref().map(String::as_str))
     }
 }
 
-impl fmt::Display for Place {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        // The database keeps microseconds.
-        let at = self.at.unix_timestamp_nanos() / 1_000;
-        write!(f, "{at:x}-{}", self.id.simple())
-    }
-}
-
-impl<'de> Deserialize<'de> for Place {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let text = String::deserialize(deserializer)?;
-        Self::parse(&text).ok_or_else(|| D::Error::custom("must be the `next` of a page"))
-    }
-}
-
-impl From<Place> for AuditPosition {
-    fn from(place: Place) -> Self {
-        Self {
-            at: Some(message_of(place.at)),
-            id: place.id.to_string(),
+impl Checked for AuditQuery {
+    fn check(&self, faults: &mut Faults) {
+        let mut violations = Violations::new();
+        page::check(&mut violations, None, self.limit(), self.cursor.as_deref());
+        for violation in &violations {
+            // What other lists call `page_size`.
+            let field = if violation.field == "page_size" {
+                "limit"
+            } else {
+                &violation.field
+            };
+            faults.take(field, Err::<(), _>(&*violation.expected));
         }
     }
 }
@@ -213,7 +222,7 @@ impl From<RecordMessage> for AuditRecord {
             },
             reason: record.reason,
             changes: changes(&record.changes),
-            trace_id: some(record.trace_id),
+            trace_id: unless_empty(record.trace_id),
         }
     }
 }
@@ -222,15 +231,11 @@ impl From<PrincipalMessage> for AuditActor {
     fn from(principal: PrincipalMessage) -> Self {
         Self {
             kind: principal.kind,
-            user_id: some(principal.user_id),
-            session_id: some(principal.session_id),
-            address: some(principal.address),
+            user_id: unless_empty(principal.user_id),
+            session_id: unless_empty(principal.session_id),
+            address: unless_empty(principal.address),
         }
     }
-}
-
-fn some(text: String) -> Option<String> {
-    (!text.is_empty()).then_some(text)
 }
 
 /// What a record's `changes` say.
@@ -256,40 +261,47 @@ pub(super) fn routes() -> OpenApiRouter<Api> {
 /// What people changed, newest first: who, what, why, when and from where.
 #[utoipa::path(
     get, path = "/audit", tag = "audit", security(("token" = [])), params(AuditQuery),
-    responses((status = 200, body = AuditRecordList), (status = 403, description = "Not an admin")),
+    responses((status = 200, body = AuditRecordList, headers(("link" = String))), (status = 403, description = "Not an admin")),
 )]
 async fn list(
     State(api): State<Api>,
     _: Admin,
+    target: Target,
     Query(query): Query<AuditQuery>,
-) -> Result<Answer<AuditRecordList>, Problem> {
-    let limit = query.limit.unwrap_or(DEFAULT_PAGE_SIZE);
+) -> Result<(Links, Answer<AuditRecordList>), Problem> {
+    let cursor = query.cursor.as_deref().unwrap_or_default();
+    let page = Keyset::<Place>::read(query.digest(), 0, query.limit(), Some(cursor))?;
+    let after = page.after().copied().map(|place| {
+        position(place).ok_or_else(|| Problem::invalid_field("cursor", "must be the `next` of an answer"))
+    });
+    let after = after.transpose()?;
     let request = ListAuditRecordsRequest {
         actor_id: query.actor.map(|id| id.to_string()),
+        limit: query.limit(),
         subject_kind: query.subject_kind.map(|Name(name)| name),
         subject_id: query.subject.map(|id| id.to_string()),
         action: query.action.map(|Name(name)| name),
         since: query.since.map(|Timestamp(at)| message_of(at)),
         until: query.until.map(|Timestamp(at)| message_of(at)),
-        after: query.cursor.map(AuditPosition::from),
-        limit,
+        after,
     };
     let answers = api.backends.audit_records(&request).await?;
-    let mut more = answers.iter().any(|answer| answer.more);
+    let more = answers.iter().any(|answer| answer.more);
     let records = answers.into_iter().flat_map(|answer| answer.records);
     let placed: Option<Vec<_>> = records
-        .map(|record| Place::of(&record).map(|place| (place, record)))
+        .map(|record| place(&record).map(|place| (place, record)))
         .collect();
     let mut placed = placed.ok_or_else(Problem::internal)?;
     placed.sort_unstable_by_key(|(place, _)| std::cmp::Reverse(*place));
     // What a service has left out comes after all that it gave, and so after what is left of this page.
-    more |= placed.len() > limit as usize;
-    placed.truncate(limit as usize);
-    let next = placed.last().filter(|_| more).map(|(place, _)| place.to_string());
-    Ok(Answer(AuditRecordList {
-        items: placed.into_iter().map(|(_, record)| record.into()).collect(),
-        next,
-    }))
+    let more = more || placed.len() > page.size();
+    placed.truncate(page.size());
+    let last = placed.last().filter(|_| more).map(|(place, _)| *place);
+    let shown = page.entries_until(placed, last);
+    let links = Links::by_cursor(&target, &shown.next);
+    let items = shown.items.into_iter().map(|(_, record)| record.into()).collect();
+    let next = unless_empty(shown.next);
+    Ok((links, Answer(AuditRecordList { items, next })))
 }
 
 #[cfg(test)]
@@ -298,24 +310,16 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_cursor_is_the_place_that_gave_it() {
-        let place = Place {
-            at: OffsetDateTime::from_unix_timestamp_nanos(1_767_225_600_123_456_000).unwrap(),
-            id: Uuid::now_v7(),
+    fn a_place_is_that_of_its_record() {
+        let record = RecordMessage {
+            id: Uuid::now_v7().to_string(),
+            at: Some(message_of(
+                time::macros::datetime!(2026-01-02 03:04:05.123456 UTC),
+            )),
+            ..RecordMessage::default()
         };
-        assert!(Place::parse(&place.to_string()) == Some(place));
-        assert!(place.to_string().len() <= 64);
-        for text in [
-            "",
-            "-",
-            "1",
-            "x-00000000000000000000000000000000",
-            "-1-00000000000000000000000000000000",
-            "ffffffffffffffff-00000000000000000000000000000000",
-            "1-0",
-        ] {
-            assert!(Place::parse(text).is_none(), "{text}");
-        }
+        let position = position(place(&record).unwrap()).unwrap();
+        assert_eq!((position.at, position.id), (record.at, record.id));
     }
 
     #[test]

@@ -5,6 +5,7 @@ use proto::user::{
     LogInRequest, LogOutRequest, RefreshSessionRequest, RegisterRequest, Session as SessionMessage,
     User as UserMessage,
 };
+use rules::{account, email::Email, password};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 use utoipa_axum::{router::OpenApiRouter, routes};
@@ -12,7 +13,7 @@ use utoipa_axum::{router::OpenApiRouter, routes};
 use super::{
     Api,
     caller::{Anybody, Origin},
-    decode::Nullable,
+    decode::{Checked, Faults, Nullable},
     input::Json,
     refresh_cookie::{RefreshCookie, SetCookie},
     users::User,
@@ -43,8 +44,8 @@ struct Session {
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 struct Registration {
-    /// Unique without regard to case.
-    #[schema(max_length = 254, example = "ada@example.com")]
+    /// Unique without regard to case. An internationalised domain is kept in punycode; before the @ stands ASCII.
+    #[schema(example = "ada@example.com")]
     email: String,
     /// 8 to 128 characters.
     #[schema(min_length = 8, max_length = 128, example = "correct horse")]
@@ -87,6 +88,36 @@ struct RefreshToken {
     /// As it was given last; left out where it is a cookie.
     #[schema(nullable = false)]
     refresh_token: Option<String>,
+}
+
+impl Checked for Registration {
+    fn check(&self, faults: &mut Faults) {
+        let name = self.name.as_deref().unwrap_or_default();
+        faults.take("email", Email::parse(&self.email));
+        faults.take("password", password::chosen(&self.password, &self.email, name));
+        faults.take("name", account::name(name));
+    }
+}
+
+/// Whether they are right user-service says, in one way for all that are not.
+impl Checked for Credentials {
+    fn check(&self, faults: &mut Faults) {
+        faults.take("email", account::presented_email(&self.email));
+        faults.take("password", account::presented_password(&self.password));
+        faults.text(
+            "device_token",
+            self.device_token.as_deref(),
+            account::device_token,
+        );
+        faults.text("code", self.code.as_deref(), account::code);
+        faults.text("recovery_code", self.recovery_code.as_deref(), account::code);
+    }
+}
+
+impl Checked for RefreshToken {
+    fn check(&self, faults: &mut Faults) {
+        faults.take("refresh_token", account::refresh_token(&self.refresh_token));
+    }
 }
 
 pub(super) fn routes() -> OpenApiRouter<Api> {

@@ -5,8 +5,9 @@
 //! `"3-5f2b…"`. Such a resource is changed if it is still at that version, whatever its stock has become meanwhile: the
 //! stock has a call of its own. The compressed form of an answer has a tag of its own, which ends in `-gzip`.
 //!
-//! What is no tag matches nothing: with `If-Match` nothing is done, and with `If-None-Match` everything is sent. The crate
-//! `headers` has these headers too, but shows none of the tags in them, and the version must be seen.
+//! What is no tag matches nothing: with `If-Match` nothing is done, and with `If-None-Match` everything is sent.
+
+mod tag;
 
 use axum::{
     body::{Body, Bytes},
@@ -20,11 +21,10 @@ use serde::Serialize;
 use sha2::{Digest as _, Sha256};
 use tonic::{Code, Status};
 
+use self::tag::{COMPRESSED, Tag, Tags, without_coding};
 use super::Api;
 use crate::problem::Problem;
 
-/// What the tag of a compressed answer ends in.
-const COMPRESSED: &[u8] = b"-gzip";
 /// Of a digest: two different representations of one resource have the same tag once in 2⁹⁶ times.
 const DIGEST_BYTES: usize = 12;
 /// How often a change is tried that others keep getting in before.
@@ -39,22 +39,6 @@ const OF_THE_ANSWER: [HeaderName; 4] = [
 /// What anybody may see may be shown for that long without asking again: long enough to take the load of a page that
 /// everybody opens, and short enough for nobody to notice.
 const CATALOGUE: HeaderValue = HeaderValue::from_static("public, max-age=5");
-
-/// An entity tag (RFC 9110, section 8.8.3).
-#[derive(Clone, Debug, PartialEq, Eq)]
-struct Tag {
-    weak: bool,
-    opaque: Vec<u8>,
-}
-
-/// What `If-Match` or `If-None-Match` names.
-#[derive(Clone, Debug, PartialEq, Eq)]
-enum Tags {
-    /// `*`: whatever there is.
-    Any,
-    /// One of these.
-    Listed(Vec<Tag>),
-}
 
 /// What a request depends on.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -144,82 +128,6 @@ impl<T: Serialize> Representation<T> {
 impl<T: Serialize> IntoResponse for Representation<T> {
     fn into_response(self) -> Response {
         self.write().into_response()
-    }
-}
-
-impl Tag {
-    /// A server's own, as it stands in `ETag`.
-    fn of(value: &HeaderValue) -> Option<Self> {
-        match Tags::parse(value.as_bytes()) {
-            Tags::Listed(tags) => tags.into_iter().next(),
-            Tags::Any => None,
-        }
-    }
-
-    /// The version that the tag names.
-    fn version(&self) -> Option<i64> {
-        let version = self.opaque.split(|byte| *byte == b'-').next()?;
-        std::str::from_utf8(version).ok()?.parse().ok()
-    }
-}
-
-impl Tags {
-    fn of(headers: &HeaderMap, name: &HeaderName) -> Option<Self> {
-        let lines: Vec<&[u8]> = headers.get_all(name).iter().map(HeaderValue::as_bytes).collect();
-        (!lines.is_empty()).then(|| Self::parse(&lines.join(&b',')))
-    }
-
-    /// The tags of a list; what is none is left out.
-    fn parse(text: &[u8]) -> Self {
-        if text.trim_ascii() == b"*" {
-            return Self::Any;
-        }
-        let (mut tags, mut rest) = (Vec::new(), text);
-        while !rest.is_empty() {
-            let (tag, behind) = Self::first(rest);
-            tags.extend(tag);
-            rest = behind;
-        }
-        Self::Listed(tags)
-    }
-
-    /// The member that a list begins with, if it is a tag, and what stands behind its comma. Within quotes a comma is a
-    /// character as any other.
-    fn first(list: &[u8]) -> (Option<Tag>, &[u8]) {
-        let list = list.trim_ascii_start();
-        let weak = list.starts_with(b"W/");
-        let quoted = if weak { &list[2..] } else { list };
-        if let Some(text) = quoted.strip_prefix(b"\"")
-            && let Some(end) = text.iter().position(|byte| *byte == b'"')
-        {
-            let behind = text[end + 1..].trim_ascii_start();
-            let is_whole = behind.is_empty() || behind.starts_with(b",");
-            let opaque = &text[..end];
-            if is_whole && opaque.iter().all(|byte| *byte > b' ' && *byte != 0x7f) {
-                let tag = Tag {
-                    weak,
-                    opaque: opaque.to_vec(),
-                };
-                return (Some(tag), behind.get(1..).unwrap_or_default());
-            }
-        }
-        let comma = list.iter().position(|byte| *byte == b',');
-        (None, comma.map_or(&[][..], |comma| &list[comma + 1..]))
-    }
-
-    /// Strong comparison: a weak tag is never the same.
-    fn strongly(&self, same: impl Fn(&Tag) -> bool) -> bool {
-        match self {
-            Self::Any => true,
-            Self::Listed(tags) => tags.iter().any(|tag| !tag.weak && same(tag)),
-        }
-    }
-
-    fn weakly(&self, same: impl Fn(&Tag) -> bool) -> bool {
-        match self {
-            Self::Any => true,
-            Self::Listed(tags) => tags.iter().any(same),
-        }
     }
 }
 
@@ -349,10 +257,6 @@ fn name_coding(headers: &mut HeaderMap) {
     }
 }
 
-fn without_coding(opaque: &[u8]) -> &[u8] {
-    opaque.strip_suffix(COMPRESSED).unwrap_or(opaque)
-}
-
 /// Whoever accepts nothing that we have is sent the plain form (RFC 9110, section 12.5.3, leaves that open): the compression
 /// would make a 406 of whatever the answer is, also where what was asked is done. The least weight is less than any other.
 fn accept_identity(headers: &mut HeaderMap) {
@@ -366,39 +270,7 @@ fn accept_identity(headers: &mut HeaderMap) {
 
 #[cfg(test)]
 mod tests {
-    #![allow(clippy::unwrap_used)]
-    use proptest::prelude::*;
-
     use super::*;
-
-    fn tags(text: &str) -> Vec<(bool, String)> {
-        match Tags::parse(text.as_bytes()) {
-            Tags::Any => vec![(false, "any".to_owned())],
-            Tags::Listed(tags) => tags
-                .into_iter()
-                .map(|tag| (tag.weak, String::from_utf8(tag.opaque).unwrap()))
-                .collect(),
-        }
-    }
-
-    #[test]
-    fn a_list_has_the_tags_that_it_names_and_nothing_of_what_is_none() {
-        let strong = |opaque: &str| (false, opaque.to_owned());
-        for (text, expected) in [
-            ("*", vec![strong("any")]),
-            ("\"1\"", vec![strong("1")]),
-            (" \"1\" ,\t\"2\"", vec![strong("1"), strong("2")]),
-            ("\"a,b\",,\"c\"", vec![strong("a,b"), strong("c")]),
-            ("W/\"1\"", vec![(true, "1".to_owned())]),
-            ("\"\"", vec![strong("")]),
-            ("1, abc, w/\"1\", \"1\"x, \"2\"", vec![strong("2")]),
-            ("*, \"1\"", vec![strong("1")]),
-            ("\"1", vec![]),
-            ("", vec![]),
-        ] {
-            assert_eq!(tags(text), expected, "{text}");
-        }
-    }
 
     fn verdict(if_match: Option<&str>, if_none_match: Option<&str>, reads: bool) -> Verdict {
         let parse = |text: &str| Tags::parse(text.as_bytes());
@@ -452,29 +324,5 @@ mod tests {
         headers.insert(header::CONTENT_ENCODING, HeaderValue::from_static("gzip"));
         name_coding(&mut headers);
         assert_eq!(headers[header::ETAG], "\"3-ab-gzip\"");
-        assert_eq!(without_coding(b"3-ab-gzip"), b"3-ab");
-    }
-
-    proptest! {
-        #[test]
-        fn a_list_is_read_back_as_it_was_written(
-            written in prop::collection::vec((any::<bool>(), "[!#-~]{0,12}"), 0..6), blank in "[ \t]{0,3}",
-        ) {
-            let text = |(weak, opaque): &(bool, String)| format!("{}\"{opaque}\"", if *weak { "W/" } else { "" });
-            let list: Vec<String> = written.iter().map(text).collect();
-            prop_assert_eq!(tags(&list.join(&format!("{blank},{blank}"))), written);
-        }
-
-        #[test]
-        fn any_bytes_are_a_list(bytes in prop::collection::vec(any::<u8>(), 0..80)) {
-            let _tags = Tags::parse(&bytes);
-        }
-
-        #[test]
-        fn a_weak_tag_never_guards_a_change(opaque in "[!#-~]{0,12}") {
-            let tags = Tags::parse(format!("W/\"{opaque}\"").as_bytes());
-            prop_assert!(!tags.strongly(|_| true));
-            prop_assert!(tags.weakly(|_| true));
-        }
     }
 }

@@ -6,14 +6,16 @@
 //!
 //! - a field that is not known, is given twice, is missing or is of another type is named;
 //! - `null` says that there is none. It is taken where the type is [`Nullable`], and named everywhere else;
-//! - a whole number may be written as `2`, `2.0` or `2e0`, as JSON Schema has it.
+//! - a whole number may be written as `2`, `2.0` or `2e0`, as JSON Schema has it;
+//! - of what has the right type, the value is checked too ([`Checked`]), however much else is wrong.
 //!
-//! Types derive [`serde::Deserialize`], without aliases and flattened fields: their names decide what is known.
+//! Types derive [`serde::Deserialize`], without aliases and flattened fields: their names decide what is known. Why this is code of our own: `docs/adr/0013-*`.
 
 mod deserializer;
+mod faults;
 mod value;
 
-use std::{borrow::Cow, cell::RefCell, collections::HashSet, fmt, marker::PhantomData};
+use std::{borrow::Cow, cell::RefCell, collections::HashSet, fmt, marker::PhantomData, ops::Deref};
 
 use serde::{
     Deserialize, Deserializer,
@@ -22,6 +24,7 @@ use serde::{
 use serde_json::value::RawValue;
 use url::form_urlencoded;
 
+pub(super) use self::faults::{Checked, Faults};
 use self::value::Value;
 use crate::problem::FieldError;
 
@@ -49,6 +52,17 @@ pub(super) enum Nullable<T> {
 impl<T> Nullable<T> {
     /// Its value; none where it was left out or is null.
     pub(super) fn value(self) -> Option<T> {
+        match self {
+            Self::Value(value) => Some(value),
+            Self::LeftOut | Self::Null => None,
+        }
+    }
+
+    /// Its value as it stands there; none where it was left out or is null.
+    pub(super) fn as_deref(&self) -> Option<&T::Target>
+    where
+        T: Deref,
+    {
         match self {
             Self::Value(value) => Some(value),
             Self::LeftOut | Self::Null => None,
@@ -97,12 +111,12 @@ impl<'de, T: Deserialize<'de>> Deserialize<'de> for Nullable<T> {
 }
 
 /// A body that is JSON, checked before: see [`super::body`].
-pub(super) fn json<T: DeserializeOwned>(body: &RawValue) -> Result<T, Vec<FieldError>> {
+pub(super) fn json<T: DeserializeOwned + Checked>(body: &RawValue) -> Result<T, Vec<FieldError>> {
     decode(Source::Json(body))
 }
 
 /// The parameters of a query.
-pub(super) fn query<T: DeserializeOwned>(query: &str) -> Result<T, Vec<FieldError>> {
+pub(super) fn query<T: DeserializeOwned + Checked>(query: &str) -> Result<T, Vec<FieldError>> {
     let pairs: Vec<_> = form_urlencoded::parse(query.as_bytes()).collect();
     decode(Source::Query(&pairs))
 }
@@ -111,10 +125,11 @@ pub(super) fn query<T: DeserializeOwned>(query: &str) -> Result<T, Vec<FieldErro
 pub(super) fn no_parameters(query: &str) -> Result<(), Vec<FieldError>> {
     #[derive(Deserialize)]
     struct None {}
+    impl Checked for None {}
     self::query(query).map(|None {}| ())
 }
 
-fn decode<T: DeserializeOwned>(source: Source<'_>) -> Result<T, Vec<FieldError>> {
+fn decode<T: DeserializeOwned + Checked>(source: Source<'_>) -> Result<T, Vec<FieldError>> {
     let mut refused: Vec<FieldError> = Vec::new();
     loop {
         let violations = RefCell::new(Findings {
@@ -128,18 +143,24 @@ fn decode<T: DeserializeOwned>(source: Source<'_>) -> Result<T, Vec<FieldError>>
             violations: &violations,
         });
         let told = violations.into_inner().told;
-        match decoded {
-            Ok(value) if told.is_empty() && refused.is_empty() => return Ok(value),
+        let value = match decoded {
             // A type of its own has refused its text, and ended the reading there: again, without it.
             Err(Refused(Some(error))) if refused.len() < MOST_VIOLATIONS && !refused.contains(&error) => {
                 refused.push(error);
+                continue;
             }
-            _ => {
-                refused.extend(told);
-                refused.truncate(MOST_VIOLATIONS);
-                return Err(refused);
-            }
+            decoded => decoded.ok(),
+        };
+        let is_read = refused.is_empty() && told.is_empty();
+        refused.extend(told);
+        let mut faults = Faults::new(refused);
+        if let Some(value) = &value {
+            value.check(&mut faults);
         }
+        return match value {
+            Some(value) if is_read && faults.is_empty() => Ok(value),
+            _ => Err(faults.into_errors()),
+        };
     }
 }
 

@@ -2,19 +2,19 @@
 //! <https://datatracker.ietf.org/doc/draft-ietf-httpapi-idempotency-key-header/>.
 //!
 //! A service keeps the key in the transaction of what it makes. Where the header is not honoured it is refused, for whoever
-//! sends it counts on it: see [`honoured`].
+//! sends it counts on it: see [`not_honoured`].
 
 use axum::{
     extract::FromRequestParts,
     http::{HeaderMap, HeaderName, HeaderValue, Method, request::Parts},
     response::{IntoResponseParts, ResponseParts},
 };
-use chassis::idempotency::MAX_KEY_LENGTH;
+use chassis::idempotency::{self, MAX_KEY_LENGTH};
 use prost::Message;
 use sha2::{Digest as _, Sha256};
 
 use super::{Api, input::single, operations::Operation};
-use crate::problem::Problem;
+use crate::problem::{FieldError, Problem};
 
 /// The header, as the description of the API names it.
 pub(super) const NAME: &str = "Idempotency-Key";
@@ -46,17 +46,13 @@ impl FromRequestParts<Api> for IdempotencyKey {
     async fn from_request_parts(parts: &mut Parts, _: &Api) -> Result<Self, Problem> {
         match single(&parts.headers, &IDEMPOTENCY_KEY) {
             Ok(None) => Ok(Self(String::new())),
-            Ok(Some(key)) if is_key(key) => Ok(Self(key.to_owned())),
+            Ok(Some(key)) if idempotency::IdempotencyKey::is_valid(key) => Ok(Self(key.to_owned())),
             _ => Err(Problem::invalid_field(
                 NAME,
                 format!("must be 1 to {MAX_KEY_LENGTH} visible ASCII characters, once"),
             )),
         }
     }
-}
-
-fn is_key(key: &str) -> bool {
-    (1..=MAX_KEY_LENGTH).contains(&key.len()) && key.bytes().all(|byte| byte.is_ascii_graphic())
 }
 
 /// Whether an answer is an earlier one, as its header says.
@@ -75,13 +71,11 @@ impl IntoResponseParts for Replayed {
     }
 }
 
-/// 422 where a `POST` has the header and is not one that honours it.
-pub(super) fn honoured(operation: Operation, method: &Method, headers: &HeaderMap) -> Result<(), Problem> {
-    if method == Method::POST && !operation.takes_key && headers.contains_key(IDEMPOTENCY_KEY) {
-        return Err(Problem::invalid_field(
-            NAME,
-            "is not honoured here: the request is not made once by it; leave it out",
-        ));
-    }
-    Ok(())
+/// What is wrong where a `POST` has the header and is not one that honours it.
+pub(super) fn not_honoured(operation: Operation, method: &Method, headers: &HeaderMap) -> Option<FieldError> {
+    let counts_on_it = method == Method::POST && headers.contains_key(IDEMPOTENCY_KEY);
+    (counts_on_it && !operation.takes_key).then(|| FieldError {
+        field: NAME.to_owned(),
+        detail: "is not honoured here: the request is not made once by it; leave it out".to_owned(),
+    })
 }

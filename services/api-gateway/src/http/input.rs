@@ -1,16 +1,20 @@
-//! What handlers take from a request, read strictly: whatever is unknown, missing, doubled or of the wrong type is
-//! refused, all of it at once ([`decode`]), and named as the caller wrote it.
+//! What handlers take from a request, read strictly: whatever is unknown, missing, doubled, of the wrong type or of no
+//! possible value is refused, all of it at once ([`decode`]), and named as the caller wrote it. A handler that takes more
+//! than one thing takes [`All`] of them, so that what is wrong with the path, with headers and with the body is one answer.
 
 use axum::{
     extract::{FromRequest, FromRequestParts, RawPathParams, Request},
-    http::{HeaderMap, StatusCode, header, request::Parts},
+    http::{Extensions, HeaderMap, StatusCode, header, request::Parts},
 };
 use http_body_util::BodyExt as _;
 use serde::de::DeserializeOwned;
 use uuid::Uuid;
 
-use super::{Api, body, decode};
-use crate::problem::Problem;
+use super::{
+    Api, body,
+    decode::{self, Checked},
+};
+use crate::problem::{FieldError, Problem};
 
 /// A body of JSON.
 pub(super) struct Json<T>(pub(super) T);
@@ -18,23 +22,80 @@ pub(super) struct Json<T>(pub(super) T);
 /// The parameters of the query.
 pub(super) struct Query<T>(pub(super) T);
 
+/// What the parameter of a path is called that [`Id`] reads.
+pub(super) const ID: &str = "id";
+
 /// The `{id}` of the path.
 pub(super) struct Id(pub(super) Uuid);
 
-impl<T: DeserializeOwned> FromRequest<Api> for Json<T> {
+/// Several of them.
+pub(super) struct All<T>(pub(super) T);
+
+/// What was found wrong before the handler was asked for the rest ([`super::admission`]), for the first of [`Id`] and
+/// [`Json`] to tell.
+#[derive(Clone)]
+pub(super) struct Found(pub(super) Vec<FieldError>);
+
+impl Found {
+    fn before<T>(extensions: &mut Extensions, read: Result<T, Problem>) -> Result<T, Problem> {
+        let found = extensions
+            .remove::<Self>()
+            .map_or(Ok(()), |Self(errors)| Err(Problem::invalid(errors)));
+        both(found, read).map(|((), read)| read)
+    }
+}
+
+fn both<A, B>(first: Result<A, Problem>, second: Result<B, Problem>) -> Result<(A, B), Problem> {
+    match (first, second) {
+        (Ok(first), Ok(second)) => Ok((first, second)),
+        (Err(first), Err(second)) => Err(first.and(second)),
+        (Err(problem), Ok(_)) | (Ok(_), Err(problem)) => Err(problem),
+    }
+}
+
+impl<A, B> FromRequest<Api> for All<(A, B)>
+where
+    A: FromRequestParts<Api, Rejection = Problem> + Send,
+    B: FromRequest<Api, Rejection = Problem>,
+{
+    type Rejection = Problem;
+
+    async fn from_request(request: Request, api: &Api) -> Result<Self, Problem> {
+        let (mut parts, body) = request.into_parts();
+        let first = A::from_request_parts(&mut parts, api).await;
+        let second = B::from_request(Request::from_parts(parts, body), api).await;
+        both(first, second).map(Self)
+    }
+}
+
+impl<A, B> FromRequestParts<Api> for All<(A, B)>
+where
+    A: FromRequestParts<Api, Rejection = Problem> + Send,
+    B: FromRequestParts<Api, Rejection = Problem>,
+{
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, api: &Api) -> Result<Self, Problem> {
+        let first = A::from_request_parts(parts, api).await;
+        let second = B::from_request_parts(parts, api).await;
+        both(first, second).map(Self)
+    }
+}
+
+impl<T: DeserializeOwned + Checked> FromRequest<Api> for Json<T> {
     type Rejection = Problem;
 
     /// The body is there: it was read before the request was let in ([`body::Bodies`]).
     async fn from_request(request: Request, _: &Api) -> Result<Self, Problem> {
-        let body = request.into_body().collect().await;
+        let (mut parts, body) = request.into_parts();
+        let body = body.collect().await;
         let body = body.map_err(|_| Problem::internal())?.to_bytes();
-        decode::json(body::json_text(&body)?)
-            .map(Self)
-            .map_err(Problem::invalid)
+        let read = body::json_text(&body).and_then(|text| decode::json(text).map_err(Problem::invalid));
+        Found::before(&mut parts.extensions, read).map(Self)
     }
 }
 
-impl<T: DeserializeOwned> FromRequestParts<Api> for Query<T> {
+impl<T: DeserializeOwned + Checked> FromRequestParts<Api> for Query<T> {
     type Rejection = Problem;
 
     async fn from_request_parts(parts: &mut Parts, _: &Api) -> Result<Self, Problem> {
@@ -61,14 +122,13 @@ impl FromRequestParts<Api> for Id {
     type Rejection = Problem;
 
     async fn from_request_parts(parts: &mut Parts, api: &Api) -> Result<Self, Problem> {
-        let not_an_id = || Problem::invalid_field("id", "must be a UUID");
-        let parameters = RawPathParams::from_request_parts(parts, api)
-            .await
-            .map_err(|_| not_an_id())?;
-        let id = parameters.iter().find(|(name, _)| *name == "id");
-        id.and_then(|(_, text)| Uuid::try_parse(text).ok())
-            .map(Self)
-            .ok_or_else(not_an_id)
+        let parameters = RawPathParams::from_request_parts(parts, api).await;
+        let id = parameters.ok().and_then(|parameters| {
+            let id = parameters.iter().find(|(name, _)| *name == ID)?;
+            rules::id(id.1).ok()
+        });
+        let id = id.ok_or_else(|| Problem::invalid_field(ID, "must be a UUID"));
+        Found::before(&mut parts.extensions, id).map(Self)
     }
 }
 

@@ -4,6 +4,7 @@ use axum::{Json as Answer, extract::State, http::StatusCode};
 use proto::user::{
     BeginSecondFactorRequest, ConfirmSecondFactorRequest, GetSecondFactorRequest, RemoveSecondFactorRequest,
 };
+use rules::account;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 use utoipa_axum::{router::OpenApiRouter, routes};
@@ -11,6 +12,7 @@ use utoipa_axum::{router::OpenApiRouter, routes};
 use super::{
     Api,
     caller::{Admin, Caller, Origin},
+    decode::{Checked, Faults},
     input::{Id, Json},
 };
 use crate::{backends::read, problem::Problem};
@@ -65,6 +67,19 @@ struct Proof {
     /// In the place of a code.
     #[schema(nullable = false)]
     recovery_code: Option<String>,
+}
+
+impl Checked for Confirmation {
+    fn check(&self, faults: &mut Faults) {
+        faults.take("code", account::code(&self.code));
+    }
+}
+
+impl Checked for Proof {
+    fn check(&self, faults: &mut Faults) {
+        faults.text("code", self.code.as_deref(), account::code);
+        faults.text("recovery_code", self.recovery_code.as_deref(), account::code);
+    }
 }
 
 pub(super) fn routes() -> OpenApiRouter<Api> {

@@ -124,6 +124,11 @@ impl Deref for Api {
     }
 }
 
+/// What the contracts leave empty where there is none.
+fn unless_empty(text: String) -> Option<String> {
+    (!text.is_empty()).then_some(text)
+}
+
 /// What refuses a request before the router sees it.
 pub fn gate(api: Api) -> Gate {
     Arc::new(move |request| admission::refuse(&api, request))

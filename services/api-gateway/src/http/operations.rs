@@ -9,7 +9,7 @@ use utoipa::openapi::{
     path::{Operation as Described, ParameterIn},
 };
 
-use super::idempotency;
+use super::{idempotency, input};
 
 /// The operations by their path, as the router names it.
 #[derive(Debug)]
@@ -17,11 +17,14 @@ pub(super) struct Operations(HashMap<String, Vec<(Method, Operation)>>);
 
 /// What an operation takes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[allow(clippy::struct_excessive_bools, reason = "each is asked by itself")]
 pub(super) struct Operation {
     /// Whether it is only for those who are logged in.
     pub(super) needs_token: bool,
     /// Whether there are parameters that a query may have.
     pub(super) takes_query: bool,
+    /// Whether its path has an id.
+    pub(super) takes_id: bool,
     /// Whether it is made once by an `Idempotency-Key`.
     pub(super) takes_key: bool,
     pub(super) body: TakesBody,
@@ -90,6 +93,10 @@ impl From<&Described> for Operation {
             needs_token: operation.security.is_some(),
             takes_query: parameters().any(|parameter| {
                 matches!(parameter, RefOr::T(parameter) if parameter.parameter_in == ParameterIn::Query)
+            }),
+            takes_id: parameters().any(|parameter| {
+                matches!(parameter, RefOr::T(parameter) if parameter.parameter_in == ParameterIn::Path
+                    && parameter.name == input::ID)
             }),
             takes_key: parameters().any(|parameter| {
                 matches!(parameter, RefOr::T(parameter) if parameter.parameter_in == ParameterIn::Header

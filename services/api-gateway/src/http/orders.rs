@@ -1,5 +1,7 @@
 //! `/orders`: placing, reading and changing orders. How one follows an order: `order_events.rs`.
 
+mod written;
+
 use axum::{
     Json as Answer,
     extract::State,
@@ -12,19 +14,20 @@ use proto::order::{
     RejectionReason as ReasonMessage, UpdateOrderStatusRequest,
 };
 use serde::{Deserialize, Serialize};
-use sha2::{Digest as _, Sha256};
 use time::OffsetDateTime;
 use utoipa::{IntoParams, ToSchema};
 use utoipa_axum::{router::OpenApiRouter, routes};
 use uuid::Uuid;
 
+use self::written::{Placing, StatusChange, StatusWanted};
 use super::{
     Api,
     caller::Caller,
     conditional::{MAX_ATTEMPTS, Preconditions, Representation, contended, unless_raced},
+    decode::{Checked, Faults},
     idempotency::{IdempotencyKey, Replayed},
-    input::{Id, Json, Query},
-    list::{List, Paging, Shown},
+    input::{All, Id, Json, Query},
+    list::{Links, List, Paging, Shown, Target},
     open_enum,
     timestamp::{self, Timestamp},
 };
@@ -121,40 +124,6 @@ enum OrderStatus {
     Cancelled,
     /// Fulfilled.
     Completed,
-}
-
-/// An order to place.
-#[derive(Deserialize, ToSchema)]
-#[serde(deny_unknown_fields)]
-struct Placing {
-    /// All in one currency. Lines of one product are merged.
-    #[schema(min_items = 1, max_items = 100)]
-    items: Vec<PlacingItem>,
-}
-
-/// A product to order, and how much of it.
-#[derive(Debug, Deserialize, ToSchema)]
-#[serde(deny_unknown_fields)]
-struct PlacingItem {
-    #[schema(format = Uuid)]
-    product_id: String,
-    #[schema(minimum = 1, maximum = 10_000, example = 2)]
-    quantity: i64,
-}
-
-/// What is to become of an order.
-#[derive(Deserialize, ToSchema)]
-#[serde(deny_unknown_fields)]
-struct StatusChange {
-    status: StatusWanted,
-}
-
-/// What a person can make of an order.
-#[derive(Clone, Copy, Deserialize, ToSchema)]
-#[serde(rename_all = "lowercase")]
-enum StatusWanted {
-    Completed,
-    Cancelled,
 }
 
 #[derive(Deserialize, IntoParams)]
@@ -257,6 +226,12 @@ impl From<OrderStatus> for StatusMessage {
     }
 }
 
+impl Checked for OrdersQuery {
+    fn check(&self, faults: &mut Faults) {
+        Paging::check(faults, self.page, self.page_size, self.cursor.as_deref());
+    }
+}
+
 pub(super) fn routes() -> OpenApiRouter<Api> {
     OpenApiRouter::new()
         .routes(routes!(list, create))
@@ -282,9 +257,9 @@ pub(super) fn routes() -> OpenApiRouter<Api> {
 async fn create(
     State(api): State<Api>,
     caller: Caller,
-    IdempotencyKey(idempotency_key): IdempotencyKey,
-    Json(placing): Json<Placing>,
+    All(input): All<(IdempotencyKey, Json<Placing>)>,
 ) -> Result<(StatusCode, [(HeaderName, String); 1], Replayed, Answer<Order>), Problem> {
+    let (IdempotencyKey(idempotency_key), Json(placing)) = input;
     let further = u32::try_from(placing.items.len() / LINES_OF_A_REQUEST).unwrap_or(u32::MAX);
     api.limiter
         .count_requests(Client::Account(caller.id), further)
@@ -292,7 +267,7 @@ async fn create(
         .map_err(Problem::too_many_requests)?;
     let request_digest = match idempotency_key.as_str() {
         "" => Vec::new(),
-        _ => digest(&placing),
+        _ => placing.digest(),
     };
     let lines = placing.items.into_iter().map(|item| NewOrderLine {
         product_id: item.product_id,
@@ -321,7 +296,7 @@ async fn create(
 #[utoipa::path(
     get, path = "/orders", tag = "orders", security(("token" = [])), params(OrdersQuery),
     responses(
-        (status = 200, body = List<Order>, headers(("etag" = String))),
+        (status = 200, body = List<Order>, headers(("etag" = String), ("link" = String))),
         (status = 304, description = "It is still as `If-None-Match` knows it"),
         (status = 403, description = "Another user's orders"),
     ),
@@ -329,12 +304,13 @@ async fn create(
 async fn list(
     State(api): State<Api>,
     caller: Caller,
+    target: Target,
     Query(query): Query<OrdersQuery>,
-) -> Result<Representation<List<Order>>, Problem> {
+) -> Result<(Links, Representation<List<Order>>), Problem> {
     if !caller.is_admin() && query.user_id.is_some_and(|user| user != caller.id) {
         return Err(Problem::forbidden("only an admin may list another user's orders"));
     }
-    let paging = Paging::new(query.page, query.page_size, query.cursor)?;
+    let paging = Paging::new(query.page, query.page_size, query.cursor);
     let status = query
         .status
         .map_or(StatusMessage::Unspecified, StatusMessage::from);
@@ -358,11 +334,8 @@ async fn list(
         next: answer.next,
         page: answer.page,
     };
-    Ok(Representation::new(paging.list(
-        answer.orders,
-        shown,
-        Order::from,
-    )))
+    let (links, list) = paging.list(&target, answer.orders, shown, Order::from);
+    Ok((links, Representation::new(list)))
 }
 
 /// One order.
@@ -409,10 +382,10 @@ async fn current(api: &Api, caller: Caller, id: Uuid) -> Result<Order, Problem> 
 async fn change_status(
     State(api): State<Api>,
     caller: Caller,
-    Id(id): Id,
     wanted: Preconditions,
-    Json(StatusChange { status }): Json<StatusChange>,
+    All(input): All<(Id, Json<StatusChange>)>,
 ) -> Result<Representation<Order>, Problem> {
+    let (Id(id), Json(StatusChange { status })) = input;
     let actor = if caller.is_admin() {
         ActorRole::Admin
     } else {
@@ -448,15 +421,4 @@ async fn change_status(
         }
     }
     Err(contended())
-}
-
-/// What the same key must come with again. Of what the body says, however it was written.
-fn digest(placing: &Placing) -> Vec<u8> {
-    let mut hash = Sha256::new();
-    for item in &placing.items {
-        hash.update(item.product_id.to_ascii_lowercase());
-        hash.update([0]);
-        hash.update(item.quantity.to_be_bytes());
-    }
-    hash.finalize().to_vec()
 }

@@ -1,5 +1,7 @@
 //! `/products`: the catalogue.
 
+mod written;
+
 use axum::{
     Json as Answer,
     extract::State,
@@ -7,29 +9,28 @@ use axum::{
     response::IntoResponse,
 };
 use chassis::grpc::from_timestamp;
-use proto::{
-    inventory::{
-        CreateProductRequest, DeleteProductRequest, GetProductsRequest, ListProductsRequest,
-        Product as ProductMessage, ProductSort, UpdateProductRequest,
-    },
-    money::Money,
+use proto::inventory::{
+    CreateProductRequest, DeleteProductRequest, GetProductsRequest, ListProductsRequest,
+    Product as ProductMessage, ProductSort, UpdateProductRequest,
 };
+use rules::{price, product};
 use serde::{Deserialize, Serialize};
 use time::OffsetDateTime;
 use utoipa::{IntoParams, ToSchema};
 use utoipa_axum::{router::OpenApiRouter, routes};
 use uuid::Uuid;
 
+use self::written::{NewProduct, ProductChange};
 use super::{
     Api,
     availability::{Availability, StockView, Viewer},
     caller::{Admin, Identity},
     conditional::{MAX_ATTEMPTS, Preconditions, Representation, contended, unless_raced},
-    decode::Nullable,
+    decode::{Checked, Faults},
     idempotency::{IdempotencyKey, Replayed},
-    input::{Id, Json, Query},
-    list::{List, Paging, Shown},
-    timestamp,
+    input::{All, Id, Json, Query},
+    list::{Links, List, Paging, Shown, Target},
+    timestamp, unless_empty,
 };
 use crate::{
     backends::read,
@@ -80,60 +81,6 @@ pub(super) struct Product {
 
 /// A product with its version as `ETag`.
 type Tagged = Representation<Product>;
-
-/// A product to add.
-#[derive(Deserialize, ToSchema)]
-#[serde(deny_unknown_fields)]
-struct NewProduct {
-    #[schema(min_length = 1, max_length = 200, example = "Espresso cup")]
-    name: String,
-    /// A decimal number with at most the decimals of its currency.
-    #[schema(value_type = f64, minimum = 0, example = 10.99)]
-    price: Number,
-    /// A code of ISO 4217; USD where nothing is said.
-    #[schema(nullable = false, example = "EUR")]
-    currency: Option<String>,
-    #[serde(default)]
-    #[schema(value_type = Option<String>, max_length = 10_000)]
-    description: Nullable<String>,
-    /// Unique; made from the id where nothing is said.
-    #[serde(default)]
-    #[schema(value_type = Option<String>, min_length = 1)]
-    sku: Nullable<String>,
-    #[schema(minimum = 0, maximum = 1_000_000_000, nullable = false, example = 5)]
-    stock: Option<i64>,
-    #[serde(default)]
-    #[schema(value_type = Option<String>)]
-    category: Nullable<String>,
-    /// An absolute URL.
-    #[serde(default)]
-    #[schema(value_type = Option<String>, example = "https://images.example/cup.png")]
-    image_url: Nullable<String>,
-}
-
-/// A change of a product. What is left out stays as it is; null clears what a product may be without, as an empty text
-/// does. The stock has its own call.
-#[derive(Deserialize, ToSchema)]
-#[serde(deny_unknown_fields)]
-struct ProductChange {
-    #[schema(min_length = 1, max_length = 200, nullable = false)]
-    name: Option<String>,
-    #[schema(value_type = Option<f64>, minimum = 0, nullable = false, example = 12.5)]
-    price: Option<Number>,
-    #[schema(nullable = false, example = "EUR")]
-    currency: Option<String>,
-    #[serde(default)]
-    #[schema(value_type = Option<String>, max_length = 10_000)]
-    description: Nullable<String>,
-    #[schema(nullable = false)]
-    sku: Option<String>,
-    #[serde(default)]
-    #[schema(value_type = Option<String>)]
-    category: Nullable<String>,
-    #[serde(default)]
-    #[schema(value_type = Option<String>)]
-    image_url: Nullable<String>,
-}
 
 #[derive(Deserialize, IntoParams)]
 #[serde(deny_unknown_fields)]
@@ -193,7 +140,6 @@ impl Product {
     /// The product as somebody sees it.
     pub(super) fn seen(product: ProductMessage, view: StockView) -> Self {
         let (stock, availability) = view.of(product.stock);
-        let some = |text: String| (!text.is_empty()).then_some(text);
         let price = product.price.unwrap_or_default();
         Self {
             id: product.id,
@@ -204,12 +150,21 @@ impl Product {
             currency: price.currency_code,
             stock,
             availability,
-            category: some(product.category),
-            image_url: some(product.image_url),
+            category: unless_empty(product.category),
+            image_url: unless_empty(product.image_url),
             version: product.version,
             created_at: from_timestamp(product.created_at.as_ref()),
             updated_at: from_timestamp(product.updated_at.as_ref()),
         }
+    }
+}
+
+impl Checked for ProductsQuery {
+    fn check(&self, faults: &mut Faults) {
+        Paging::check(faults, self.page, self.page_size, self.cursor.as_deref());
+        faults.text("q", self.q.as_deref(), product::query);
+        faults.text("category", self.category.as_deref(), product::category);
+        faults.text("currency", self.currency.as_deref(), price::currency);
     }
 }
 
@@ -229,7 +184,7 @@ pub(super) fn routes() -> OpenApiRouter<Api> {
 #[utoipa::path(
     get, path = "/products", tag = "products", params(ProductsQuery),
     responses(
-        (status = 200, body = List<Product>, headers(("etag" = String), ("cache-control" = String))),
+        (status = 200, body = List<Product>, headers(("etag" = String), ("cache-control" = String), ("link" = String))),
         (status = 304, description = "It is still as `If-None-Match` knows it"),
     ),
 )]
@@ -237,6 +192,7 @@ async fn list(
     State(api): State<Api>,
     identity: Identity,
     viewer: Viewer,
+    target: Target,
     Query(query): Query<ProductsQuery>,
 ) -> Result<impl IntoResponse, Problem> {
     if query.q.is_some() || query.currency.is_some() {
@@ -244,18 +200,14 @@ async fn list(
             .count_requests(identity.client(), SEARCH - 1)
             .map_err(Problem::too_many_requests)?;
     }
-    let paging = Paging::new(query.page, query.page_size, query.cursor)?;
+    let paging = Paging::new(query.page, query.page_size, query.cursor);
     let request = ListProductsRequest {
         page: paging.page,
         page_size: paging.page_size,
         cursor: paging.cursor.clone(),
         query: query.q.unwrap_or_default(),
         category: query.category.unwrap_or_default(),
-        currency_code: query
-            .currency
-            .map(listed_currency)
-            .transpose()?
-            .unwrap_or_default(),
+        currency_code: query.currency.unwrap_or_default(),
         sort: query
             .sort
             .map_or(ProductSort::Unspecified, ProductSort::from)
@@ -273,7 +225,8 @@ async fn list(
         page: answer.page,
     };
     let seen = |product| Product::seen(product, viewer.view);
-    Ok(viewer.answer(Representation::new(paging.list(answer.products, shown, seen))))
+    let (links, list) = paging.list(&target, answer.products, shown, seen);
+    Ok((links, viewer.answer(Representation::new(list))))
 }
 
 /// Adds a product.
@@ -296,9 +249,9 @@ async fn list(
 async fn add(
     State(api): State<Api>,
     Admin(caller): Admin,
-    key: IdempotencyKey,
-    Json(product): Json<NewProduct>,
+    All(input): All<(IdempotencyKey, Json<NewProduct>)>,
 ) -> Result<(StatusCode, [(HeaderName, String); 1], Replayed, Tagged), Problem> {
+    let (key, Json(product)) = input;
     let currency = product.currency.as_deref().unwrap_or(DEFAULT_CURRENCY);
     let mut request = CreateProductRequest {
         price: Some(money::parse(&product.price, currency)?),
@@ -359,10 +312,10 @@ async fn get(State(api): State<Api>, viewer: Viewer, Id(id): Id) -> Result<impl 
 async fn change(
     State(api): State<Api>,
     Admin(caller): Admin,
-    Id(id): Id,
     wanted: Preconditions,
-    Json(change): Json<ProductChange>,
+    All(input): All<(Id, Json<ProductChange>)>,
 ) -> Result<Tagged, Problem> {
+    let (Id(id), Json(change)) = input;
     let (price, currency) = (change.price, change.currency);
     let mut request = UpdateProductRequest {
         product_id: id.to_string(),
@@ -388,7 +341,7 @@ async fn change(
             }
             if is_half {
                 let known = known.price.unwrap_or_default();
-                request.price = Some(completed(price.as_ref(), currency.as_deref(), &known)?);
+                request.price = Some(written::completed(price.as_ref(), currency.as_deref(), &known)?);
                 request.expected_minor_units = price.is_none().then_some(known.minor_units);
                 request.expected_currency_code = Some(known.currency_code);
             }
@@ -450,15 +403,6 @@ async fn delete(
     Err(contended())
 }
 
-/// The currency of a list's products. An empty one is none that there is.
-fn listed_currency(code: String) -> Result<String, MoneyError> {
-    if money::is_currency(&code) {
-        Ok(code)
-    } else {
-        Err(MoneyError::UnknownCurrency)
-    }
-}
-
 async fn current(api: &Api, id: Uuid) -> Result<ProductMessage, Problem> {
     let request = GetProductsRequest {
         product_ids: vec![id.to_string()],
@@ -470,14 +414,6 @@ async fn current(api: &Api, id: Uuid) -> Result<ProductMessage, Problem> {
     );
     let found = answer.await?.products.into_iter().next();
     found.ok_or_else(|| Problem::not_found("there is no such product"))
-}
-
-fn completed(price: Option<&Number>, currency: Option<&str>, known: &Money) -> Result<Money, MoneyError> {
-    let known_number = money::to_number(known);
-    money::parse(
-        price.unwrap_or(&known_number),
-        currency.unwrap_or(&known.currency_code),
-    )
 }
 
 fn tagged(product: ProductMessage, view: StockView) -> Tagged {

@@ -14,12 +14,13 @@ use super::{
     Api,
     availability::StockView,
     caller::Admin,
+    decode::{Checked, Faults},
     idempotency::{IdempotencyKey, Replayed},
-    input::{Id, Json, Query},
-    list::{List, Paging, Shown},
+    input::{All, Id, Json, Query},
+    list::{Links, List, Paging, Shown, Target},
     open_enum,
     products::Product,
-    timestamp,
+    timestamp, unless_empty,
 };
 use crate::{backends::read, problem::Problem};
 
@@ -83,9 +84,22 @@ impl From<MovementMessage> for Movement {
             kind,
             delta: movement.delta,
             reason: movement.reason,
-            order_id: (!movement.order_id.is_empty()).then_some(movement.order_id),
+            order_id: unless_empty(movement.order_id),
             created_at: from_timestamp(movement.created_at.as_ref()),
         }
+    }
+}
+
+impl Checked for Adjustment {
+    fn check(&self, faults: &mut Faults) {
+        faults.take("delta", rules::stock::delta(self.delta));
+        faults.take("reason", rules::stock::reason(&self.reason));
+    }
+}
+
+impl Checked for MovementsQuery {
+    fn check(&self, faults: &mut Faults) {
+        Paging::check(faults, self.page, self.page_size, self.cursor.as_deref());
     }
 }
 
@@ -116,10 +130,9 @@ pub(super) fn routes() -> OpenApiRouter<Api> {
 async fn adjust(
     State(api): State<Api>,
     Admin(caller): Admin,
-    Id(id): Id,
-    key: IdempotencyKey,
-    Json(Adjustment { delta, reason }): Json<Adjustment>,
+    All(input): All<(Id, All<(IdempotencyKey, Json<Adjustment>)>)>,
 ) -> Result<(Replayed, Answer<Product>), Problem> {
+    let (Id(id), All((key, Json(Adjustment { delta, reason })))) = input;
     let product_id = id.to_string();
     let mut request = AdjustStockRequest {
         product_id,
@@ -142,15 +155,16 @@ async fn adjust(
 #[utoipa::path(
     get, path = "/products/{id}/stock/movements", tag = "products", security(("token" = [])),
     params(("id" = uuid::Uuid, Path, description = "The product"), MovementsQuery),
-    responses((status = 200, body = List<Movement>), (status = 403, description = "Not an admin")),
+    responses((status = 200, body = List<Movement>, headers(("link" = String))), (status = 403, description = "Not an admin")),
 )]
 async fn movements(
     State(api): State<Api>,
     _: Admin,
-    Id(id): Id,
-    Query(query): Query<MovementsQuery>,
-) -> Result<Answer<List<Movement>>, Problem> {
-    let paging = Paging::new(query.page, query.page_size, query.cursor)?;
+    target: Target,
+    All(input): All<(Id, Query<MovementsQuery>)>,
+) -> Result<(Links, Answer<List<Movement>>), Problem> {
+    let (Id(id), Query(query)) = input;
+    let paging = Paging::new(query.page, query.page_size, query.cursor);
     let request = ListStockMovementsRequest {
         product_id: id.to_string(),
         page: paging.page,
@@ -168,5 +182,6 @@ async fn movements(
         next: answer.next,
         page: answer.page,
     };
-    Ok(Answer(paging.list(answer.movements, shown, Movement::from)))
+    let (links, list) = paging.list(&target, answer.movements, shown, Movement::from);
+    Ok((links, Answer(list)))
 }

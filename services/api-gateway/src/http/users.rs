@@ -6,6 +6,7 @@ use proto::user::{
     GetUserRequest, ListUsersRequest, Role as RoleMessage, UpdateProfileRequest, UpdateUserRequest,
     User as UserMessage,
 };
+use rules::{account, password};
 use serde::{Deserialize, Serialize};
 use time::OffsetDateTime;
 use utoipa::{IntoParams, ToSchema};
@@ -15,9 +16,9 @@ use uuid::Uuid;
 use super::{
     Api,
     caller::{Admin, Caller, Identity, Origin},
-    decode::Nullable,
-    input::{Id, Json, Query},
-    list::{List, Paging, Shown},
+    decode::{Checked, Faults, Nullable},
+    input::{All, Id, Json, Query},
+    list::{Links, List, Paging, Shown, Target},
     open_enum, timestamp,
 };
 use crate::{backends::read, problem::Problem};
@@ -124,6 +125,36 @@ impl From<UserMessage> for User {
     }
 }
 
+impl Checked for ProfileChange {
+    fn check(&self, faults: &mut Faults) {
+        faults.text("name", self.name.as_deref(), account::name);
+        // The account's email and name, which user-service knows, are not to be the password either.
+        let chosen = |new: &str| password::chosen(new, "", "");
+        faults.text("new_password", self.new_password.as_deref(), chosen);
+        faults.text(
+            "current_password",
+            self.current_password.as_deref(),
+            account::presented_password,
+        );
+        let current = account::current_password(self.new_password.is_some(), self.current_password.is_some());
+        faults.take("current_password", current);
+        faults.text(
+            "device_token",
+            self.device_token.as_deref(),
+            account::device_token,
+        );
+    }
+}
+
+impl Checked for AccessChange {}
+
+impl Checked for UsersQuery {
+    fn check(&self, faults: &mut Faults) {
+        faults.text("email", self.email.as_deref(), account::presented_email);
+        Paging::check(faults, self.page, self.page_size, self.cursor.as_deref());
+    }
+}
+
 pub(super) fn routes() -> OpenApiRouter<Api> {
     OpenApiRouter::new()
         .routes(routes!(me, change_me))
@@ -182,14 +213,15 @@ async fn change_me(
 /// Every account, newest first.
 #[utoipa::path(
     get, path = "/users", tag = "users", security(("token" = [])), params(UsersQuery),
-    responses((status = 200, body = List<User>), (status = 403, description = "Not an admin")),
+    responses((status = 200, body = List<User>, headers(("link" = String))), (status = 403, description = "Not an admin")),
 )]
 async fn list(
     State(api): State<Api>,
     _: Admin,
+    target: Target,
     Query(query): Query<UsersQuery>,
-) -> Result<axum::Json<List<User>>, Problem> {
-    let paging = Paging::new(query.page, query.page_size, query.cursor)?;
+) -> Result<(Links, axum::Json<List<User>>), Problem> {
+    let paging = Paging::new(query.page, query.page_size, query.cursor);
     let request = ListUsersRequest {
         page: paging.page,
         page_size: paging.page_size,
@@ -205,7 +237,8 @@ async fn list(
         next: answer.next,
         page: answer.page,
     };
-    Ok(axum::Json(paging.list(answer.users, shown, User::from)))
+    let (links, list) = paging.list(&target, answer.users, shown, User::from);
+    Ok((links, axum::Json(list)))
 }
 
 /// Any account.
@@ -231,9 +264,9 @@ async fn get(State(api): State<Api>, _: Admin, Id(id): Id) -> Result<axum::Json<
 async fn change_access(
     State(api): State<Api>,
     Admin(caller): Admin,
-    Id(id): Id,
-    Json(change): Json<AccessChange>,
+    All(input): All<(Id, Json<AccessChange>)>,
 ) -> Result<axum::Json<User>, Problem> {
+    let (Id(id), Json(change)) = input;
     caller.logged_in_within(api.limits.recent_login)?;
     let role = change.role.map(|role| match role {
         Role::User => RoleMessage::User.into(),

@@ -2,7 +2,9 @@
 //! of calls and lists. The description of the API is made from the handlers, which say what is theirs alone; what is common
 //! to all of them is said here, once.
 
+use chassis::idempotency::MAX_KEY_LENGTH;
 use proto::limits;
+use rules::{account, email, order, password, product};
 use serde_json::{Map, Value, json};
 
 const METHODS: [&str; 5] = ["get", "post", "put", "patch", "delete"];
@@ -212,7 +214,10 @@ fn word(name: &str, kind: &str) -> Option<(&'static str, Value)> {
             "Whether there are units enough, few or none.",
             up_to(LONGEST_NAME),
         ),
-        ("quantity", _) => ("How many.", json!({ "minimum": 1, "maximum": 10_000 })),
+        ("quantity", _) => (
+            "How many.",
+            json!({ "minimum": 1, "maximum": order::MAX_QUANTITY }),
+        ),
         ("delta", _) => ("Units that come, or that go where negative.", number),
         ("version" | "total", _) => ("How many.", json!({ "minimum": 0 })),
         ("products", "integer") => ("How many products.", json!({ "minimum": 0 })),
@@ -230,17 +235,22 @@ fn word(name: &str, kind: &str) -> Option<(&'static str, Value)> {
         ("rejection", _) => ("Why it was rejected.", json!({})),
         ("user", _) => ("The account.", json!({})),
         ("disabled", _) => ("Whether it is kept from logging in.", json!({})),
-        ("email", _) => ("The address.", json!({ "format": "email", "maxLength": 254 })),
-        ("password" | "current_password" | "new_password", _) => ("A password.", up_to(128)),
+        ("email", _) => (
+            "The address.",
+            json!({ "format": "email", "maxLength": email::MAX_LENGTH }),
+        ),
+        ("password" | "current_password" | "new_password", _) => {
+            ("A password.", up_to(password::LONGEST_TYPED))
+        }
         ("token", _) => ("A token.", up_to(4_096)),
-        ("code", _) => ("A code of six digits.", up_to(64)),
+        ("code", _) => ("A code of six digits.", up_to(account::LONGEST_CODE)),
         ("otpauth_uri", _) => (
             "What an app scans.",
             json!({ "format": "uri", "maxLength": 1_024 }),
         ),
-        ("recovery_code", _) => ("A recovery code.", up_to(64)),
-        ("device_token", _) => ("What a device is known by.", up_to(64)),
-        ("refresh_token", _) => ("A token, good once.", up_to(256)),
+        ("recovery_code", _) => ("A recovery code.", up_to(account::LONGEST_CODE)),
+        ("device_token", _) => ("What a device is known by.", up_to(account::LONGEST_DEVICE_TOKEN)),
+        ("refresh_token", _) => ("A token, good once.", up_to(account::LONGEST_REFRESH_TOKEN)),
         ("expires_in", _) => ("Seconds.", json!({ "minimum": 0 })),
         ("created_at", _) => ("Since when it is there.", time),
         ("updated_at", _) => ("When it last changed.", time),
@@ -254,8 +264,11 @@ fn word(name: &str, kind: &str) -> Option<(&'static str, Value)> {
         ("trace_id", _) => ("Of this request.", json!({ "pattern": "^[0-9a-f]{32}$" })),
         ("data", _) => ("JSON.", up_to(1_048_576)),
         ("cursor" | "next", _) => ("Where to go on.", up_to(limits::CURSOR)),
-        ("q", _) => ("Words to find.", up_to(200)),
-        ("Idempotency-Key", _) => ("A key.", json!({ "minLength": 1, "maxLength": 255 })),
+        ("q", _) => ("Words to find.", up_to(product::MAX_QUERY)),
+        ("Idempotency-Key", _) => (
+            "A key.",
+            json!({ "pattern": "^[!-~]+$", "minLength": 1, "maxLength": MAX_KEY_LENGTH }),
+        ),
         ("If-Match" | "If-None-Match", _) => ("`*`, or tags with commas between.", up_to(4_096)),
         _ => return None,
     };

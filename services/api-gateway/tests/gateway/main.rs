@@ -3,11 +3,16 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, missing_docs)]
 
 mod alone;
+mod at_once;
 mod behind;
 mod docs;
+mod keys;
+mod lists;
 mod pages;
 mod refresh_cookie;
+mod refusals;
 mod requests;
+mod shop;
 mod stock_shown;
 mod support;
 mod tokens;

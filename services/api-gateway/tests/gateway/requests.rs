@@ -113,10 +113,11 @@ async fn who_is_refused_with_a_large_body_can_read_why() {
             "text/plain",
             is(415, "unsupported-media-type"),
         ),
+        // What is wrong with the query is told with what is wrong with the body, and that is not read.
         (
             "POST /auth/login?x=1",
             "application/json",
-            is(422, "invalid-input"),
+            is(413, "body-too-large"),
         ),
     ] {
         // Of a body that is too large all is read, so that the connection could go on.

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use reqwest::Response;
 use serde_json::{Value, json};
 
-use crate::behind::Shop;
+use crate::shop::Shop;
 
 /// Units that are nowhere by chance.
 const UNITS: i64 = 471_147;

@@ -10,6 +10,7 @@ use proto::user::{
     GetUserRequest, GetUserResponse, ListUsersRequest, ListUsersResponse, RegisterRequest, RegisterResponse,
     UpdateProfileRequest, UpdateProfileResponse, UpdateUserRequest, UpdateUserResponse,
 };
+use rules::email::Email;
 use tonic::Status;
 use uuid::Uuid;
 
@@ -18,7 +19,6 @@ use super::{
 };
 use crate::{
     backoff::DeviceToken,
-    email::{self, Email},
     hashing::Party,
     password::Password,
     session::{Authentication, Origin},
@@ -33,8 +33,7 @@ impl Users {
         request: RegisterRequest,
     ) -> Result<RegisterResponse, Status> {
         let mut violations = Violations::new();
-        let email = Email::parse(&request.email).ok_or_else(|| email::EXPECTED.clone());
-        let email = violations.take("email", email);
+        let email = violations.take("email", Email::parse(&request.email));
         let password = Password::chosen(request.password, &request.email, &request.name);
         let password = violations.take("password", password);
         let name = violations.take("name", Name::parse(&request.name));
@@ -86,8 +85,8 @@ impl Users {
         let (users, total) = match request.email {
             Some(email) => {
                 let account = match Email::parse(&email) {
-                    Some(email) => self.store.account(&email).await.map_err(store_status)?,
-                    None => None,
+                    Ok(email) => self.store.account(&email).await.map_err(store_status)?,
+                    Err(_) => None,
                 };
                 let total = u64::from(account.is_some());
                 let first = account.filter(|_| page.offset() == 0 && page.after().is_none());
@@ -115,6 +114,7 @@ impl Users {
         let name = request
             .name
             .and_then(|name| violations.take("name", Name::parse(&name)));
+        let wants_new = request.new_password.is_some();
         let new_password = match request.new_password {
             Some(text) => {
                 let user = self.store.user(id).await.map_err(store_status)?;
@@ -123,9 +123,9 @@ impl Users {
             }
             None => None,
         };
-        if new_password.is_some() && request.current_password.is_none() {
-            violations.add("current_password", "is needed with new_password");
-        }
+        let is_given = request.current_password.is_some();
+        let current = rules::account::current_password(wants_new, is_given);
+        violations.take("current_password", current);
         violations.into_result()?;
 
         let user = match (new_password, request.current_password) {

@@ -4,13 +4,13 @@ use chassis::{
     grpc::status::{with_reason, with_reason_and_delay},
     security::{self, About, Event},
 };
+use rules::email::Email;
 use tonic::{Code, Status};
 use uuid::Uuid;
 
 use super::{Users, hashing_status, store_status};
 use crate::{
     backoff::{Attempt, DeviceToken, FREE, Lane},
-    email::Email,
     hashing::Party,
     password::{Password, PasswordHash},
     session::Origin,
@@ -59,8 +59,8 @@ impl Users {
         let place = self.hasher.admit(Party::at(&origin.address));
         let place = place.map_err(|error| hashing_status(&error))?;
         let account = match Email::parse(&credentials.email) {
-            Some(email) => self.store.account(&email).await.map_err(store_status)?,
-            None => None,
+            Ok(email) => self.store.account(&email).await.map_err(store_status)?,
+            Err(_) => None,
         };
         let user = account.as_ref().map(|account| account.user.id);
         let device = match credentials.device {

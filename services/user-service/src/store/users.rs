@@ -6,6 +6,7 @@ use chassis::{
     page::{Entries, Keyset, MAX_WINDOW},
     postgres::{Transaction, constraint},
 };
+use rules::email::Email;
 use sqlx::{FromRow, Row as _, postgres::PgRow};
 use uuid::Uuid;
 
@@ -13,7 +14,6 @@ use super::{NewSession, Store, StoreError};
 use crate::{
     audited,
     backoff::{DeviceToken, Lane},
-    email::Email,
     events,
     password::PasswordHash,
     user::{Access, Name, Role, User},

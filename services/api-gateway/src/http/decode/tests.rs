@@ -43,6 +43,38 @@ enum Sort {
     Dearest,
 }
 
+impl Checked for Basket {
+    fn check(&self, faults: &mut Faults) {
+        faults.take(
+            "note",
+            self.note
+                .as_deref()
+                .map_or(Ok(()), |note| rules::at_most(note, 20)),
+        );
+        for (index, line) in self.lines.iter().enumerate() {
+            let quantity = if line.quantity > 0 {
+                Ok(())
+            } else {
+                Err("must be 1 or more")
+            };
+            faults.take(&format!("lines[{index}].quantity"), quantity);
+        }
+    }
+}
+
+impl Checked for Paging {
+    fn check(&self, faults: &mut Faults) {
+        faults.take(
+            "page",
+            if self.page == Some(0) {
+                Err("must be 1 or more")
+            } else {
+                Ok(())
+            },
+        );
+    }
+}
+
 fn basket(body: &str) -> Result<Basket, Vec<FieldError>> {
     json(body::json_text(body.as_bytes()).unwrap())
 }
@@ -102,6 +134,19 @@ fn what_is_wrong_in_a_body_is_told_all_at_once() {
             r#"{"lines": [], "note": "\ud800"}"#,
             vec!["note: must be text of whole characters: half of a surrogate pair is none"],
         ),
+        // Nor do types hide what is wrong with values; of what could not be read there is no value.
+        (
+            r#"{"lines": [{"quantity": 0}, {"quantity": true}, 7, {}], "gift": 1, "note": "far longer than it may be", "owner": "me"}"#,
+            vec![
+                "owner: must be a UUID",
+                "lines[1].quantity: must be a whole number",
+                "lines[2]: must be a JSON object",
+                "lines[3].quantity: is missing",
+                "gift: must be true or false",
+                "note: must have at most 20 characters",
+                "lines[0].quantity: must be 1 or more",
+            ],
+        ),
         ("{}", vec!["lines: is missing"]),
         ("[[]]", vec!["body: must be a JSON object"]),
         ("null", vec!["body: must be a JSON object, and not null"]),
@@ -129,11 +174,11 @@ fn names_are_told_as_they_were_written_and_bounded() {
 #[test]
 fn what_is_right_is_read() {
     let read = basket(
-        r#" {"lines": [{"quantity": 2.0, "unit": "box"}, {"quantity": -1e2}], "price": 1e400, "note": null,
+        r#" {"lines": [{"quantity": 2.0, "unit": "box"}, {"quantity": 1e2}], "price": 1e400, "note": null,
              "owner": "0193f3a0-0000-7000-8000-000000000000", "gift": true} "#,
     )
     .unwrap();
-    assert_eq!((read.lines[0].quantity, read.lines[1].quantity), (2, -100));
+    assert_eq!((read.lines[0].quantity, read.lines[1].quantity), (2, 100));
     assert_eq!(read.lines[0].unit, Some(Unit::Box));
     assert_eq!((read.note, read.gift), (Nullable::Null, Some(true)));
     assert!(read.price.is_some() && read.owner.is_some());
@@ -156,6 +201,10 @@ fn what_is_wrong_in_a_query_is_told_all_at_once() {
         (
             "page=-1",
             vec!["page: must be a whole number from 0 to 4294967295"],
+        ),
+        (
+            "page=0&sort=price",
+            vec!["sort: must be one of -price", "page: must be 1 or more"],
         ),
         ("page=", vec!["page: must be a whole number"]),
         ("page=%2B1", vec!["page: must be a whole number"]),

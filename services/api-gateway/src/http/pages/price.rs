@@ -22,7 +22,7 @@ fn symbol(currency: &str) -> Option<&'static str> {
 /// An amount in that language: `€1,299.00`, `1.299,00 €`.
 pub(super) fn text(amount: &Money, language: Language) -> String {
     let currency = amount.currency_code.as_str();
-    let decimals = usize::from(money::minor_digits(currency));
+    let decimals = usize::try_from(money::minor_digits(currency)).unwrap_or_default();
     let digits = amount.minor_units.unsigned_abs().to_string();
     let digits = format!("{digits:0>width$}", width = decimals + 1);
     let (whole, fraction) = digits.split_at(digits.len() - decimals);

@@ -132,11 +132,8 @@ pub fn price(check: &mut Violations, money: Option<(i64, &str)>) -> Price {
 
 /// The currency that products of a list are priced in; empty for any.
 pub fn listed_currency(check: &mut Violations, code: &str) -> String {
-    if !code.is_empty() && !is_currency(code) {
-        check.add(
-            "currency_code",
-            "must be the code of a currency of ISO 4217, such as USD",
-        );
+    if !code.is_empty() {
+        check.take("currency_code", price::currency(code));
     }
     code.to_owned()
 }

@@ -116,7 +116,11 @@ impl Checked for Credentials {
 
 impl Checked for RefreshToken {
     fn check(&self, faults: &mut Faults) {
-        faults.take("refresh_token", account::refresh_token(&self.refresh_token));
+        faults.text(
+            "refresh_token",
+            self.refresh_token.as_deref(),
+            account::refresh_token,
+        );
     }
 }
 

@@ -46,7 +46,7 @@ impl StockView {
     }
 
     /// That of everybody else.
-    fn of_strangers(stock: &StockArgs) -> Self {
+    pub(super) fn of_strangers(stock: &StockArgs) -> Self {
         Self {
             show: stock.show_stock,
             low: stock.low_stock,

@@ -29,7 +29,7 @@ use super::{
     decode::{Checked, Faults},
     idempotency::{IdempotencyKey, Replayed},
     input::{All, Id, Json, Query},
-    list::{Links, List, Paging, Shown, Target},
+    list::{List, Paging, Shown, Target},
     timestamp, unless_empty,
 };
 use crate::{

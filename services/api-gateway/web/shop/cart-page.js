@@ -27,8 +27,7 @@ async function look(lines, signal) {
 
 /** So many can be had; a shop may say only whether any can. */
 function left({ stock, availability }) {
-  if (availability === 'out' || stock <= 0) return 0;
-  return stock ?? Infinity;
+  return availability === 'out' ? 0 : stock ?? Infinity;
 }
 
 /** Brings the cart up to date, and says what has changed. */

@@ -227,6 +227,9 @@ mod tests {
         client.write_all(&[0; PREFACE - 1]).await.unwrap();
         let mut bytes = Vec::new();
         let ended = silent.read_to_end(&mut bytes).await.unwrap_err();
-        assert_eq!((bytes.len(), ended.kind()), (PREFACE - 1, io::ErrorKind::TimedOut));
+        assert_eq!(
+            (bytes.len(), ended.kind()),
+            (PREFACE - 1, io::ErrorKind::TimedOut)
+        );
     }
 }

@@ -15,12 +15,7 @@ use std::{
 use http::{Request, Response};
 use tokio::{net::TcpListener, time::timeout_at};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
-use tonic::{
-    Code, Status,
-    body::Body,
-    service::Routes,
-    transport::Server,
-};
+use tonic::{Code, Status, body::Body, service::Routes, transport::Server};
 use tower::{Layer, Service};
 
 use super::{

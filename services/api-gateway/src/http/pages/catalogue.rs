@@ -12,7 +12,12 @@ use super::{
 };
 use crate::{
     backends::read,
-    http::{Api, caller::Identity, products::SEARCH},
+    http::{
+        Api,
+        availability::{Availability, StockView},
+        caller::Identity,
+        products::SEARCH,
+    },
     money,
     problem::Problem,
 };
@@ -21,9 +26,6 @@ use crate::{
 const PAGE_SIZE: u32 = 24;
 /// As far as lists are shown by number.
 const LAST_PAGE: u32 = 10_000 / PAGE_SIZE;
-/// So few units are "a few".
-const FEW: i64 = 5;
-
 /// The orders that one can choose, with their parameter and the key of their text.
 const SORTS: [(ProductSort, &str, &str); 4] = [
     (ProductSort::Newest, "", "sort.newest"),
@@ -108,54 +110,39 @@ pub(super) struct Card {
     /// The number and the currency, for the cart.
     pub(super) amount: String,
     pub(super) currency: String,
-    pub(super) availability: Availability,
+    pub(super) stock: Shown,
     /// A drawing where it has no image of this origin.
     pub(super) drawing: String,
     pub(super) image: Option<String>,
 }
 
-/// Whether one can buy it. How many there are exactly is not everybody's to know.
+/// How a page says whether there is some; nothing where the shop says nothing of its stock.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Availability {
-    Plenty,
-    Few,
-    None,
-}
+pub(super) struct Shown(Option<Availability>);
 
-impl Availability {
-    fn of(stock: i64) -> Self {
-        match stock {
-            ..=0 => Self::None,
-            1..=FEW => Self::Few,
-            _ => Self::Plenty,
-        }
+impl Shown {
+    /// Whether one can't buy it.
+    pub(super) fn is_out(self) -> bool {
+        self.0 == Some(Availability::Out)
     }
 
-    pub(super) fn is_none(self) -> bool {
-        self == Self::None
+    /// Whether there is nothing to say in a list.
+    pub(super) fn is_usual(self) -> bool {
+        matches!(self.0, None | Some(Availability::InStock))
     }
 
-    /// The key of its text.
-    pub(super) fn key(self) -> &'static str {
-        match self {
-            Self::Plenty => "availability.in_stock",
-            Self::Few => "availability.low_stock",
-            Self::None => "availability.out_of_stock",
-        }
-    }
-
-    /// Part of a class.
-    pub(super) fn name(self) -> &'static str {
-        match self {
-            Self::Plenty => "plenty",
-            Self::Few => "few",
-            Self::None => "none",
-        }
+    /// Part of a class, and the key of its text.
+    pub(super) fn name(self) -> Option<(&'static str, &'static str)> {
+        self.0.map(|availability| match availability {
+            Availability::InStock => ("plenty", "availability.in_stock"),
+            Availability::Low => ("few", "availability.low_stock"),
+            Availability::Out => ("none", "availability.out_of_stock"),
+        })
     }
 }
 
 impl Card {
-    pub(super) fn of(product: &Product, visit: &Visit) -> Self {
+    pub(super) fn of(product: &Product, visit: &Visit, view: StockView) -> Self {
         let amount = product.price.clone().unwrap_or_default();
         let image = visit
             .may_show(&product.image_url)
@@ -164,7 +151,7 @@ impl Card {
             price: price::text(&amount, visit.language),
             amount: serde_json::to_string(&money::to_number(&amount)).unwrap_or_default(),
             currency: amount.currency_code,
-            availability: Availability::of(product.stock),
+            stock: Shown(view.of(product.stock).1),
             drawing: image
                 .as_ref()
                 .map_or_else(|| picture::of(product), |_| String::new()),
@@ -240,7 +227,11 @@ pub(super) async fn page(
     let products = products?;
     // Without them the catalogue is still one.
     let categories = categories.map(|answer| answer.categories).unwrap_or_default();
-    let cards = products.products.iter().map(|product| Card::of(product, &visit));
+    let view = StockView::of_strangers(&api.stock);
+    let cards = products
+        .products
+        .iter()
+        .map(|product| Card::of(product, &visit, view));
     let catalogue = catalogue(&visit, wanted, cards.collect(), products.total, categories);
     visit.answer(StatusCode::OK, &catalogue)
 }

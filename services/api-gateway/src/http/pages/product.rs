@@ -15,7 +15,11 @@ use super::{
     picture,
     visit::{Page, Visit},
 };
-use crate::{backends::read, http::Api, problem::Problem};
+use crate::{
+    backends::read,
+    http::{Api, availability::StockView},
+    problem::Problem,
+};
 
 /// How many others of its category are shown, and one more in case it is among them itself.
 const OTHERS: usize = 4;
@@ -57,12 +61,16 @@ pub(super) async fn page(
         // Without them the page is still one.
         others = answer.await.map(|answer| answer.products).unwrap_or_default();
     }
+    let view = StockView::of_strangers(&api.stock);
     let mut page = visit.page(product.name.clone());
     page.description = product.description.chars().take(160).collect();
     let others = others.iter().filter(|other| other.id != product.id);
     let product_page = ProductPage {
         page,
-        others: others.take(OTHERS).map(|other| Card::of(other, &visit)).collect(),
+        others: others
+            .take(OTHERS)
+            .map(|other| Card::of(other, &visit, view))
+            .collect(),
         category_href: format!(
             "/?category={}",
             utf8_percent_encode(&product.category, NON_ALPHANUMERIC)
@@ -74,7 +82,7 @@ pub(super) async fn page(
             .filter(|line| !line.is_empty())
             .map(str::to_owned)
             .collect(),
-        card: Card::of(&product, &visit),
+        card: Card::of(&product, &visit, view),
         sku: product.sku,
     };
     visit.answer(StatusCode::OK, &product_page)

@@ -93,8 +93,7 @@ async fn begin(config: Config) -> Result<Running, StartError> {
         authority,
         limiter,
         service.health().clone(),
-        &config.limits,
-        config.stock,
+        &config,
         service.shutdown(),
     );
     let front = Front {

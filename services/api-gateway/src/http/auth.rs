@@ -158,7 +158,7 @@ async fn register(
     let request = anybody.request(request);
     let answer = api.backends.users.clone().register(request).await?.into_inner();
     let device = Some(answer.device_token);
-    let (cookie, answer) = session(answer.user, answer.session, device, cookie)?;
+    let (cookie, answer) = session(answer.user, answer.session, device, cookie.as_ref())?;
     Ok((StatusCode::CREATED, cookie, answer))
 }
 
@@ -193,7 +193,12 @@ async fn log_in(
         recovery_code: credentials.recovery_code,
     };
     let answer = api.backends.users.clone().log_in(request).await?.into_inner();
-    session(answer.user, answer.session, Some(answer.device_token), cookie)
+    session(
+        answer.user,
+        answer.session,
+        Some(answer.device_token),
+        cookie.as_ref(),
+    )
 }
 
 /// Trades a refresh token for new tokens. One that was traded before ends the session: somebody else has a copy. Only the
@@ -227,7 +232,7 @@ async fn refresh(
         .refresh_session(anybody.request(request))
         .await?
         .into_inner();
-    session(answer.user, answer.session, None, in_cookie.then_some(cookie))
+    session(answer.user, answer.session, None, in_cookie.then_some(&cookie))
 }
 
 /// Ends a session, its token included.
@@ -284,12 +289,12 @@ fn session(
     user: Option<UserMessage>,
     session: Option<SessionMessage>,
     device: Option<String>,
-    cookie: Option<RefreshCookie>,
+    cookie: Option<&RefreshCookie>,
 ) -> Result<(SetCookie, Answer<Session>), Problem> {
     let (Some(user), Some(session)) = (user, session) else {
         return Err(Problem::internal());
     };
-    let kept = match &cookie {
+    let kept = match cookie {
         Some(cookie) => cookie.keep(&session.refresh_token)?,
         None => None,
     };

@@ -95,10 +95,10 @@ impl Api {
         authority: Authority,
         limiter: Limiter,
         health: Health,
-        limits: &Limits,
-        stock: StockArgs,
+        config: &Config,
         shutdown: CancellationToken,
     ) -> Self {
+        let limits = &config.limits;
         Self(Arc::new(Inner {
             backends,
             verifier,
@@ -110,7 +110,7 @@ impl Api {
             at_work: Arc::new(Semaphore::new(limits.max_concurrent_requests)),
             event_streams: Shares::new(limits.max_event_streams),
             limits: limits.clone(),
-            stock,
+            stock: config.stock,
             shutdown,
         }))
     }

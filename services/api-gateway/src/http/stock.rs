@@ -109,6 +109,9 @@ pub(super) fn routes() -> OpenApiRouter<Api> {
         .routes(routes!(movements))
 }
 
+/// What moves stock by hand, once.
+type KeyedAdjustment = (IdempotencyKey, Json<Adjustment>);
+
 /// Moves stock by hand, never below zero.
 #[utoipa::path(
     post, path = "/products/{id}/stock", tag = "products", security(("token" = [])), request_body = Adjustment,
@@ -130,7 +133,7 @@ pub(super) fn routes() -> OpenApiRouter<Api> {
 async fn adjust(
     State(api): State<Api>,
     Admin(caller): Admin,
-    All(input): All<(Id, All<(IdempotencyKey, Json<Adjustment>)>)>,
+    All(input): All<(Id, All<KeyedAdjustment>)>,
 ) -> Result<(Replayed, Answer<Product>), Problem> {
     let (Id(id), All((key, Json(Adjustment { delta, reason })))) = input;
     let product_id = id.to_string();

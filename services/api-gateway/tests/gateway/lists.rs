@@ -91,6 +91,7 @@ fn links(header: Option<&reqwest::header::HeaderValue>) -> Vec<(String, String)>
 
 /// Along `next` (RFC 8288) from whatever page, every list of the document is read to its end.
 #[tokio::test]
+#[allow(clippy::too_many_lines)] // one story
 async fn every_list_is_followed_by_its_links() {
     let shop = Shop::open().await;
     for _ in 0..5 {

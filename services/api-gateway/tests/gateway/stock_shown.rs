@@ -58,8 +58,8 @@ async fn shown(answer: Response) -> (Option<i64>, Option<String>, String) {
     )
 }
 
-async fn try_every_operation(show: &str, strangers: impl Fn(i64) -> Shown) {
-    let shop = Shop::open_with(&[&format!("--show-stock={show}"), "--low-stock=3"]).await;
+async fn try_every_operation(setting: &str, strangers: impl Fn(i64) -> Shown) {
+    let shop = Shop::open_with(&[&format!("--show-stock={setting}"), "--low-stock=3"]).await;
     let document = shop.gateway.json("/openapi.json").await;
     let described: BTreeSet<(String, String)> = document["paths"]
         .as_object()
@@ -102,18 +102,18 @@ async fn try_every_operation(show: &str, strangers: impl Fn(i64) -> Shown) {
                     let answer = send(&shop, method, &path, &body, stranger).await;
                     assert_eq!(header(&answer, "cache-control"), ["public, max-age=5"]);
                     let varies = header(&answer, "vary").join(",").contains("authorization");
-                    assert_eq!(varies, show != "exact", "{method} {path}");
+                    assert_eq!(varies, setting != "exact", "{method} {path}");
                     let (stock, available, text) = shown(answer).await;
                     assert_eq!((stock, available.as_deref()), expected, "{method} {path}");
                     let tells = text.contains(&UNITS.to_string());
-                    assert!(show == "exact" || !tells, "{method} {path}: {text}");
+                    assert!(setting == "exact" || !tells, "{method} {path}: {text}");
                 }
             }
             let answer = send(&shop, method, &path, &body, Some(&token)).await;
             let kept_for_others = header(&answer, "cache-control").join(",").contains("public");
             assert_eq!(
                 kept_for_others,
-                show == "exact" && method == "get",
+                setting == "exact" && method == "get",
                 "{method} {path}"
             );
             let (stock, available, _) = shown(answer).await;

@@ -41,11 +41,15 @@ const PREFACE_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// Accepts for as long as it is asked. It yields no error: none of accepting is a reason to stop.
 pub(super) fn connections(listener: TcpListener) -> impl Stream<Item = io::Result<Connection>> {
-    accept_within(listener, Places::new(BOUNDS))
+    accept_within(listener, Places::new(BOUNDS), PREFACE_TIMEOUT)
 }
 
-fn accept_within(listener: TcpListener, places: Arc<Places>) -> impl Stream<Item = io::Result<Connection>> {
-    stream::unfold((listener, places), async |(listener, places)| {
+fn accept_within(
+    listener: TcpListener,
+    places: Arc<Places>,
+    patience: Duration,
+) -> impl Stream<Item = io::Result<Connection>> {
+    stream::unfold((listener, places), move |(listener, places)| async move {
         loop {
             // The place comes first: what can't be served yet stays in the kernel's queue.
             places.room().await;
@@ -71,7 +75,8 @@ fn accept_within(listener: TcpListener, places: Arc<Places>) -> impl Stream<Item
             if let Err(error) = socket.set_nodelay(true) {
                 tracing::debug!(%error, "a connection keeps Nagle's algorithm");
             }
-            return Some((Ok(Connection::new(socket, peer, seat)), (listener, places)));
+            let connection = Connection::new(socket, peer, seat, patience);
+            return Some((Ok(connection), (listener, places)));
         }
     })
 }
@@ -104,13 +109,13 @@ pub(super) struct Connection {
 }
 
 impl Connection {
-    fn new(socket: TcpStream, address: SocketAddr, seat: Seat) -> Self {
+    fn new(socket: TcpStream, address: SocketAddr, seat: Seat, patience: Duration) -> Self {
         let place = Arc::clone(&seat.0);
         Self {
             socket,
             ended: Box::pin(place.ended.clone().cancelled_owned()),
             peer: Peer { address, place },
-            preface: Some((PREFACE, Box::pin(sleep(PREFACE_TIMEOUT)))),
+            preface: Some((PREFACE, Box::pin(sleep(patience)))),
             _seat: seat,
         }
     }
@@ -193,7 +198,10 @@ mod tests {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
         let places = Places::new(Bounds { max, ..BOUNDS });
-        (accept_within(listener, places), address)
+        (
+            accept_within(listener, places, Duration::from_millis(300)),
+            address,
+        )
     }
 
     #[tokio::test]
@@ -218,7 +226,7 @@ mod tests {
         next.read_exact(&mut bytes).await.unwrap();
     }
 
-    #[tokio::test(start_paused = true)]
+    #[tokio::test]
     async fn who_connects_and_says_nothing_is_let_go() {
         let (incoming, address) = accepting(2).await;
         let mut incoming = std::pin::pin!(incoming);

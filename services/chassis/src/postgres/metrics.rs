@@ -50,13 +50,17 @@ where
         "db.client.connection.max",
         "The most sessions with the database (DATABASE_MAX_CONNECTIONS)",
         "{connection}",
-        |status, pool_name, observer| observer.observe(number(status.max_size), &[pool_name.clone()]),
+        |status, pool_name, observer| {
+            observer.observe(number(status.max_size), std::slice::from_ref(pool_name));
+        },
     );
     gauge(
         "db.client.connection.pending_requests",
         "Statements and transactions that wait for a session",
         "{request}",
-        |status, pool_name, observer| observer.observe(number(status.waiting), &[pool_name.clone()]),
+        |status, pool_name, observer| {
+            observer.observe(number(status.waiting), std::slice::from_ref(pool_name));
+        },
     );
     TIMED_OUT.add(0, &[]);
 }

@@ -283,7 +283,8 @@ async fn decisions(
     connection: &mut Transaction,
     order_ids: &[Uuid],
 ) -> sqlx::Result<HashMap<Uuid, Decision>> {
-    let rows: Vec<(Uuid, String, Option<String>, Option<Uuid>, Option<RejectedLines>)> = sqlx::query_as(
+    type Row = (Uuid, String, Option<String>, Option<Uuid>, Option<RejectedLines>);
+    let rows: Vec<Row> = sqlx::query_as(
         "SELECT order_id, status, rejection_reason, rejected_product, rejected_lines
          FROM allocations WHERE order_id = ANY($1)",
     )

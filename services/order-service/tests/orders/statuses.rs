@@ -189,7 +189,7 @@ async fn a_rejection_names_every_line_at_fault() {
             let reason = reason.as_str_name().trim_start_matches("REJECTION_REASON_");
             serde_json::json!({"product_id": product_id, "reason": reason.to_lowercase()})
         });
-        let in_event = serde_json::Value::from_iter(in_event);
+        let in_event: serde_json::Value = in_event.collect();
         eventually("its event says the same", async || {
             world.publications.events().into_iter().any(|event| {
                 let data: serde_json::Value = serde_json::from_slice(&event.data).unwrap();

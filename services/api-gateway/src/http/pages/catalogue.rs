@@ -265,7 +265,7 @@ fn catalogue(
         text: category.name,
     });
     let mut page = visit.page(heading.clone());
-    page.description = t.at("shop.tagline").to_owned();
+    t.at("shop.tagline").clone_into(&mut page.description);
     page.searched.clone_from(&wanted.search);
     Catalogue {
         page,

@@ -177,7 +177,8 @@ pub(super) struct Page {
 }
 
 impl Page {
-    /// Where that asset is.
+    /// Where that asset is. Of a page, so that a template can ask.
+    #[allow(clippy::unused_self)]
     pub(super) fn asset(&self, name: &str) -> &'static str {
         ASSETS.path(name)
     }

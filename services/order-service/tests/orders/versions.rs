@@ -69,11 +69,11 @@ async fn a_column_that_a_later_version_adds_disturbs_no_call() {
     let cup = world.product(1, "EUR").await;
     // So often that whatever connection is used has prepared its statements.
     for round in 0..3 {
-        everything(&world, &cup, &format!("before {round}")).await;
+        everything(&world, &cup, &format!("before-{round}")).await;
     }
     world.database.add_a_column_to_every_table().await;
     for round in 0..3 {
-        everything(&world, &cup, &format!("after {round}")).await;
+        everything(&world, &cup, &format!("after-{round}")).await;
     }
     world.end().await;
 }

@@ -195,7 +195,10 @@ mod tests {
         for (name, asset) in &ASSETS.served {
             let text = String::from_utf8_lossy(&asset.plain);
             assert!(!text.contains("'./"), "{name} imports what is not served");
-            for path in text.split('\'').filter(|part| part.starts_with(FOLDER) && *part != FOLDER) {
+            for path in text
+                .split('\'')
+                .filter(|part| part.starts_with(FOLDER) && *part != FOLDER)
+            {
                 assert!(
                     ASSETS.served.contains_key(&path[FOLDER.len()..]),
                     "{name}: {path}"

@@ -38,11 +38,15 @@ pub enum Hopeless {
 }
 
 impl Hopeless {
+    /// Every [`kind`](Self::kind).
+    pub const KINDS: [&'static str; 2] = ["malformed", "refused"];
+
     /// A word for metrics.
     pub const fn kind(&self) -> &'static str {
+        let [malformed, refused] = Self::KINDS;
         match self {
-            Self::Malformed(_) => "malformed",
-            Self::Refused { .. } => "refused",
+            Self::Malformed(_) => malformed,
+            Self::Refused { .. } => refused,
         }
     }
 }

@@ -31,6 +31,15 @@ pub struct Metrics {
 impl Default for Metrics {
     fn default() -> Self {
         let meter = telemetry::meter();
+        let dead_lettered = meter
+            .u64_counter("shop.consumer.dead_lettered.messages")
+            .with_unit("{message}")
+            .with_description("Messages that were rejected to the dead letters.")
+            .build();
+        // Shown from the start: the first one is an increase then, which an alert compares.
+        for kind in Hopeless::KINDS {
+            dead_lettered.add(0, &[KeyValue::new("reason", kind)]);
+        }
         Self {
             consumed: meter
                 .u64_counter("messaging.client.consumed.messages")
@@ -43,11 +52,7 @@ impl Default for Metrics {
                 .with_description("Time from taking a message up, with its batch, to its verdict.")
                 .with_boundaries(DURATION_BOUNDARIES.to_vec())
                 .build(),
-            dead_lettered: meter
-                .u64_counter("shop.consumer.dead_lettered.messages")
-                .with_unit("{message}")
-                .with_description("Messages that were rejected to the dead letters.")
-                .build(),
+            dead_lettered,
             unknown: meter
                 .u64_counter("shop.consumer.unknown.messages")
                 .with_unit("{message}")

@@ -28,10 +28,8 @@ use tokio_util::sync::CancellationToken;
 use tower::ServiceExt as _;
 
 use self::stream::{Stream, whole_answer};
-use crate::connections::{Answering, Bounds, Full, Place, Places, Seat, Work};
+use crate::connections::{Answering, Bounds, Place, Places, Seat, Work};
 
-/// After accepting has failed, most often for want of file descriptors.
-const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 /// The longest head of a request, in bytes; a longer one is refused with 431.
 const LONGEST_HEAD: usize = 32 * 1024;
 /// Of a larger body nothing more is read once the request is answered, and the connection ends.
@@ -124,30 +122,7 @@ pub(crate) async fn serve(
     let connections = GracefulShutdown::new();
     let accepting = async {
         loop {
-            // The place comes first: what can't be served yet stays in the kernel's queue.
-            places.room().await;
-            let (socket, peer) = match listener.accept().await {
-                Ok(accepted) => accepted,
-                Err(error) => {
-                    tracing::warn!(%error, "a connection can't be accepted");
-                    tokio::time::sleep(ACCEPT_PAUSE).await;
-                    continue;
-                }
-            };
-            let seat = loop {
-                match places.take(peer.ip()) {
-                    // There was room, and then somebody who had waited began to work.
-                    Err(Full::All) => places.room().await,
-                    taken => break taken.ok(),
-                }
-            };
-            let Some(seat) = seat else {
-                refuse(&socket, &front);
-                continue;
-            };
-            if let Err(error) = socket.set_nodelay(true) {
-                tracing::debug!(%error, "a connection keeps Nagle's algorithm");
-            }
+            let (socket, peer, seat) = places.accept(&listener, |socket, _| refuse(socket, &front)).await;
             let place = Arc::clone(&seat.0);
             let stream = Stream::new(socket, Arc::clone(&place), limits, Arc::clone(&front.unreadable));
             let (router, gate) = (router.clone(), Arc::clone(&front.gate));

@@ -355,7 +355,8 @@ async fn out_of_patience(shutdown: &CancellationToken, patience: Duration) {
     tokio::time::sleep(patience).await;
 }
 
-async fn step<T>(step: impl Future<Output = lapin::Result<T>>) -> Result<T, AmqpError> {
+/// What is asked of the broker, which has so long to answer.
+pub(crate) async fn step<T>(step: impl Future<Output = lapin::Result<T>>) -> Result<T, AmqpError> {
     match timeout(STEP_TIMEOUT, step).await {
         Ok(outcome) => outcome.map_err(AmqpError::Broker),
         Err(_) => Err(AmqpError::Timeout(STEP_TIMEOUT)),

@@ -5,10 +5,11 @@ use std::{convert::Infallible, time::Duration};
 use chassis::{amqp::topology, telemetry::meter};
 use lapin::{Channel, Connection, options::QueueDeclareOptions, types::FieldTable};
 use opentelemetry::{KeyValue, metrics::Gauge};
-use tokio::time::{sleep, timeout};
+use tokio::time::sleep;
+
+use crate::consumer::step;
 
 const INTERVAL: Duration = Duration::from_secs(2);
-const STEP_TIMEOUT: Duration = Duration::from_secs(5);
 const QUEUES: [&str; 2] = [topology::QUEUE, topology::DEAD_LETTER_QUEUE];
 
 /// The gauge. While there is no connection it stays at what was seen last.
@@ -31,10 +32,9 @@ impl Depth {
     /// that asked, and nothing else.
     pub async fn watch(&self, connection: &Connection) -> Infallible {
         loop {
-            match timeout(STEP_TIMEOUT, connection.create_channel()).await {
-                Ok(Ok(channel)) => self.look(&channel).await,
-                Ok(Err(error)) => tracing::debug!(%error, "no channel to look at the queues by"),
-                Err(_) => tracing::debug!("no channel to look at the queues by in time"),
+            match step(connection.create_channel()).await {
+                Ok(channel) => self.look(&channel).await,
+                Err(error) => tracing::debug!(%error, "no channel to look at the queues by"),
             }
             sleep(INTERVAL).await;
         }
@@ -50,16 +50,15 @@ impl Depth {
                     ..QueueDeclareOptions::default()
                 };
                 let looked = channel.queue_declare(queue.into(), passive, FieldTable::default());
-                match timeout(STEP_TIMEOUT, looked).await {
-                    Ok(Ok(found)) => self.0.record(
+                match step(looked).await {
+                    Ok(found) => self.0.record(
                         found.message_count().into(),
                         &[
                             KeyValue::new("messaging.system", "rabbitmq"),
                             KeyValue::new("messaging.destination.name", queue),
                         ],
                     ),
-                    Ok(Err(error)) => return tracing::debug!(%error, queue, "the queue can't be looked at"),
-                    Err(_) => return tracing::debug!(queue, "the queue can't be looked at in time"),
+                    Err(error) => return tracing::debug!(%error, queue, "the queue can't be looked at"),
                 }
             }
             sleep(INTERVAL).await;

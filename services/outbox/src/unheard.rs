@@ -4,7 +4,6 @@
 //! a row, a call, a message and a confirm. So when producer-service says of an event that nobody heard it, no other of its
 //! type is written for [`UNHEARD_FOR`]; the next one after that finds out whether somebody listens by now. What a new
 //! binding misses are the events of its first second, as it misses those of the second before.
-
 //!
 //! It says something about rows, too. An event that is heard may follow one of the same subject that another replica has
 //! published; until that one's row is deleted it has to wait. Where none is heard, nobody waits, and rows may be deleted

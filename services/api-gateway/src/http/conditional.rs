@@ -38,7 +38,7 @@ const OF_THE_ANSWER: [HeaderName; 4] = [
 ];
 /// What anybody may see may be shown for that long without asking again: long enough to take the load of a page that
 /// everybody opens, and short enough for nobody to notice.
-const CATALOGUE: HeaderValue = HeaderValue::from_static("public, max-age=5");
+pub(super) const CATALOGUE: HeaderValue = HeaderValue::from_static("public, max-age=5");
 
 /// What a request depends on.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -61,6 +61,17 @@ pub(super) struct Representation<T> {
     value: T,
     version: Option<i64>,
     is_public: bool,
+}
+
+/// What tells these bytes from others, in hexadecimal digits.
+pub(super) fn digest(bytes: &[u8]) -> String {
+    use std::fmt::Write as _;
+
+    let mut digits = String::new();
+    for byte in &Sha256::digest(bytes)[..DIGEST_BYTES] {
+        let _never_fails = write!(digits, "{byte:02x}");
+    }
+    digits
 }
 
 impl<T: Serialize> Representation<T> {
@@ -92,15 +103,12 @@ impl<T: Serialize> Representation<T> {
 
     /// The tag's text without quotes, and the bytes it is made of.
     fn encode(&self) -> Result<(String, Vec<u8>), serde_json::Error> {
-        use std::fmt::Write as _;
-
         let bytes = serde_json::to_vec(&self.value)?;
-        let mut opaque = self
-            .version
-            .map_or_else(String::new, |version| format!("{version}-"));
-        for byte in &Sha256::digest(&bytes)[..DIGEST_BYTES] {
-            let _never_fails = write!(opaque, "{byte:02x}");
-        }
+        let digest = digest(&bytes);
+        let opaque = match self.version {
+            Some(version) => format!("{version}-{digest}"),
+            None => digest,
+        };
         Ok((opaque, bytes))
     }
 

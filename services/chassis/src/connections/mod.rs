@@ -1,7 +1,9 @@
 //! Connections, bounded in number: in all, and for each network that they come from. What HTTP and gRPC have in common.
 //!
 //! Who counts as one client: [`networks()`]. Who has a connection, and who makes room for whom: `places`.
+//! How they come in: `accept`.
 
+mod accept;
 mod networks;
 mod places;
 
@@ -14,7 +16,7 @@ use std::{
 use http_body::{Body, Frame, SizeHint};
 
 pub use self::networks::{Network, networks};
-pub(crate) use self::places::{Bounds, Doing, Full, Place, Places, Seat};
+pub(crate) use self::places::{Bounds, Doing, Place, Places, Seat};
 
 /// A connection has a request at work until this is dropped.
 #[derive(Debug)]

@@ -24,7 +24,7 @@ use tokio::{
 use tokio_util::sync::WaitForCancellationFutureOwned;
 use tonic::transport::server::{Connected, TlsConnectInfo};
 
-use crate::connections::{Bounds, Full, Place, Places, Seat};
+use crate::connections::{Bounds, Place, Places, Seat};
 
 /// Many times what the callers of a shop have, which is one for each of their replicas.
 const BOUNDS: Bounds = Bounds {
@@ -32,8 +32,6 @@ const BOUNDS: Bounds = Bounds {
     max_per_address: 256,
     exempt_loopback: false,
 };
-/// After accepting has failed, most often for want of file descriptors.
-const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 /// What a connection begins with: the preface of HTTP/2 (RFC 9113, 3.4), or as much of a TLS handshake.
 const PREFACE: usize = 24;
 /// How long that may take.
@@ -50,34 +48,12 @@ fn accept_within(
     patience: Duration,
 ) -> impl Stream<Item = io::Result<Connection>> {
     stream::unfold((listener, places), move |(listener, places)| async move {
-        loop {
-            // The place comes first: what can't be served yet stays in the kernel's queue.
-            places.room().await;
-            let (socket, peer) = match listener.accept().await {
-                Ok(accepted) => accepted,
-                Err(error) => {
-                    tracing::warn!(%error, "a connection can't be accepted");
-                    sleep(ACCEPT_PAUSE).await;
-                    continue;
-                }
-            };
-            let seat = loop {
-                match places.take(peer.ip()) {
-                    // There was room, and then somebody who had waited began to work.
-                    Err(Full::All) => places.room().await,
-                    taken => break taken.ok(),
-                }
-            };
-            let Some(seat) = seat else {
-                tracing::debug!(%peer, "a connection was refused: all that its network may have are at work");
-                continue;
-            };
-            if let Err(error) = socket.set_nodelay(true) {
-                tracing::debug!(%error, "a connection keeps Nagle's algorithm");
-            }
-            let connection = Connection::new(socket, peer, seat, patience);
-            return Some((Ok(connection), (listener, places)));
-        }
+        let refused = |_: &TcpStream, peer| {
+            tracing::debug!(%peer, "a connection was refused: all that its network may have are at work");
+        };
+        let (socket, peer, seat) = places.accept(&listener, refused).await;
+        let connection = Connection::new(socket, peer, seat, patience);
+        Some((Ok(connection), (listener, places)))
     })
 }
 

@@ -10,15 +10,14 @@ use axum::{
     response::{IntoResponse as _, Response},
 };
 use flate2::{Compression, write::GzEncoder};
-use sha2::{Digest as _, Sha256};
 
 use super::language::Language;
-use crate::problem::Problem;
+use crate::{http::conditional::digest, problem::Problem};
 
 /// Where they are.
 const FOLDER: &str = "/shop/assets/";
 /// Of a digest, in its name.
-const DIGEST_BYTES: usize = 8;
+const DIGITS: usize = 16;
 const FOR_EVER: HeaderValue = HeaderValue::from_static("public, max-age=31536000, immutable");
 
 macro_rules! sources {
@@ -100,11 +99,8 @@ impl Assets {
     }
 
     fn add(&mut self, name: &'static str, text: &str) {
-        let mut digest = String::new();
-        for byte in &Sha256::digest(text.as_bytes())[..DIGEST_BYTES] {
-            use std::fmt::Write as _;
-            let _never_fails = write!(digest, "{byte:02x}");
-        }
+        let mut digest = digest(text.as_bytes());
+        digest.truncate(DIGITS);
         let (stem, extension) = name.rsplit_once('.').unwrap_or((name, ""));
         let media_type = match extension {
             "css" => "text/css; charset=utf-8",

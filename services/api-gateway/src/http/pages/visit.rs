@@ -8,14 +8,16 @@ use axum::{
     http::{HeaderValue, StatusCode, header, request::Parts},
     response::{IntoResponse, Response},
 };
-use sha2::{Digest as _, Sha256};
 use url::form_urlencoded;
 
 use super::{
     assets::ASSETS,
     language::{Language, Texts},
 };
-use crate::problem::Problem;
+use crate::{
+    http::conditional::{CATALOGUE, digest},
+    problem::Problem,
+};
 
 /// The parameter that chooses a language.
 const LANGUAGE: &str = "lang";
@@ -23,8 +25,6 @@ const LANGUAGE: &str = "lang";
 /// gateway's own files. Scripts can't make markup of text either (Trusted Types).
 const POLICY: &str = "default-src 'self'; base-uri 'none'; form-action 'self'; frame-ancestors 'none'; object-src 'none'; \
                       require-trusted-types-for 'script'; trusted-types 'none'";
-/// As the catalogue of the API: what anybody may see.
-const CATALOGUE: HeaderValue = HeaderValue::from_static("public, max-age=5");
 
 /// Who asks for a page, as far as it matters.
 #[derive(Clone, Debug)]
@@ -93,12 +93,7 @@ impl Visit {
             tracing::error!(%error, "a page can't be written");
             Problem::internal()
         })?;
-        let mut tag = String::from("\"");
-        for byte in &Sha256::digest(html.as_bytes())[..12] {
-            use std::fmt::Write as _;
-            let _never_fails = write!(tag, "{byte:02x}");
-        }
-        tag.push('"');
+        let tag = format!("\"{}\"", digest(html.as_bytes()));
         let mut response = (status, html).into_response();
         let headers = response.headers_mut();
         for (name, value) in [

@@ -112,8 +112,15 @@ impl Load<'_> {
         let right = match (found["status"].as_str(), placed.cancelled) {
             (Some("confirmed"), Cancelled::No) | (Some("cancelled"), Cancelled::Yes) => true,
             (Some("rejected"), Cancelled::No | Cancelled::Refused) => {
-                found["rejection"]
-                    == json!({ "reason": "insufficient_stock", "product_id": self.scarce["id"] })
+                let (rejection, short) = (
+                    &found["rejection"],
+                    json!({ "reason": "insufficient_stock", "product_id": self.scarce["id"] }),
+                );
+                // The version before names the first product at fault only, and of all of them there is one here.
+                let named = rejection["items"].is_null() || rejection["items"] == json!([short]);
+                named
+                    && rejection["reason"] == short["reason"]
+                    && rejection["product_id"] == short["product_id"]
             }
             (Some("pending"), _) => bail!("it is not decided: {found}"),
             _ => false,

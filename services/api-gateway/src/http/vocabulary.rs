@@ -2,7 +2,7 @@
 //! of calls and lists. The description of the API is made from the handlers, which say what is theirs alone; what is common
 //! to all of them is said here, once.
 
-use chassis::idempotency::MAX_KEY_LENGTH;
+use chassis::{http::LONGEST_HEAD, idempotency::MAX_KEY_LENGTH};
 use proto::limits;
 use rules::{account, email, order, password, product};
 use serde_json::{Map, Value, json};
@@ -269,7 +269,7 @@ fn word(name: &str, kind: &str) -> Option<(&'static str, Value)> {
             "A key.",
             json!({ "pattern": "^[!-~]+$", "minLength": 1, "maxLength": MAX_KEY_LENGTH }),
         ),
-        ("If-Match" | "If-None-Match", _) => ("`*`, or tags with commas between.", up_to(4_096)),
+        ("If-Match" | "If-None-Match", _) => ("`*`, or tags with commas between.", up_to(LONGEST_HEAD)),
         _ => return None,
     };
     Some(word)

@@ -54,7 +54,7 @@ pub(super) struct ProductChange {
     #[serde(default)]
     #[schema(value_type = Option<String>, max_length = 10_000)]
     pub(super) description: Nullable<String>,
-    #[schema(nullable = false)]
+    #[schema(min_length = 1, nullable = false)]
     pub(super) sku: Option<String>,
     #[serde(default)]
     #[schema(value_type = Option<String>)]

@@ -31,7 +31,7 @@ use self::stream::{Stream, whole_answer};
 use crate::connections::{Answering, Bounds, Place, Places, Seat, Work};
 
 /// The longest head of a request, in bytes; a longer one is refused with 431.
-pub const LONGEST_HEAD: usize = 32 * 1024;
+const LONGEST_HEAD: usize = 32 * 1024;
 /// Of a larger body nothing more is read once the request is answered, and the connection ends.
 const SMALL_BODY: u64 = 64 * 1024;
 

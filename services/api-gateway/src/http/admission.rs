@@ -15,7 +15,7 @@ use futures::FutureExt as _;
 use super::{
     Api,
     caller::{self, Identity},
-    decode, idempotency,
+    conditional, decode, idempotency,
     input::{self, Found},
     operations::{Operation, TakesBody},
     probes, telemetry,
@@ -136,6 +136,7 @@ async fn receive(api: &Api, request: Request) -> Result<Request, Problem> {
                 &parts.method,
                 &parts.headers,
             ));
+            found.extend(conditional::overlong(&parts.headers));
             if !found.is_empty() {
                 if operation.body == TakesBody::No && !operation.takes_id {
                     return Err(Problem::invalid(found));

@@ -23,7 +23,7 @@ use tonic::{Code, Status};
 
 use self::tag::{COMPRESSED, Tag, Tags, without_coding};
 use super::Api;
-use crate::problem::Problem;
+use crate::problem::{FieldError, Problem};
 
 /// Of a digest: two different representations of one resource have the same tag once in 2⁹⁶ times.
 const DIGEST_BYTES: usize = 12;
@@ -39,6 +39,26 @@ const OF_THE_ANSWER: [HeaderName; 4] = [
 /// What anybody may see may be shown for that long without asking again: long enough to take the load of a page that
 /// everybody opens, and short enough for nobody to notice.
 pub(super) const CATALOGUE: HeaderValue = HeaderValue::from_static("public, max-age=5");
+
+/// So long may the tags be that a request names, in bytes: some fifty of ours.
+pub(super) const LONGEST_LIST: usize = 4096;
+
+/// What is wrong with lists of tags that nobody would have been given.
+pub(super) fn overlong(headers: &HeaderMap) -> impl Iterator<Item = FieldError> + '_ {
+    [
+        ("If-Match", header::IF_MATCH),
+        ("If-None-Match", header::IF_NONE_MATCH),
+    ]
+    .into_iter()
+    .filter(|(_, name)| {
+        let values = headers.get_all(name).into_iter();
+        values.map(HeaderValue::len).sum::<usize>() > LONGEST_LIST
+    })
+    .map(|(name, _)| FieldError {
+        field: name.to_owned(),
+        detail: format!("may have at most {LONGEST_LIST} bytes"),
+    })
+}
 
 /// What a request depends on.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]

@@ -2,10 +2,12 @@
 //! of calls and lists. The description of the API is made from the handlers, which say what is theirs alone; what is common
 //! to all of them is said here, once.
 
-use chassis::{http::LONGEST_HEAD, idempotency::MAX_KEY_LENGTH};
+use chassis::idempotency::MAX_KEY_LENGTH;
 use proto::limits;
 use rules::{account, email, order, password, product};
 use serde_json::{Map, Value, json};
+
+use super::conditional;
 
 const METHODS: [&str; 5] = ["get", "post", "put", "patch", "delete"];
 const SCHEMAS: &str = "#/components/schemas/";
@@ -269,7 +271,10 @@ fn word(name: &str, kind: &str) -> Option<(&'static str, Value)> {
             "A key.",
             json!({ "pattern": "^[!-~]+$", "minLength": 1, "maxLength": MAX_KEY_LENGTH }),
         ),
-        ("If-Match" | "If-None-Match", _) => ("`*`, or tags with commas between.", up_to(LONGEST_HEAD)),
+        ("If-Match" | "If-None-Match", _) => (
+            "`*`, or tags with commas between.",
+            up_to(conditional::LONGEST_LIST),
+        ),
         _ => return None,
     };
     Some(word)

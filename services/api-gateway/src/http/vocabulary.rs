@@ -7,7 +7,7 @@ use proto::limits;
 use rules::{account, email, order, password, product};
 use serde_json::{Map, Value, json};
 
-const METHODS: [&str; 5] = ["get", "post", "put", "patch", "delete"];
+pub(super) const METHODS: [&str; 5] = ["get", "post", "put", "patch", "delete"];
 const SCHEMAS: &str = "#/components/schemas/";
 /// What the generator calls the list of something.
 const LIST_OF: &str = "List_";
@@ -74,7 +74,7 @@ fn operation_id(method: &str, path: &str, operation: &Value) -> String {
     name
 }
 
-fn singular(plural: &str) -> String {
+pub(super) fn singular(plural: &str) -> String {
     match plural.strip_suffix("ies") {
         Some(stem) => format!("{stem}y"),
         None => plural.strip_suffix('s').unwrap_or(plural).to_owned(),

@@ -117,7 +117,7 @@ async function show(form, response, line) {
   const text = element('code');
   outcome(form, element('p', {}, element('b', { textContent: line })),
     element('details', {}, element('summary', { textContent: 'Headers' }), element('pre', {}, element('code', { textContent: headers }))),
-    element('pre', {}, text));
+    element('pre', { tabIndex: 0 }, text)); // A long one is scrolled, by keyboard too.
   const isJson = /json/.test(response.headers.get('content-type') ?? '');
   const reader = response.body?.pipeThrough(new TextDecoderStream()).getReader();
   for (let part = await reader?.read(); part && !part.done; part = await reader.read()) text.append(part.value);

@@ -28,8 +28,8 @@ pub(super) fn write(call: &Call) -> String {
         request += "        .bearer_auth(token)\n";
     }
     if call.takes_key {
-        crates.push("uuid -F v4");
-        request += "        .header(\"idempotency-key\", uuid::Uuid::new_v4().to_string())\n";
+        crates.push("uuid -F v7");
+        request += "        .header(\"idempotency-key\", uuid::Uuid::now_v7().to_string())\n";
     }
     if let Some(body) = &call.body {
         let body = MACRO.write(body, INDENT);

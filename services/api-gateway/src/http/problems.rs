@@ -100,13 +100,13 @@ async fn get(headers: HeaderMap, Named(kind): Named) -> Result<Response, Problem
 }
 
 #[derive(Template)]
-#[template(path = "problems.html")]
+#[template(path = "docs/problems.html")]
 struct List<'a> {
     kinds: &'a [ProblemKind],
 }
 
 #[derive(Template)]
-#[template(path = "problem.html")]
+#[template(path = "docs/problem.html")]
 struct One {
     kind: ProblemKind,
 }

@@ -253,8 +253,18 @@ async fn the_page_shows_every_call_and_brings_everything_it_needs() {
     assert!(!policy.contains("unsafe"), "{policy}");
     let tag = answer.headers()["etag"].clone();
     let page = answer.text().await.unwrap();
-    for inline in ["<style", "style=", "<script>", " onclick", "http://www", "https://"] {
-        assert!(!page.contains(inline), "the policy has nothing inline or from elsewhere: {inline}");
+    for inline in [
+        "<style",
+        "style=",
+        "<script>",
+        " onclick",
+        "http://www",
+        "https://",
+    ] {
+        assert!(
+            !page.contains(inline),
+            "the policy has nothing inline or from elsewhere: {inline}"
+        );
     }
     for (path, operations) in document["paths"].as_object().unwrap() {
         for (method, operation) in operations.as_object().unwrap() {
@@ -273,9 +283,11 @@ async fn the_page_shows_every_call_and_brings_everything_it_needs() {
             .collect::<Vec<_>>()
     };
     let loaded = [part_of("src=\""), part_of("href=\"/")].concat();
-    let (problems, files): (Vec<_>, Vec<_>) = loaded.into_iter().partition(|path| path.starts_with("problems/"));
+    let (problems, files): (Vec<_>, Vec<_>) =
+        loaded.into_iter().partition(|path| path.starts_with("problems/"));
     assert!(problems.len() > 20 && files.len() > 3, "{problems:?} {files:?}");
-    let client = ["shop.mjs", "operations.mjs", "shop.d.mts", "schema.d.mts"].map(|name| format!("docs/client/{name}"));
+    let client = ["shop.mjs", "operations.mjs", "shop.d.mts", "schema.d.mts"]
+        .map(|name| format!("docs/client/{name}"));
     for path in problems.iter().chain(&files).chain(&client) {
         let path = format!("/{}", path.trim_start_matches('/'));
         let answer = gateway.get(&path).send().await.unwrap();
@@ -286,7 +298,12 @@ async fn the_page_shows_every_call_and_brings_everything_it_needs() {
     for anchor in part_of("href=\"#") {
         assert!(page.contains(&format!("id=\"{anchor}\"")), "#{anchor}");
     }
-    let again = gateway.get("/docs").header("if-none-match", tag).send().await.unwrap();
+    let again = gateway
+        .get("/docs")
+        .header("if-none-match", tag)
+        .send()
+        .await
+        .unwrap();
     assert_eq!(again.status(), 304);
     gateway.stop().await;
 }
@@ -296,13 +313,25 @@ async fn the_page_shows_every_call_and_brings_everything_it_needs() {
 async fn problems_are_pages_for_browsers_and_json_for_programs() {
     let gateway = Gateway::start(&[]).await;
     for path in ["/problems", "/problems/insufficient-stock"] {
-        let page = gateway.get(path).header("accept", "text/html,*/*;q=0.8").send().await.unwrap();
+        let page = gateway
+            .get(path)
+            .header("accept", "text/html,*/*;q=0.8")
+            .send()
+            .await
+            .unwrap();
         assert_eq!(page.status(), 200, "{path}");
-        assert_eq!(page.headers()["content-type"], "text/html; charset=utf-8", "{path}");
+        assert_eq!(
+            page.headers()["content-type"],
+            "text/html; charset=utf-8",
+            "{path}"
+        );
         let policy = page.headers()["content-security-policy"].to_str().unwrap();
         assert!(policy.starts_with("default-src 'self';"), "{path} {policy}");
         let page = page.text().await.unwrap();
-        assert!(page.contains("Insufficient stock") && page.contains("/docs/docs.css"), "{page}");
+        assert!(
+            page.contains("Insufficient stock") && page.contains("/docs/docs.css"),
+            "{page}"
+        );
         let json = gateway.json(path).await.to_string();
         assert!(json.contains("/problems/insufficient-stock"), "{json}");
     }

@@ -420,7 +420,14 @@ async fn who_comes_by_https_is_told_to_stay_there() {
 #[tokio::test]
 async fn the_description_can_be_switched_off() {
     let gateway = Gateway::start(&["--api-docs=off", "--pages=off"]).await;
-    for path in ["/docs", "/docs/", "/docs/docs.js", "/docs/client/shop.mjs", "/openapi.json", "/"] {
+    for path in [
+        "/docs",
+        "/docs/",
+        "/docs/docs.js",
+        "/docs/client/shop.mjs",
+        "/openapi.json",
+        "/",
+    ] {
         let hidden = gateway.get(path).send().await.unwrap();
         assert_eq!(problem(hidden).await, is(404, "not-found"), "{path}");
     }

@@ -32,7 +32,7 @@ use crate::{
 pub(super) struct Page(Option<Asset>);
 
 #[derive(Template)]
-#[template(path = "docs.html")]
+#[template(path = "docs/docs.html")]
 struct Docs<'a> {
     title: &'a str,
     version: &'a str,
@@ -96,10 +96,9 @@ impl Page {
             return Problem::internal().into_response();
         };
         let mut response = page.answer(headers, ASK_AGAIN);
-        response.headers_mut().insert(
-            header::CONTENT_SECURITY_POLICY,
-            HeaderValue::from_static(POLICY),
-        );
+        response
+            .headers_mut()
+            .insert(header::CONTENT_SECURITY_POLICY, HeaderValue::from_static(POLICY));
         response
     }
 }
@@ -127,7 +126,10 @@ fn groups<'a>(document: &'a Value, schemas: Schemas<'a>) -> Vec<Group<'a>> {
 }
 
 fn schema_views(document: &Value) -> Vec<SchemaView<'_>> {
-    let schemas = document["components"]["schemas"].as_object().into_iter().flatten();
+    let schemas = document["components"]["schemas"]
+        .as_object()
+        .into_iter()
+        .flatten();
     schemas
         .map(|(name, schema)| SchemaView {
             name,

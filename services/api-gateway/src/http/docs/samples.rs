@@ -168,7 +168,11 @@ fn query(values: &[(&str, &Value)]) -> String {
     let query = url::form_urlencoded::Serializer::new(String::new())
         .extend_pairs(pairs)
         .finish();
-    if query.is_empty() { query } else { format!("?{query}") }
+    if query.is_empty() {
+        query
+    } else {
+        format!("?{query}")
+    }
 }
 
 /// The variable that a text stands for.
@@ -179,14 +183,14 @@ fn variable(value: &Value) -> Option<&str> {
 fn collect_variables<'a>(value: &'a Value, names: &mut Vec<&'a str>) {
     match value {
         Value::Array(values) => values.iter().for_each(|value| collect_variables(value, names)),
-        Value::Object(fields) => fields
-            .values()
-            .for_each(|value| collect_variables(value, names)),
+        Value::Object(fields) => fields.values().for_each(|value| collect_variables(value, names)),
         value => names.extend(variable(value)),
     }
     let mut known = Vec::new();
-    names.retain(|name| !known.contains(name) && {
-        known.push(*name);
-        true
+    names.retain(|name| {
+        !known.contains(name) && {
+            known.push(*name);
+            true
+        }
     });
 }

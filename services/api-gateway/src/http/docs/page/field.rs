@@ -53,7 +53,11 @@ impl<'a> Kind<'a> {
         let values = if is_array { &schema["items"] } else { schema };
         let name = Schemas::name(values);
         let format = values["format"].as_str().filter(|format| *format != "int32");
-        let mut text = if is_array { "array of ".to_owned() } else { String::new() };
+        let mut text = if is_array {
+            "array of ".to_owned()
+        } else {
+            String::new()
+        };
         if name.is_none() {
             text += kind(values);
         }

@@ -15,7 +15,11 @@ const JSON: Syntax = Syntax {
 
 /// One command. A body with variables in it is a here-document, in which they stand as they are.
 pub(super) fn write(call: &Call) -> String {
-    let options = if call.answers == Answers::Events { "-sSN" } else { "-sS" };
+    let options = if call.answers == Answers::Events {
+        "-sSN"
+    } else {
+        "-sS"
+    };
     let usual = if call.body.is_some() { "post" } else { "get" };
     let method = if call.method == usual {
         String::new()

@@ -53,8 +53,15 @@ pub(super) fn write(call: &Call) -> String {
              print!(\"{}\", String::from_utf8_lossy(&chunk));\n    }\n",
         ),
     };
-    let taken = if taken == ";\n" { ";\n".to_owned() } else { format!("\n{taken}") };
-    let added: String = crates.iter().map(|name| format!("// cargo add {name}\n")).collect();
+    let taken = if taken == ";\n" {
+        ";\n".to_owned()
+    } else {
+        format!("\n{taken}")
+    };
+    let added: String = crates
+        .iter()
+        .map(|name| format!("// cargo add {name}\n"))
+        .collect();
     format!(
         "{added}#[tokio::main]\nasync fn main() -> Result<(), Box<dyn std::error::Error>> {{\n{variables}    \
          {binding} = reqwest::Client::new()\n        .{method}(format!(\"{{shop}}{target}\"))\n{request}        \

@@ -13,14 +13,22 @@ const OBJECT: Syntax = Syntax {
     truth: ["false", "true"],
     key: |name| {
         let is_identifier = name.chars().all(|c| c.is_ascii_alphanumeric() || c == '_');
-        if is_identifier { name.to_owned() } else { quoted(name) }
+        if is_identifier {
+            name.to_owned()
+        } else {
+            quoted(name)
+        }
     },
     variable: |name| format!("process.env.{name}!"),
 };
 
 /// A module of its own.
 pub(super) fn write(call: &Call) -> String {
-    let token = if call.needs_token { ", token: process.env.SHOP_TOKEN" } else { "" };
+    let token = if call.needs_token {
+        ", token: process.env.SHOP_TOKEN"
+    } else {
+        ""
+    };
     let operation = &call.operation;
     let input = input(call);
     let input = input.map_or_else(String::new, |input| OBJECT.write(&input, 0));
@@ -49,7 +57,6 @@ fn input(call: &Call) -> Option<Value> {
     let parts = parts.into_iter().filter(|(name, part)| {
         *name == "body" && !part.is_null() || part.as_object().is_some_and(|part| !part.is_empty())
     });
-    let parts: serde_json::Map<String, Value> =
-        parts.map(|(name, part)| (name.to_owned(), part)).collect();
+    let parts: serde_json::Map<String, Value> = parts.map(|(name, part)| (name.to_owned(), part)).collect();
     (!parts.is_empty()).then_some(Value::Object(parts))
 }

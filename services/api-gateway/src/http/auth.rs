@@ -62,6 +62,7 @@ struct Registration {
 
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
+#[schema(example = json!({"email": "ada@example.com", "password": "correct horse"}))]
 struct Credentials {
     #[schema(example = "ada@example.com")]
     email: String,

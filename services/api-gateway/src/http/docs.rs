@@ -1,11 +1,17 @@
-//! The description of the API: OpenAPI 3.1 at `/openapi.json`, made from the handlers, and for people at `/docs`.
+//! The description of the API: OpenAPI 3.1 at `/openapi.json`, made from the handlers, and for people at `/docs`
+//! ([`page`]), with examples of every call ([`samples`]) and the client in TypeScript ([`files`]).
+
+mod example;
+mod files;
+mod page;
+mod samples;
+
+use std::sync::Arc;
 
 use axum::{
     Router,
-    extract::Request,
-    http::{HeaderValue, StatusCode, header},
-    middleware::{Next, from_fn},
-    response::{IntoResponse as _, Redirect, Response},
+    http::{HeaderMap, StatusCode},
+    response::Redirect,
     routing::get,
 };
 use utoipa::{
@@ -16,17 +22,12 @@ use utoipa::{
         security::{HttpAuthScheme, HttpBuilder, SecurityScheme},
     },
 };
-use utoipa_swagger_ui::{Config, SwaggerUi};
 
 use super::{Api, conditional::Representation, vocabulary};
 use crate::{
     config::{ApiDocs, Pages},
     problem::{Document, FieldError, MEDIA_TYPE},
 };
-
-/// The pages bring everything with them; their styles are inline.
-const POLICY: &str = "default-src 'self'; img-src 'self' data:; style-src 'self' 'unsafe-inline'; \
-                      frame-ancestors 'none'";
 
 /// What the document says before the routes add themselves.
 #[derive(OpenApi)]
@@ -83,34 +84,33 @@ pub(super) fn complete(mut document: utoipa::openapi::OpenApi) -> serde_json::Va
     }
     let mut document = serde_json::to_value(&document).unwrap_or_default();
     vocabulary::apply(&mut document);
+    samples::add(&mut document);
     document
 }
 
-/// `/openapi.json` and `/docs`, for the complete document; neither where they are off. They are what is at `/` where no
-/// pages are.
+/// `/openapi.json`, `/docs` and what it loads, for the complete document; nothing where they are off, but the style of the
+/// pages at `/problems`. They are what is at `/` where no pages are.
 pub(super) fn routes(document: serde_json::Value, docs: ApiDocs, pages: Pages) -> Router<Api> {
+    let router = Router::new().route("/docs/docs.css", get(files::style));
     if docs == ApiDocs::Off {
-        return Router::new();
+        return router;
     }
-    let swagger: Router<Api> = SwaggerUi::new("/docs")
-        .config(Config::from("/openapi.json").persist_authorization(false))
-        .into();
+    let page = Arc::new(page::render(&document));
     // Once: whoever asks for it again and again is answered for little.
     let written = Representation::new(document).public().write();
-    let router = Router::new()
+    let router = router
         .route("/openapi.json", get(async move || written.clone()))
-        .merge(swagger.layer(from_fn(relax_policy)));
+        .route(
+            "/docs",
+            get(move |headers: HeaderMap| std::future::ready(page.answer(&headers))),
+        )
+        .route("/docs/", get(async || Redirect::permanent("/docs")))
+        .route("/docs/docs.js", get(files::script))
+        .route("/docs/client/{name}", get(files::client));
     match pages {
         Pages::On => router,
-        Pages::Off => router.route("/", get(async || Redirect::temporary("/docs/"))),
+        Pages::Off => router.route("/", get(async || Redirect::temporary("/docs"))),
     }
-}
-
-async fn relax_policy(request: Request, next: Next) -> Response {
-    let mut response = next.run(request).await;
-    let headers = response.headers_mut();
-    headers.insert(header::CONTENT_SECURITY_POLICY, HeaderValue::from_static(POLICY));
-    response.into_response()
 }
 
 /// Adds the refusals that come of what the operation takes, so that no handler has to repeat them, and gives every

@@ -1,16 +1,17 @@
 //! `/problems`: the pages that the `type` of a problem document leads to.
 
+use askama::Template;
 use axum::{
     Json as Answer,
     extract::{FromRequestParts, Path},
     http::{HeaderMap, HeaderValue, StatusCode, header, request::Parts},
-    response::{Html, IntoResponse as _, Response},
+    response::{Html, IntoResponse, Response},
 };
 use serde::Serialize;
 use utoipa::ToSchema;
 use utoipa_axum::{router::OpenApiRouter, routes};
 
-use super::Api;
+use super::{Api, pages::POLICY};
 use crate::{
     problem::{self, Problem},
     problem_types::{self, ProblemType, TYPES},
@@ -78,12 +79,13 @@ pub(super) fn routes() -> OpenApiRouter<Api> {
     OpenApiRouter::new().routes(routes!(list)).routes(routes!(get))
 }
 
-/// Every kind of problem that this API may answer with.
+/// Every kind of problem that this API may answer with: for programs, or as a page for a browser.
 #[utoipa::path(get, path = "/problems", tag = "problems", responses((status = 200, body = ProblemKinds)))]
-async fn list() -> Answer<ProblemKinds> {
-    Answer(ProblemKinds {
+async fn list(headers: HeaderMap) -> Result<Response, Problem> {
+    let kinds = ProblemKinds {
         items: TYPES.iter().map(ProblemKind::from).collect(),
-    })
+    };
+    answer(&headers, &List { kinds: &kinds.items }, Answer(&kinds))
 }
 
 /// What a kind of problem means, and what to do about it: for programs, or as a page for a browser.
@@ -92,34 +94,43 @@ async fn list() -> Answer<ProblemKinds> {
     params(("name" = String, Path, description = "The last part of the `type`", example = "insufficient-stock")),
     responses((status = 200, body = ProblemKind)),
 )]
-async fn get(headers: HeaderMap, Named(kind): Named) -> Response {
-    let kind = ProblemKind::from(kind);
-    // Browsers name HTML first; whoever asks for nothing in particular is a program.
+async fn get(headers: HeaderMap, Named(kind): Named) -> Result<Response, Problem> {
+    let page = One { kind: kind.into() };
+    answer(&headers, &page, Answer(ProblemKind::from(kind)))
+}
+
+#[derive(Template)]
+#[template(path = "docs/problems.html")]
+struct List<'a> {
+    kinds: &'a [ProblemKind],
+}
+
+#[derive(Template)]
+#[template(path = "docs/problem.html")]
+struct One {
+    kind: ProblemKind,
+}
+
+/// The page where a browser asks, which names HTML first. Whoever asks for nothing in particular is a program.
+fn answer(
+    headers: &HeaderMap,
+    page: &impl Template,
+    document: impl IntoResponse,
+) -> Result<Response, Problem> {
     let accepts = headers
         .get(header::ACCEPT)
         .and_then(|accept| accept.to_str().ok());
     let mut answer = if accepts.is_some_and(|accept| accept.trim_start().starts_with("text/html")) {
-        Html(page(&kind)).into_response()
+        let html = page.render().map_err(|error| {
+            tracing::error!(%error, "a page can't be written");
+            Problem::internal()
+        })?;
+        let policy = [(header::CONTENT_SECURITY_POLICY, POLICY)];
+        (policy, Html(html)).into_response()
     } else {
-        Answer(kind).into_response()
+        document.into_response()
     };
     let vary = HeaderValue::from_static("accept");
     answer.headers_mut().append(header::VARY, vary);
-    answer
-}
-
-fn page(kind: &ProblemKind) -> String {
-    let escaped = |text: &str| {
-        text.replace('&', "&amp;")
-            .replace('<', "&lt;")
-            .replace('>', "&gt;")
-    };
-    format!(
-        "<!doctype html><html lang=\"en\"><meta charset=\"utf-8\"><title>{title}</title><h1>{title}</h1>\
-         <p>{status}</p><p>{meaning}</p><p>{remedy}</p><p><a href=\"/problems\">Every kind of problem</a></p></html>\n",
-        title = escaped(&kind.title),
-        status = kind.status,
-        meaning = escaped(kind.meaning),
-        remedy = escaped(kind.remedy),
-    )
+    Ok(answer)
 }

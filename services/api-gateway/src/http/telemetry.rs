@@ -199,7 +199,7 @@ fn request_id(headers: &HeaderMap) -> HeaderValue {
     })
 }
 
-/// What keeps a browser from doing more with an answer than it should. The pages of `/docs` set a policy of their own.
+/// What keeps a browser from doing more with an answer than it should. Pages set a policy of their own.
 fn protect(headers: &mut HeaderMap, request_id: HeaderValue) {
     headers.insert(REQUEST_ID, request_id);
     let media_type = headers.get(header::CONTENT_TYPE);

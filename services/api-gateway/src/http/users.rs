@@ -58,6 +58,7 @@ enum Role {
 /// A change of one's own profile. What is left out stays as it is; null clears the name.
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
+#[schema(example = json!({"name": "Ada Lovelace"}))]
 struct ProfileChange {
     /// At most 200 characters.
     #[serde(default)]
@@ -82,6 +83,7 @@ struct ProfileChange {
 /// A change of what an account may do. What is left out stays as it is.
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
+#[schema(example = json!({"role": "admin"}))]
 struct AccessChange {
     #[schema(nullable = false)]
     role: Option<Role>,

@@ -9,7 +9,7 @@ use serde_json::{Map, Value, json};
 
 use super::conditional;
 
-const METHODS: [&str; 5] = ["get", "post", "put", "patch", "delete"];
+pub(super) const METHODS: [&str; 5] = ["get", "post", "put", "patch", "delete"];
 const SCHEMAS: &str = "#/components/schemas/";
 /// What the generator calls the list of something.
 const LIST_OF: &str = "List_";
@@ -76,7 +76,7 @@ fn operation_id(method: &str, path: &str, operation: &Value) -> String {
     name
 }
 
-fn singular(plural: &str) -> String {
+pub(super) fn singular(plural: &str) -> String {
     match plural.strip_suffix("ies") {
         Some(stem) => format!("{stem}y"),
         None => plural.strip_suffix('s').unwrap_or(plural).to_owned(),

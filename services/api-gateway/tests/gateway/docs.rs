@@ -243,23 +243,97 @@ fn is_bounded(schema: &Value) -> bool {
 }
 
 #[tokio::test]
-async fn the_pages_come_with_everything_they_need() {
+async fn the_page_shows_every_call_and_brings_everything_it_needs() {
     let gateway = Gateway::start(&[]).await;
-    let page = gateway.get("/docs/").send().await.unwrap();
-    assert_eq!(page.status(), 200);
-    let policy = page.headers()["content-security-policy"].to_str().unwrap();
-    assert!(policy.contains("default-src 'self'"), "{policy}");
-    let page = page.text().await.unwrap();
-    let parts: Vec<&str> = page
-        .split(['"', '\''])
-        .filter(|part| matches!(part.rsplit_once('.'), Some((_, "js" | "css"))))
-        .collect();
-    assert!(parts.len() >= 3, "{page}");
-    for part in parts {
-        let path = format!("/docs/{}", part.trim_start_matches("./"));
+    let document = gateway.json("/openapi.json").await;
+    let answer = gateway.get("/docs").send().await.unwrap();
+    assert_eq!(answer.status(), 200);
+    let policy = answer.headers()["content-security-policy"].to_str().unwrap();
+    assert!(policy.starts_with("default-src 'self';"), "{policy}");
+    assert!(!policy.contains("unsafe"), "{policy}");
+    let tag = answer.headers()["etag"].clone();
+    let page = answer.text().await.unwrap();
+    for inline in [
+        "<style",
+        "style=",
+        "<script>",
+        " onclick",
+        "http://www",
+        "https://",
+    ] {
+        assert!(
+            !page.contains(inline),
+            "the policy has nothing inline or from elsewhere: {inline}"
+        );
+    }
+    for (path, operations) in document["paths"].as_object().unwrap() {
+        for (method, operation) in operations.as_object().unwrap() {
+            let id = operation["operationId"].as_str().unwrap();
+            assert!(page.contains(&format!("<article id=\"{id}\"")), "{method} {path}");
+            for language in ["curl", "typescript", "python", "rust"] {
+                let sample = format!("data-operation=\"{id}\" data-language=\"{language}\"");
+                assert!(page.contains(&sample), "{id} {language}");
+            }
+        }
+    }
+    let part_of = |begin: &str| {
+        page.split(begin)
+            .skip(1)
+            .map(|part| part.split('"').next().unwrap().to_owned())
+            .collect::<Vec<_>>()
+    };
+    let loaded = [part_of("src=\""), part_of("href=\"/")].concat();
+    let (problems, files): (Vec<_>, Vec<_>) =
+        loaded.into_iter().partition(|path| path.starts_with("problems/"));
+    assert!(problems.len() > 20 && files.len() > 3, "{problems:?} {files:?}");
+    let client = ["shop.mjs", "operations.mjs", "shop.d.mts", "schema.d.mts"]
+        .map(|name| format!("docs/client/{name}"));
+    for path in problems.iter().chain(&files).chain(&client) {
+        let path = format!("/{}", path.trim_start_matches('/'));
         let answer = gateway.get(&path).send().await.unwrap();
         assert_eq!(answer.status(), 200, "{path}");
         assert_ne!(answer.content_length(), Some(0), "{path}");
+    }
+    // What the page refers to on itself is there.
+    for anchor in part_of("href=\"#") {
+        assert!(page.contains(&format!("id=\"{anchor}\"")), "#{anchor}");
+    }
+    let again = gateway
+        .get("/docs")
+        .header("if-none-match", tag)
+        .send()
+        .await
+        .unwrap();
+    assert_eq!(again.status(), 304);
+    gateway.stop().await;
+}
+
+/// Whoever follows the `type` of a problem in a browser reads a page of the same looks, and whoever asks by a program JSON.
+#[tokio::test]
+async fn problems_are_pages_for_browsers_and_json_for_programs() {
+    let gateway = Gateway::start(&[]).await;
+    for path in ["/problems", "/problems/insufficient-stock"] {
+        let page = gateway
+            .get(path)
+            .header("accept", "text/html,*/*;q=0.8")
+            .send()
+            .await
+            .unwrap();
+        assert_eq!(page.status(), 200, "{path}");
+        assert_eq!(
+            page.headers()["content-type"],
+            "text/html; charset=utf-8",
+            "{path}"
+        );
+        let policy = page.headers()["content-security-policy"].to_str().unwrap();
+        assert!(policy.starts_with("default-src 'self';"), "{path} {policy}");
+        let page = page.text().await.unwrap();
+        assert!(
+            page.contains("Insufficient stock") && page.contains("/docs/docs.css"),
+            "{page}"
+        );
+        let json = gateway.json(path).await.to_string();
+        assert!(json.contains("/problems/insufficient-stock"), "{json}");
     }
     gateway.stop().await;
 }
@@ -271,7 +345,7 @@ async fn without_pages_the_root_leads_to_the_documentation() {
     let root = gateway.get("/").send().await.unwrap();
     assert_eq!(
         (root.status().as_u16(), &root.headers()["location"]),
-        (307, &"/docs/".parse().unwrap())
+        (307, &"/docs".parse().unwrap())
     );
     gateway.stop().await;
 }

@@ -420,10 +420,20 @@ async fn who_comes_by_https_is_told_to_stay_there() {
 #[tokio::test]
 async fn the_description_can_be_switched_off() {
     let gateway = Gateway::start(&["--api-docs=off", "--pages=off"]).await;
-    for path in ["/docs", "/docs/", "/openapi.json", "/"] {
+    for path in [
+        "/docs",
+        "/docs/",
+        "/docs/docs.js",
+        "/docs/client/shop.mjs",
+        "/openapi.json",
+        "/",
+    ] {
         let hidden = gateway.get(path).send().await.unwrap();
         assert_eq!(problem(hidden).await, is(404, "not-found"), "{path}");
     }
-    assert_eq!(gateway.get("/healthz").send().await.unwrap().status(), 200);
+    // The pages at /problems stay, and look as they do.
+    for path in ["/healthz", "/problems", "/docs/docs.css"] {
+        assert_eq!(gateway.get(path).send().await.unwrap().status(), 200, "{path}");
+    }
     gateway.stop().await;
 }

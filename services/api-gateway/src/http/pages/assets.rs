@@ -47,9 +47,9 @@ const SOURCES: &[(&str, &str)] = sources![
     "account.js",
 ];
 
-/// One of them.
+/// A text that is served as it is, compressed once.
 #[derive(Debug)]
-struct Asset {
+pub(in crate::http) struct Asset {
     media_type: &'static str,
     tag: HeaderValue,
     plain: Bytes,
@@ -110,13 +110,7 @@ impl Assets {
         };
         let hashed = format!("{stem}-{digest}.{extension}");
         self.paths.insert(name, format!("{FOLDER}{hashed}"));
-        let asset = Asset {
-            media_type,
-            tag: HeaderValue::try_from(format!("\"{digest}\"")).unwrap_or(HeaderValue::from_static("\"\"")),
-            plain: Bytes::copy_from_slice(text.as_bytes()),
-            gzip: gzip(text.as_bytes()),
-        };
-        self.served.insert(hashed, asset);
+        self.served.insert(hashed, Asset::new(media_type, text));
     }
 
     /// Where a source is served.
@@ -127,6 +121,39 @@ impl Assets {
     /// Where the texts of a language are.
     pub(super) fn texts(&self, language: Language) -> &str {
         self.path(texts_name(language))
+    }
+}
+
+impl Asset {
+    pub(in crate::http) fn new(media_type: &'static str, text: &str) -> Self {
+        let tag = format!("\"{}\"", digest(text.as_bytes()));
+        Self {
+            media_type,
+            tag: HeaderValue::try_from(tag).unwrap_or(HeaderValue::from_static("\"\"")),
+            plain: Bytes::copy_from_slice(text.as_bytes()),
+            gzip: gzip(text.as_bytes()),
+        }
+    }
+
+    /// The answer with it, in the form that the request takes.
+    pub(in crate::http) fn answer(&self, headers: &HeaderMap, caching: HeaderValue) -> Response {
+        let mut response = (StatusCode::OK, self.plain.clone()).into_response();
+        if takes_gzip(headers) && !self.gzip.is_empty() {
+            response = (StatusCode::OK, self.gzip.clone()).into_response();
+            response
+                .headers_mut()
+                .insert(header::CONTENT_ENCODING, HeaderValue::from_static("gzip"));
+        }
+        let answered = response.headers_mut();
+        for (name, value) in [
+            (header::CONTENT_TYPE, HeaderValue::from_static(self.media_type)),
+            (header::ETAG, self.tag.clone()),
+            (header::CACHE_CONTROL, caching),
+            (header::VARY, HeaderValue::from_static("accept-encoding")),
+        ] {
+            answered.insert(name, value);
+        }
+        response
     }
 }
 
@@ -150,23 +177,7 @@ pub(super) async fn get(Path(name): Path<String>, headers: HeaderMap) -> Result<
         .served
         .get(&name)
         .ok_or_else(|| Problem::not_found("there is no such file, or not any more"))?;
-    let mut response = (StatusCode::OK, asset.plain.clone()).into_response();
-    if takes_gzip(&headers) && !asset.gzip.is_empty() {
-        response = (StatusCode::OK, asset.gzip.clone()).into_response();
-        response
-            .headers_mut()
-            .insert(header::CONTENT_ENCODING, HeaderValue::from_static("gzip"));
-    }
-    let answered = response.headers_mut();
-    for (name, value) in [
-        (header::CONTENT_TYPE, HeaderValue::from_static(asset.media_type)),
-        (header::ETAG, asset.tag.clone()),
-        (header::CACHE_CONTROL, FOR_EVER),
-        (header::VARY, HeaderValue::from_static("accept-encoding")),
-    ] {
-        answered.insert(name, value);
-    }
-    Ok(response)
+    Ok(asset.answer(&headers, FOR_EVER))
 }
 
 /// RFC 9110, 12.5.3, as far as one coding needs it.

@@ -20,8 +20,10 @@ use self::visit::Visit;
 use super::Api;
 use crate::config::Pages;
 
+pub(super) use assets::Asset;
 pub(super) use language::cookie;
 pub(super) use refusal::dress;
+pub(super) use visit::POLICY;
 
 /// The pages and what they load; nothing where they are off.
 pub(super) fn routes(pages: Pages) -> Router<Api> {

@@ -23,7 +23,7 @@ use crate::{
 const LANGUAGE: &str = "lang";
 /// A page allows nothing that is written into it, however it came there: what is run or shown as a style comes from the
 /// gateway's own files. Scripts can't make markup of text either (Trusted Types).
-const POLICY: &str = "default-src 'self'; base-uri 'none'; form-action 'self'; frame-ancestors 'none'; object-src 'none'; \
+pub(in crate::http) const POLICY: &str = "default-src 'self'; base-uri 'none'; form-action 'self'; frame-ancestors 'none'; object-src 'none'; \
                       require-trusted-types-for 'script'; trusted-types 'none'";
 
 /// Who asks for a page, as far as it matters.

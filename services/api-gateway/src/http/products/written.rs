@@ -13,6 +13,7 @@ use crate::{
 /// A product to add.
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
+#[schema(example = json!({"name": "Espresso cup", "price": 10.99, "currency": "EUR", "stock": 5}))]
 pub(super) struct NewProduct {
     #[schema(min_length = 1, max_length = 200, example = "Espresso cup")]
     pub(super) name: String,
@@ -44,6 +45,7 @@ pub(super) struct NewProduct {
 /// does. The stock has its own call.
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
+#[schema(example = json!({"price": 12.5}))]
 pub(super) struct ProductChange {
     #[schema(min_length = 1, max_length = 200, nullable = false)]
     pub(super) name: Option<String>,

@@ -1,0 +1,71 @@
+//! With `reqwest` and `tokio`.
+
+use super::{
+    Answers, Call,
+    literal::{Syntax, quoted},
+};
+
+const MACRO: Syntax = Syntax {
+    pad: "",
+    null: "null",
+    truth: ["false", "true"],
+    key: quoted,
+    variable: str::to_lowercase,
+};
+const INDENT: usize = 8;
+
+/// A program of its own.
+pub(super) fn write(call: &Call) -> String {
+    let mut crates = vec!["reqwest -F json", "tokio -F full"];
+    let mut variables = String::from("    let shop = std::env::var(\"SHOP_URL\")?;\n");
+    let mut request = String::new();
+    for name in call.variables() {
+        let variable = name.to_lowercase();
+        variables += &format!("    let {variable} = std::env::var(\"{name}\")?;\n");
+    }
+    if call.needs_token {
+        variables += "    let token = std::env::var(\"SHOP_TOKEN\")?;\n";
+        request += "        .bearer_auth(token)\n";
+    }
+    if call.takes_key {
+        crates.push("uuid -F v7");
+        request += "        .header(\"idempotency-key\", uuid::Uuid::now_v7().to_string())\n";
+    }
+    if let Some(body) = &call.body {
+        let body = MACRO.write(body, INDENT);
+        request += &format!("        .json(&serde_json::json!({body}))\n");
+    }
+    if call.body.is_some() || call.answers == Answers::Json {
+        crates.push("serde_json");
+    }
+    let target = call.target(|name| format!("{{{}}}", name.to_lowercase()));
+    let (binding, taken, shown) = match call.answers {
+        Answers::Json => (
+            "let answer: serde_json::Value",
+            "        .json()\n        .await?;\n",
+            "    println!(\"{answer:#}\");\n",
+        ),
+        Answers::Nothing => ("let answer", ";\n", "    println!(\"{}\", answer.status());\n"),
+        Answers::Events => (
+            "let mut answer",
+            ";\n",
+            "    while let Some(chunk) = answer.chunk().await? {\n        \
+             print!(\"{}\", String::from_utf8_lossy(&chunk));\n    }\n",
+        ),
+    };
+    let taken = if taken == ";\n" {
+        ";\n".to_owned()
+    } else {
+        format!("\n{taken}")
+    };
+    let added: String = crates
+        .iter()
+        .map(|name| format!("// cargo add {name}\n"))
+        .collect();
+    format!(
+        "{added}#[tokio::main]\nasync fn main() -> Result<(), Box<dyn std::error::Error>> {{\n{variables}    \
+         {binding} = reqwest::Client::new()\n        .{method}(format!(\"{{shop}}{target}\"))\n{request}        \
+         .send()\n        .await?\n        .error_for_status()?{taken}{shown}    Ok(())\n}}\n",
+        method = call.method,
+    )
+}

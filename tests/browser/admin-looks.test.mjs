@@ -55,7 +55,7 @@ test('axe-core finds nothing on any page of the admin’s, in either theme, and 
   await visit('user', `/admin/users/${ada.id}`);
   await visit('audit', '/admin/audit');
   await visit('import', '/admin/import', async () => {
-    await page.getByLabel('File').setInputFiles({ name: 'products.csv', mimeType: 'text/csv', buffer: Buffer.from(CSV) });
+    await page.getByLabel('File', { exact: true }).setInputFiles({ name: 'products.csv', mimeType: 'text/csv', buffer: Buffer.from(CSV) });
     await page.getByRole('button', { name: 'Import 1 product' }).waitFor();
   });
   await visit('german', `/admin/products/${product.id}?lang=de`, () => page.locator('.graph').waitFor());

@@ -15,6 +15,8 @@ const ACTIONS = [
 ];
 const KINDS = ['product', 'order', 'user'];
 const PAGES = { product: 'products', order: 'orders', user: 'users' };
+/** So many fields of a change are shown at once. */
+const FIRST = 3;
 /** So many records of one thing are read at most. */
 const MOST = 500;
 
@@ -67,11 +69,23 @@ function subjectOf({ kind, id }) {
   return PAGES[kind] ? h('a', { href: `/admin/${PAGES[kind]}/${id}` }, name) : name;
 }
 
-const value = (text) => (text === null || text === '' ? h('i', { class: 'quiet' }, t('admin.conflict.empty')) : h('q', {}, text));
+const isEmpty = (text) => text === null || text === '';
+const value = (text) => (isEmpty(text) ? h('i', { class: 'quiet' }, t('admin.conflict.empty')) : h('q', {}, text));
+const fieldText = (field) => (has(`admin.field.${field}`) ? t(`admin.field.${field}`) : field);
 
-const changesOf = ({ changes, reason }) => h('div', { class: 'changed' },
-  reason && h('p', {}, reason),
-  changes.length > 0 && h('ul', {}, changes.map(({ field, old, new: now }) => h('li', {}, h('span', { class: 'small' }, `${field}: `), value(old), ' → ', value(now)))));
+/** Of what was made there is no value before it. */
+const change = ({ field, old, new: now }) => h('li', {},
+  h('span', { class: 'small' }, `${fieldText(field)}: `), ...(old === null ? [] : [value(old), ' → ']), value(now));
+
+function changesOf({ changes, reason }) {
+  const told = changes.filter(({ old, new: now }) => !(isEmpty(old) && isEmpty(now)));
+  if (told.length === 0 && !reason) return undefined;
+  const [first, rest] = [told.slice(0, FIRST), told.slice(FIRST)];
+  return h('div', { class: 'changed' },
+    reason && h('p', {}, reason),
+    first.length > 0 && h('ul', {}, first.map(change)),
+    rest.length > 0 && h('details', {}, h('summary', {}, t('admin.audit.more', rest.length)), h('ul', {}, rest.map(change))));
+}
 
 /** Of a list of records; `few` are those for where there is little room. */
 export const columns = () => [

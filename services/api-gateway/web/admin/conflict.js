@@ -14,15 +14,16 @@ export function conflict({ before, mine, theirs }, { save, drop }) {
     h('span', {}, text || h('i', {}, t('admin.conflict.empty'))));
   const rows = differ.map((name) => {
     const touched = mine[name] !== before[name];
-    return h('tr', {},
-      h('th', { scope: 'row' }, t(`admin.field.${name}`)),
-      h('td', {}, choice(name, 'mine', mine[name], touched)),
-      h('td', {}, choice(name, 'theirs', theirs[name], !touched)));
+    return h('tr', { role: 'row' },
+      h('th', { role: 'rowheader', scope: 'row' }, t(`admin.field.${name}`)),
+      h('td', { role: 'cell' }, choice(name, 'mine', mine[name], touched)),
+      h('td', { role: 'cell' }, choice(name, 'theirs', theirs[name], !touched)));
   });
   const form = submits(h('form', {},
-    h('div', { class: 'sheet' }, h('table', { class: 'versions' },
-      h('thead', {}, h('tr', {}, h('td', {}), h('th', { scope: 'col' }, t('admin.conflict.mine')), h('th', { scope: 'col' }, t('admin.conflict.theirs')))),
-      h('tbody', {}, rows))),
+    h('div', { class: 'sheet' }, h('table', { class: 'versions', role: 'table' },
+      h('thead', { role: 'rowgroup' }, h('tr', { role: 'row' }, h('td', { role: 'cell' }),
+        h('th', { role: 'columnheader', scope: 'col' }, t('admin.conflict.mine')), h('th', { role: 'columnheader', scope: 'col' }, t('admin.conflict.theirs')))),
+      h('tbody', { role: 'rowgroup' }, rows))),
     h('p', { class: 'actions' },
       h('button', { type: 'submit', class: 'button' }, t('admin.conflict.save')),
       h('button', { type: 'button', class: 'plain', onclick: drop }, t('admin.conflict.drop')))), async (data) => {

@@ -28,6 +28,7 @@ async function show(main) {
   const content = main.querySelector('[data-content]');
   if (!load || !content) return;
   const again = () => show(main);
+  showSection();
   try {
     if (!(await admitted(content, again))) return;
     const view = await load();
@@ -38,6 +39,13 @@ async function show(main) {
     if (!error.advice) console.error(error);
     content.replaceChildren(failure(t('error.page'), error, again));
   }
+}
+
+/** On narrow screens the sections are a line that is longer than the screen. */
+function showSection() {
+  const current = document.querySelector('#sections [aria-current]');
+  const line = current?.closest('ul');
+  if (line) line.scrollLeft = current.offsetLeft - (line.clientWidth - current.offsetWidth) / 2;
 }
 
 function showAccount() {

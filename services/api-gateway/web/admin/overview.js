@@ -26,12 +26,12 @@ export async function show(main, { content, signal }) {
     h('ul', { class: 'tiles' },
       STATUSES.map((status, index) => tile(`/admin/orders?status=${status}`, statusText(status), totals[index], `tile-${status}`)),
       tile('/admin/products', t('admin.products'), totals[STATUSES.length], '')),
-    h('div', { class: 'halves' },
+    h('div', { class: 'halves halves-lists' },
       h('section', { 'aria-labelledby': 'newest' }, h('h2', { id: 'newest' }, t('admin.overview.orders')), orders),
       h('section', { 'aria-labelledby': 'changes' }, h('h2', { id: 'changes' }, t('admin.overview.changes')), changes)));
-  const last = { size: 6, signal, few: true };
+  const last = { size: 6, signal };
   await Promise.all([
-    paged(orders, { ...last, path: '/orders', label: t('admin.overview.orders'), columns: orderColumns().filter(({ few }) => few), nothing: [t('admin.orders.none')] }),
-    paged(changes, { ...last, path: '/audit', label: t('admin.overview.changes'), columns: auditColumns().filter(({ few }) => few), nothing: [t('admin.audit.none')] }),
+    paged(orders, { ...last, path: '/orders', rest: '/admin/orders', label: t('admin.overview.orders'), columns: orderColumns().filter(({ few }) => few), nothing: [t('admin.orders.none')] }),
+    paged(changes, { ...last, path: '/audit', rest: '/admin/audit', label: t('admin.overview.changes'), columns: auditColumns().filter(({ few }) => few), nothing: [t('admin.audit.none')] }),
   ]);
 }

@@ -77,11 +77,13 @@ async function edit(main, id, categories, { content, signal }) {
   const form = productForm(textsOf(known.product), categories,
     h('p', { class: 'actions' }, h('button', { type: 'submit', class: 'button' }, t('account.save'))));
   const done = keeps(form);
-  const edited = h('section', { class: 'panel', 'aria-label': t('admin.product') }, form);
   const heading = main.querySelector('h1');
   const settling = h('div', {});
   const facts = h('div', {});
   const pictured = h('div', {});
+  const edited = h('div', { class: 'halves halves-form' },
+    h('section', { class: 'panel', 'aria-label': t('admin.product') }, form),
+    h('div', { class: 'stack' }, pictured, h('section', { class: 'panel', 'aria-label': t('admin.facts') }, facts)));
   const tell = () => {
     const { product } = known;
     heading.textContent = product.name;
@@ -123,12 +125,7 @@ async function edit(main, id, categories, { content, signal }) {
     h('a', { class: 'plain', href: `/shop/products/${known.product.id}` }, t('admin.product.see')),
     h('button', { type: 'button', class: 'plain plain-grave', onclick: () => remove(known, done) }, t('admin.product.delete')));
   const stocked = h('div', {});
-  content.replaceChildren(
-    settling,
-    h('div', { class: 'halves halves-form' },
-      edited,
-      h('div', { class: 'stack' }, pictured, h('section', { class: 'panel', 'aria-label': t('admin.facts') }, facts))),
-    stocked);
+  content.replaceChildren(settling, edited, stocked);
   tell();
   await stock(stocked, known.product, signal);
 }

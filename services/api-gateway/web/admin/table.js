@@ -13,8 +13,12 @@ export function table(label, columns) {
     h('thead', { role: 'rowgroup' }, h('tr', { role: 'row' },
       columns.map(({ title, kind }) => h('th', { role: 'columnheader', scope: 'col', class: kind }, title)))),
     body);
-  const row = (item) => h('tr', { role: 'row' },
-    columns.map(({ title, kind, cell }) => h('td', { role: 'cell', class: kind, 'data-title': title }, cell(item) ?? '–')));
+  const row = (item) => h('tr', { role: 'row' }, columns.map(({ title, kind, cell }) => {
+    const value = cell(item) ?? undefined;
+    // Where rows are cards, what is not there is left out.
+    const classes = [kind, value === undefined && 'none'].filter(Boolean).join(' ');
+    return h('td', { role: 'cell', class: classes || undefined, 'data-title': title }, value ?? '–');
+  }));
   return { element, add: (items) => body.append(...items.map(row)) };
 }
 
@@ -23,9 +27,10 @@ export const rowLink = (href, ...children) => h('a', { class: 'row-link', href }
 
 /**
  * Shows the list at `path` with that `query` in `content`, by cursor. `nothing` is what is said where it is empty, `added` is
- * called with what has been shown each time, and with whether that was all.
+ * called with what has been shown each time, and with whether that was all; `rest` is the page that has the rest, where this
+ * list is only its beginning.
  */
-export async function paged(content, { path, query = {}, size = 20, label, columns, nothing, signal, counted, added }) {
+export async function paged(content, { path, query = {}, size = 20, label, columns, nothing, signal, counted, added, rest }) {
   const sizeName = path === '/audit' ? 'limit' : 'page_size';
   const page = (cursor) => call('GET', `${path}?${new URLSearchParams({ ...query, [sizeName]: size, cursor })}`, { signal, cache: 'no-store' });
   const start = async () => {
@@ -53,6 +58,7 @@ export async function paged(content, { path, query = {}, size = 20, label, colum
     add(items);
     added?.(items, !next);
     if (!next) return more.replaceChildren();
+    if (rest) return more.replaceChildren(h('a', { class: 'plain', href: rest }, t('admin.more')));
     const load = async () => {
       if (button.getAttribute('aria-busy')) return;
       button.setAttribute('aria-busy', 'true');

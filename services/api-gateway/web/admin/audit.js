@@ -92,7 +92,7 @@ export const columns = () => [
   { title: t('admin.what'), kind: 'main-cell', few: true, cell: ({ action }) => actionText(action) },
   { title: t('admin.subject'), few: true, cell: ({ subject }) => subjectOf(subject) },
   {
-    title: t('admin.actor'), few: true,
+    title: t('admin.actor'), kind: 'who', few: true,
     cell: ({ actor }) => h('span', {}, actor.user_id ? person(actor.user_id) : has(`admin.actor.${actor.kind}`) ? t(`admin.actor.${actor.kind}`) : actor.kind,
       actor.address && h('span', { class: 'small what' }, actor.address)),
   },

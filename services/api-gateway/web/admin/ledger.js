@@ -26,7 +26,7 @@ export async function ledger(content, { id, now, signal }) {
   await paged(rows, {
     path: `/products/${id}/stock/movements`, size: 50, signal, label: t('admin.ledger'), nothing: [t('admin.ledger.none')],
     columns: [
-      { title: t('admin.when'), kind: 'quiet', cell: ({ created_at: at }) => time(at) },
+      { title: t('admin.when'), kind: 'quiet when', cell: ({ created_at: at }) => time(at) },
       { title: t('admin.what'), cell: ({ kind, order_id: order }) => (order ? h('a', { href: `/admin/orders/${order}` }, kindText(kind)) : kindText(kind)) },
       { title: t('admin.ledger.delta'), kind: 'number', cell: ({ delta }) => h('span', { class: delta < 0 ? 'gone' : 'come' }, signed(delta)) },
       { title: t('admin.ledger.after'), kind: 'number', cell: (movement) => String(stockAfter(movement)) },

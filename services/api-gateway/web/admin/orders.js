@@ -52,7 +52,7 @@ export const columns = () => [
     title: t('admin.order'), kind: 'main-cell', few: true,
     cell: ({ id, items }) => h('span', {}, rowLink(`/admin/orders/${id}`, shortId(id)), h('span', { class: 'small what' }, items.map(({ name, quantity }) => `${quantity} × ${name}`).join(', '))),
   },
-  { title: t('admin.customer'), cell: ({ user_id: user }) => person(user) },
+  { title: t('admin.customer'), kind: 'who', cell: ({ user_id: user }) => person(user) },
   { title: t('admin.when'), kind: 'quiet when', few: true, cell: ({ created_at: at }) => time(at) },
   { title: t('admin.status'), few: true, cell: ({ status }) => badge(status) },
   { title: t('cart.total'), kind: 'number', few: true, cell: ({ total, currency }) => money(total, currency) },

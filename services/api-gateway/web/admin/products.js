@@ -40,7 +40,7 @@ const columns = () => [
     cell: ({ id, name }) => [picture(id), rowLink(`/admin/products/${id}`, name)],
   },
   { title: t('admin.field.sku'), kind: 'quiet sku spare', cell: ({ sku }) => sku },
-  { title: t('admin.field.category'), cell: ({ category }) => category },
+  { title: t('admin.field.category'), kind: 'long', cell: ({ category }) => category },
   { title: t('admin.field.price'), kind: 'number', cell: ({ price, currency }) => money(price, currency) },
   { title: t('admin.field.stock'), kind: 'number', cell: ({ stock }) => stockText(stock) },
   { title: t('admin.changed'), kind: 'quiet when spare', cell: ({ updated_at: at }) => time(at) },

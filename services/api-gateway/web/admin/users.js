@@ -30,7 +30,7 @@ export const states = ({ role, disabled }) => [
 
 const columns = () => [
   { title: t('login.email'), kind: 'main-cell', cell: ({ id, email }) => rowLink(`/admin/users/${id}`, email) },
-  { title: t('account.name'), cell: ({ name }) => name || undefined },
+  { title: t('account.name'), kind: 'long', cell: ({ name }) => name || undefined },
   { title: t('admin.user.role'), cell: (user) => h('span', { class: 'badges' }, states(user)) },
   { title: t('admin.user.since'), kind: 'quiet when', cell: ({ created_at: at }) => time(at) },
 ];

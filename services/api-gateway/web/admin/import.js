@@ -130,6 +130,8 @@ async function run(report, button, good, bad, signal) {
   } catch (error) {
     if (signal.aborted) return;
     if (!stop.signal.aborted) broken = error;
+    // What the others have on the way ends too.
+    stop.abort();
   }
   button.removeAttribute('aria-busy');
   button.textContent = t('admin.import.again');

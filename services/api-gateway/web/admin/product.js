@@ -103,7 +103,10 @@ async function edit(main, id, categories, { content, signal }) {
   const save = async (texts) => {
     const before = textsOf(known.product);
     const body = changes(texts, before);
-    if (Object.keys(body).length === 0) return finish(known);
+    if (Object.keys(body).length === 0) {
+      finish(known);
+      return say(t('account.saved'));
+    }
     try {
       const { body: product, headers } = await callWithHeaders('PATCH', `/products/${known.product.id}`, { body, headers: { 'if-match': known.tag } });
       finish({ product, tag: headers.get('etag') });
@@ -113,6 +116,11 @@ async function edit(main, id, categories, { content, signal }) {
       const now = await read(known.product.id, signal);
       const theirs = textsOf(now.product);
       known = now;
+      // The other wants the same.
+      if (Object.keys(changes(texts, theirs)).length === 0) {
+        finish(now);
+        return say(t('account.saved'));
+      }
       const { section, heading: title } = conflict({ before, mine: texts, theirs }, { save, drop: () => finish(now) });
       settling.replaceChildren(section);
       // What one has entered is in the choice now; saved past it, the other's would be gone.

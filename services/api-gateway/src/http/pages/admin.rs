@@ -34,12 +34,7 @@ const fn view(path: &'static str, name: &'static str, title: &'static str, secti
 /// All of them.
 pub(super) static VIEWS: [View; 10] = [
     view("/admin", "overview", "admin.overview", "/admin"),
-    view(
-        "/admin/products",
-        "products",
-        "admin.products",
-        "/admin/products",
-    ),
+    view("/admin/products", "products", "admin.products", "/admin/products"),
     view(
         "/admin/products/new",
         "product",
@@ -74,11 +69,7 @@ const fn section(path: &'static str, title: &'static str, icon: &'static str) ->
 }
 
 static SECTIONS: [Section; 6] = [
-    section(
-        "/admin",
-        "admin.overview",
-        "M3 9.5 10 3l7 6.5V17h-4.5v-5h-5v5H3z",
-    ),
+    section("/admin", "admin.overview", "M3 9.5 10 3l7 6.5V17h-4.5v-5h-5v5H3z"),
     section(
         "/admin/products",
         "admin.products",

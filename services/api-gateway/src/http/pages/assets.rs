@@ -173,7 +173,10 @@ impl Assets {
 
 /// What a script writes to import another: its place from the script's own folder.
 fn reference(from: &str, to: &str) -> String {
-    let folder = |name: &str| name.split_once('/').map_or(String::new(), |(folder, _)| folder.to_owned());
+    let folder = |name: &str| {
+        name.split_once('/')
+            .map_or(String::new(), |(folder, _)| folder.to_owned())
+    };
     if folder(from) == folder(to) {
         to.replacen(&folder(to), ".", 1)
     } else {

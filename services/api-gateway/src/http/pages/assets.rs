@@ -173,14 +173,9 @@ impl Assets {
 
 /// What a script writes to import another: its place from the script's own folder.
 fn reference(from: &str, to: &str) -> String {
-    let folder = |name: &str| {
-        name.split_once('/')
-            .map_or(String::new(), |(folder, _)| folder.to_owned())
-    };
-    if folder(from) == folder(to) {
-        to.replacen(&folder(to), ".", 1)
-    } else {
-        format!("../{to}")
+    match (from.split_once('/'), to.split_once('/')) {
+        (Some((here, _)), Some((there, file))) if here == there => format!("./{file}"),
+        _ => format!("../{to}"),
     }
 }
 

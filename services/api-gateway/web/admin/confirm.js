@@ -30,7 +30,6 @@ export function askBeforeLeaving() {
   navigation.addEventListener('navigate', (event) => {
     // Other documents are asked about by `beforeunload`.
     if (!event.canIntercept || !event.cancelable || event.hashChange || event.navigationType === 'reload' || !touched()) return;
-    // eslint-disable-next-line no-alert
     if (!confirm(t('admin.leave'))) event.preventDefault();
   });
 }

@@ -16,10 +16,10 @@ function s(name, attributes, ...children) {
   return element;
 }
 
-/** A round number that is no smaller. */
+/** A round number that is no smaller, and whose half is one too. */
 function rounded(most) {
   const unit = 10 ** Math.floor(Math.log10(Math.max(most, 1)));
-  return Math.max(4, [1, 2, 2.5, 5, 10].map((step) => step * unit).find((step) => step >= most));
+  return Math.max(4, [1, 2, 4, 6, 8, 10].map((step) => step * unit).find((step) => step >= most));
 }
 
 /** `points` are `{ at, stock, text }`, the oldest first; `now` is what is left of them today. */

@@ -1,20 +1,13 @@
-// What every page looks like, in three widths and two themes: pictures for people to look at (SCREENSHOTS is their
-// folder), and what axe-core finds, which is nothing.
+// Every page of the storefront, looked at: axe-core finds nothing.
 import assert from 'node:assert/strict';
-import { createRequire } from 'node:module';
-import { join } from 'node:path';
-import { mkdirSync, readFileSync } from 'node:fs';
 import { after, before, test } from 'node:test';
 import { ADMIN, URL_OF_SHOP, Shopkeeper, closeAll, register, shopper, status, take } from './shop.mjs';
+import { look } from './looks.mjs';
 
-const AXE = readFileSync(createRequire(import.meta.url).resolve('axe-core/axe.min.js'), 'utf8');
-const FOLDER = process.env.SCREENSHOTS ?? 'screenshots';
-const WIDTHS = [360, 768, 1440];
 const pages = [];
 let page;
 
 before(async () => {
-  mkdirSync(FOLDER, { recursive: true });
   const keeper = await Shopkeeper.logIn(URL_OF_SHOP, ADMIN);
   const products = (await keeper.call('GET', '/products?q=espresso&page_size=1')).items
     .concat((await keeper.call('GET', '/products?q=blanket&page_size=1')).items, (await keeper.call('GET', '/products?q=lund&page_size=1')).items);
@@ -50,21 +43,7 @@ test('axe-core finds nothing on any page, in either theme, and each fits into it
   const found = [];
   for (const [name, path, viewer] of pages) {
     await viewer.goto(path);
-    await viewer.locator('main').waitFor();
-    await viewer.locator('.skeleton').waitFor({ state: 'detached' });
-    await viewer.waitForLoadState('networkidle').catch(() => {});
-    for (const colorScheme of ['light', 'dark']) {
-      await viewer.emulateMedia({ colorScheme });
-      for (const width of WIDTHS) {
-        await viewer.setViewportSize({ width, height: width < 700 ? 780 : 900 });
-        await viewer.screenshot({ path: join(FOLDER, `${name}-${width}-${colorScheme}.png`), fullPage: true });
-        const wider = await viewer.evaluate(() => document.documentElement.scrollWidth - document.documentElement.clientWidth);
-        if (wider > 0) found.push(`${name} at ${width}: ${wider} px too wide`);
-      }
-      await viewer.evaluate(AXE);
-      const { violations } = await viewer.evaluate(() => window.axe.run(document, { resultTypes: ['violations'] }));
-      found.push(...violations.map(({ id, nodes }) => `${name} ${colorScheme}: ${id}: ${nodes.map(({ html, failureSummary }) => `${html.slice(0, 120)} ${failureSummary}`).slice(0, 3).join(' | ')}`));
-    }
+    found.push(...await look(name, viewer));
   }
   assert.deepEqual(found, []);
 });

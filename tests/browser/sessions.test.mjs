@@ -1,8 +1,8 @@
 // Who one is: a session that no script can steal, that ends in the middle of things, and that two tabs share.
 import assert from 'node:assert/strict';
-import { createHmac } from 'node:crypto';
 import { after, test } from 'node:test';
 import { PASSWORD, Shopkeeper, URL_OF_SHOP, closeAll, register, shopper } from './shop.mjs';
+import { totp } from './totp.mjs';
 
 after(closeAll);
 
@@ -106,12 +106,29 @@ test('a second factor is asked for', async () => {
   await page.waitForURL('**/shop/account');
 });
 
-function totp(secret, step) {
-  const bits = [...secret].map((letter) => 'ABCDEFGHIJKLMNOPQRSTUVWXYZ234567'.indexOf(letter).toString(2).padStart(5, '0')).join('');
-  const key = Buffer.from(bits.match(/.{8}/g).map((byte) => parseInt(byte, 2)));
-  const counter = Buffer.alloc(8);
-  counter.writeBigUInt64BE(BigInt(step));
-  const digest = createHmac('sha1', key).update(counter).digest();
-  const offset = digest[19] & 15;
-  return String((digest.readUInt32BE(offset) & 0x7fffffff) % 1_000_000).padStart(6, '0');
-}
+test('a second factor is set up and removed in the account', async () => {
+  const page = await shopper();
+  const email = await register(page);
+  const factor = page.getByRole('region', { name: 'Second factor' });
+  await factor.getByRole('button', { name: 'Set it up' }).click();
+  const secret = (await factor.locator('.secret').textContent()).replaceAll(' ', '');
+  const link = await factor.getByRole('link', { name: 'Open in an app' }).getAttribute('href');
+  assert.ok(link.startsWith('otpauth://totp/') && link.includes(`secret=${secret}`), link);
+  await factor.getByLabel('Code').fill('000000');
+  await factor.getByRole('button', { name: 'Switch it on' }).click();
+  await factor.getByText('The code is wrong').waitFor();
+  await factor.getByLabel('Code').fill(totp(secret));
+  await factor.getByRole('button', { name: 'Switch it on' }).click();
+  await factor.getByText('They are shown this once.').waitFor();
+  const codes = await factor.locator('.codes code').allTextContents();
+  assert.equal(codes.length, 10);
+  await factor.getByRole('button', { name: 'I have kept them' }).click();
+  await factor.getByText('Recovery codes left: 10').waitFor();
+  assert.equal(await factor.locator('.codes').count(), 0);
+  await assert.rejects(Shopkeeper.logIn(URL_OF_SHOP, { email, password: PASSWORD }), /mfa-required/);
+  await factor.getByLabel('Code').fill(codes[0]);
+  await factor.getByRole('button', { name: 'Remove it' }).click();
+  await factor.getByRole('button', { name: 'Set it up' }).waitFor();
+  await Shopkeeper.logIn(URL_OF_SHOP, { email, password: PASSWORD });
+  assert.deepEqual(page.faults, []);
+});

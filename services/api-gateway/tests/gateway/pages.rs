@@ -1,9 +1,9 @@
-//! The storefront's pages as any client gets them, without the services behind. In a browser: `tests/browser`.
+//! The storefront's and the admin's pages as any client gets them, without the services behind. In a browser: `tests/browser`.
 
 use crate::support::{Gateway, is, problem};
 
 /// Pages that show nothing of the services.
-const SHELLS: [&str; 7] = [
+const SHELLS: [&str; 17] = [
     "/shop/cart",
     "/shop/checkout",
     "/shop/orders",
@@ -11,6 +11,16 @@ const SHELLS: [&str; 7] = [
     "/shop/account",
     "/shop/login",
     "/shop/register",
+    "/admin",
+    "/admin/products",
+    "/admin/products/new",
+    "/admin/products/0190a3b0-0000-7000-8000-000000000000",
+    "/admin/import",
+    "/admin/orders",
+    "/admin/orders/0190a3b0-0000-7000-8000-000000000000",
+    "/admin/users",
+    "/admin/users/0190a3b0-0000-7000-8000-000000000000",
+    "/admin/audit",
 ];
 
 fn html(response: &reqwest::Response) -> bool {
@@ -165,6 +175,6 @@ async fn the_pages_can_be_switched_off_and_are_no_part_of_the_api() {
     }
     let document = gateway.json("/openapi.json").await;
     let mut paths = document["paths"].as_object().unwrap().keys();
-    assert!(!paths.any(|path| path == "/" || path.starts_with("/shop")));
+    assert!(!paths.any(|path| path == "/" || path.starts_with("/shop") || path.starts_with("/admin")));
     gateway.stop().await;
 }

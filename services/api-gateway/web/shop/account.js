@@ -3,6 +3,7 @@ import { failure, field, h, notice, say, skeleton, submits } from './elements.js
 import { time } from './format.js';
 import { t } from './texts.js';
 import { go } from './navigation.js';
+import { secondFactor } from './second-factor.js';
 import { call, device, forget, logIn, logOut, resume } from './session.js';
 
 export async function show(main, { signal }) {
@@ -22,8 +23,9 @@ export async function show(main, { signal }) {
       h('div', { class: 'account' },
         section('account.profile', profile(user)),
         section('account.password', password(user, () => list(sessions, signal))),
+        section('account.factor', secondFactor(signal, () => list(sessions, signal))),
         section('account.sessions', h('p', { class: 'small' }, t('account.sessions.explained')), sessions)),
-      h('p', { class: 'actions' }, h('button', {
+      h('p', { class: 'actions' }, user.role === 'admin' && h('a', { class: 'button', href: '/admin' }, t('account.admin')), h('button', {
         type: 'button', class: 'plain',
         onclick: async () => {
           try {

@@ -30,6 +30,8 @@ export const picture = (id) =>
   h('img', { class: 'thumb', src: `/shop/pictures/${encodeURIComponent(id)}.svg`, alt: '', width: 88, height: 88 });
 
 let silence;
+/** Ids of what is labelled. */
+let fields = 0;
 
 /** Says something to everybody: shown for a while, and read out. `action` is something to do about it. */
 export function say(text, action) {
@@ -47,6 +49,16 @@ export const notice = (line, advice, ...actions) =>
     advice && h('p', {}, advice),
     actions.length > 0 && h('p', { class: 'actions' }, ...actions));
 
+/** A question over what is there, which says itself what comes of it. */
+export function dialog(title, ...children) {
+  const id = `dialog-${++fields}`;
+  const box = h('dialog', { class: 'dialog', 'aria-labelledby': id }, h('h2', { id }, title), ...children);
+  box.addEventListener('close', () => box.remove());
+  document.body.append(box);
+  box.showModal();
+  return box;
+}
+
 /** What is said where something could not be loaded or done; `again` tries it once more. */
 export function failure(line, error, again) {
   const advice = error.advice ?? t('error.failed');
@@ -58,13 +70,15 @@ export function failure(line, error, again) {
 export const skeleton = () =>
   h('div', { class: 'skeleton', role: 'status' }, h('span', { class: 'unseen' }, t('loading')), h('i'), h('i'), h('i'));
 
-let fields = 0;
-
 /** A labelled input, with room for what is wrong with it. */
-export function field(label, attributes, hint) {
-  const id = attributes.id ?? `field-${++fields}`;
+export const field = (label, attributes, hint) => labelled(label, h('input', attributes), hint);
+
+/** The same for any control. */
+export function labelled(label, input, hint) {
+  input.id ||= `field-${++fields}`;
+  const { id } = input;
   const hintId = hint && `${id}-hint`;
-  const input = h('input', { ...attributes, id, 'aria-describedby': [hintId, `${id}-wrong`].filter(Boolean).join(' ') });
+  input.setAttribute('aria-describedby', [hintId, `${id}-wrong`].filter(Boolean).join(' '));
   input.addEventListener('input', () => {
     input.removeAttribute('aria-invalid');
     document.getElementById(`${id}-wrong`)?.replaceChildren();

@@ -1,5 +1,5 @@
 // Logging in and registering: as a page, and as a dialog where a session ends while something else is going on.
-import { field, h, submits } from './elements.js';
+import { dialog, field, h, submits } from './elements.js';
 import { t } from './texts.js';
 import { go } from './navigation.js';
 import { hint, logIn, register } from './session.js';
@@ -8,18 +8,19 @@ import { hint, logIn, register } from './session.js';
 function next() {
   const wanted = new URLSearchParams(location.search).get('next') ?? '/shop/account';
   const url = new URL(wanted, location.origin);
-  return url.origin === location.origin && (url.pathname === '/' || url.pathname.startsWith('/shop/'))
+  return url.origin === location.origin && /^\/($|(shop|admin)(\/|$))/.test(url.pathname)
     ? url.pathname + url.search : '/shop/account';
 }
 
-function loginForm(done, ...others) {
+/** Asks who one is; `email` is known where it is only to be proved again. */
+export function loginForm(done, { email, others = [] } = {}) {
   const code = field(t('login.code'), { name: 'code', autocomplete: 'one-time-code', inputmode: 'text', maxlength: 40 }, t('login.code.explained'));
   code.hidden = true;
   const form = h('form', { class: 'form' },
-    field(t('login.email'), { name: 'email', type: 'email', autocomplete: 'username', required: true, maxlength: 254, value: hint()?.email }),
-    field(t('login.password'), { name: 'password', type: 'password', autocomplete: 'current-password', required: true, maxlength: 128 }),
+    field(t('login.email'), { name: 'email', type: 'email', autocomplete: 'username', required: true, maxlength: 254, value: email ?? hint()?.email, readonly: Boolean(email) }),
+    field(t('login.password'), { name: 'password', type: 'password', autocomplete: 'current-password', required: true, maxlength: 128, autofocus: Boolean(email) }),
     code,
-    h('p', { class: 'actions' }, h('button', { class: 'button', type: 'submit' }, t('login.submit')), ...others));
+    h('p', { class: 'actions' }, h('button', { class: 'button', type: 'submit' }, email ? t('login.go_on') : t('login.submit')), ...others));
   return submits(form, async (data) => {
     const credentials = { email: data.get('email'), password: data.get('password') };
     const given = data.get('code').replace(/\s/g, '');
@@ -64,19 +65,24 @@ export function show(main) {
         h('a', { href: `/shop/${other}${location.search}` }, registers ? t('register.other.link') : t('login.other.link')))));
 }
 
-/** Asks in place, over what is there: resolves to whether somebody has logged in. */
-export function dialog() {
+/**
+ * Asks in place, over what is there: resolves to whether somebody has logged in. `recent` is where somebody is, and only has
+ * to prove it again.
+ */
+export function ask(recent = false) {
   return new Promise((resolve) => {
     let loggedIn = false;
     const close = () => box.close();
-    const box = h('dialog', { class: 'dialog', 'aria-labelledby': 'login-dialog' },
-      h('h2', { id: 'login-dialog' }, t('login.title')),
-      h('p', {}, hint() ? t('login.ended') : t('checkout.login')),
-      loginForm(() => { loggedIn = true; close(); }, h('button', { class: 'plain', type: 'button', onclick: close }, t('login.cancel'))),
-      h('p', { class: 'other' }, t('login.other'), ' ',
+    const email = recent ? hint()?.email : undefined;
+    const form = loginForm(() => { loggedIn = true; close(); }, {
+      email, others: [h('button', { class: 'plain', type: 'button', onclick: close }, t('login.cancel'))],
+    });
+    const explained = recent ? t('login.recent') : hint() ? t('login.ended') : t('checkout.login');
+    const box = dialog(recent ? t('login.recent.title') : t('login.title'),
+      h('p', {}, explained),
+      form,
+      !recent && h('p', { class: 'other' }, t('login.other'), ' ',
         h('a', { href: `/shop/register?${new URLSearchParams({ next: location.pathname })}`, onclick: close }, t('login.other.link'))));
-    box.addEventListener('close', () => { box.remove(); resolve(loggedIn); });
-    document.body.append(box);
-    box.showModal();
+    box.addEventListener('close', () => resolve(loggedIn));
   });
 }

@@ -51,7 +51,7 @@ function showAccount() {
 
 addEventListener('cart', showCount);
 addEventListener('account', showAccount);
-whenEnded(async () => (await import('./login.js')).dialog());
+whenEnded(async (recent) => (await import('./login.js')).ask(recent));
 showCount();
 showAccount();
 follow(show);

@@ -5,9 +5,8 @@ import { t } from './texts.js';
 
 const BY_TYPING = 'typed';
 
-const isPage = (url) =>
-  url.origin === location.origin && (url.pathname === '/' || url.pathname.startsWith('/shop/')) &&
-  !url.pathname.startsWith('/shop/assets/') && !url.pathname.startsWith('/shop/pictures/') && !url.searchParams.has('lang');
+const isOfShop = (path) =>
+  path === '/' || (path.startsWith('/shop/') && !path.startsWith('/shop/assets/') && !path.startsWith('/shop/pictures/'));
 
 /** The document at that address. No text becomes markup here: the browser parses what it loads itself. */
 function load(url, signal) {
@@ -26,32 +25,37 @@ function load(url, signal) {
 
 const program = (of) => of.querySelector('script[type=module]')?.getAttribute('src');
 
-/** Calls `show` with each page that comes, its `main` being in place. */
-export function follow(show) {
+/**
+ * Calls `show` with each page that comes, its `main` being in place. `is` says of a path whether the page there is of this
+ * program, and `parts` are the ids of what differs from page to page.
+ */
+export function follow(show, { is = isOfShop, parts = ['main', 'languages'] } = {}) {
   if (!('navigation' in window)) return;
+  const isPage = (url) => url.origin === location.origin && is(url.pathname) && !url.searchParams.has('lang');
   navigation.addEventListener('navigate', (event) => {
     const url = new URL(event.destination.url);
-    if (!event.canIntercept || event.hashChange || event.downloadRequest !== null || event.formData ||
+    if (event.defaultPrevented || !event.canIntercept || event.hashChange || event.downloadRequest !== null || event.formData ||
         event.navigationType === 'reload' || !isPage(url)) return;
     const typed = event.info === BY_TYPING;
     const sorted = document.activeElement?.id === 'sort';
     event.intercept({
       focusReset: 'manual',
       scroll: typed ? 'manual' : 'after-transition',
-      handler: () => replace(url, event.signal, { typed, sorted }, show),
+      handler: () => replace(url, event.signal, { typed, sorted, parts }, show),
     });
   });
 }
 
-async function replace(url, signal, { typed, sorted }, show) {
+async function replace(url, signal, how, show) {
+  const { typed, sorted, parts } = how;
   document.documentElement.dataset.loading = '';
   try {
     const { responseXML: page } = await load(url, signal);
     if (program(page) !== program(document)) return location.reload();
     document.title = page.title;
-    for (const id of ['main', 'languages']) document.getElementById(id).replaceWith(page.getElementById(id));
+    for (const id of parts) document.getElementById(id).replaceWith(page.getElementById(id));
     const search = document.getElementById('search');
-    if (document.activeElement !== search) search.value = page.getElementById('search').value;
+    if (search && document.activeElement !== search) search.value = page.getElementById('search').value;
     const main = document.getElementById('main');
     if (sorted) document.getElementById('sort')?.focus();
     else if (!typed) main.focus({ preventScroll: true });
@@ -59,7 +63,7 @@ async function replace(url, signal, { typed, sorted }, show) {
   } catch (error) {
     if (signal.aborted) return;
     const main = document.getElementById('main');
-    main.replaceChildren(failure(t('error.page'), error, () => replace(url, signal, { typed, sorted }, show)));
+    main.replaceChildren(failure(t('error.page'), error, () => replace(url, signal, how, show)));
     main.dataset.view = 'failure';
     show(main);
   } finally {

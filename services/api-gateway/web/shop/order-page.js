@@ -1,5 +1,5 @@
 // One order, as it is and as it becomes.
-import { failure, h, notice, picture, say, skeleton, submits } from './elements.js';
+import { dialog, failure, h, notice, picture, say, skeleton, submits } from './elements.js';
 import { money, time } from './format.js';
 import { has, t } from './texts.js';
 import { follow, isFinal, order as read } from './events.js';
@@ -55,21 +55,27 @@ export async function show(main, { signal }) {
   });
 }
 
-function statusOf({ status, rejection, items }) {
+/** Where an order is on its way. */
+export function steps({ status }) {
   const reached = REACHED[status] ?? 1;
   const off = status === 'rejected' || status === 'cancelled';
-  const steps = off ? ['placed'] : STEPS;
-  const list = h('ol', { class: 'steps' },
-    steps.map((step, index) => h('li', { class: index < reached ? 'step step-done' : 'step', 'aria-current': index === reached - 1 && !off ? 'step' : undefined }, t(`order.step.${step}`))),
+  return h('ol', { class: 'steps' },
+    (off ? ['placed'] : STEPS).map((step, index) => h('li', { class: index < reached ? 'step step-done' : 'step', 'aria-current': index === reached - 1 && !off ? 'step' : undefined }, t(`order.step.${step}`))),
     off && h('li', { class: 'step step-off', 'aria-current': 'step' }, statusText(status)));
-  const text = [];
-  if (has(`order.says.${status}`)) text.push(t(`order.says.${status}`));
-  for (const { product_id: product, reason } of rejection?.items ?? (rejection ? [rejection] : [])) {
-    const name = items.find(({ product_id: id }) => id === product)?.name ?? '';
-    const key = `order.rejected.${reason}`;
-    text.push(has(key) ? t(key, name) : reason);
-  }
-  return [h('p', { class: 'status-line', 'data-status': status }, statusText(status)), list, ...text.map((line) => h('p', {}, line))];
+}
+
+/** Why an order was rejected: a line for each product at fault. */
+export const reasons = ({ rejection, items }) => (rejection?.items ?? (rejection ? [rejection] : [])).map(({ product_id: product, reason }) => {
+  const name = items.find(({ product_id: id }) => id === product)?.name ?? '';
+  const key = `order.rejected.${reason}`;
+  return has(key) ? t(key, name) : reason;
+});
+
+function statusOf(order) {
+  const { status } = order;
+  const text = reasons(order);
+  if (has(`order.says.${status}`)) text.unshift(t(`order.says.${status}`));
+  return [h('p', { class: 'status-line', 'data-status': status }, statusText(status)), steps(order), ...text.map((line) => h('p', {}, line))];
 }
 
 function itemsOf({ items, total, currency }) {
@@ -96,11 +102,7 @@ function cancelButton(order, tell) {
         close();
         say(t('order.status.cancelled'));
       });
-      const box = h('dialog', { class: 'dialog', 'aria-labelledby': 'cancel-heading' },
-        h('h2', { id: 'cancel-heading' }, t('order.cancel.sure')), h('p', {}, t('order.cancel.explained')), form);
-      box.addEventListener('close', () => box.remove());
-      document.body.append(box);
-      box.showModal();
+      const box = dialog(t('order.cancel.sure'), h('p', {}, t('order.cancel.explained')), form);
     },
   }, t('order.cancel')));
 }

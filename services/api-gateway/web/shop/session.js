@@ -1,6 +1,6 @@
 // Who is logged in, and calls on their behalf. The access token is in this page's memory and nowhere else; the refresh
 // token is a cookie that no script can read. Only a hint of who it was is kept, so that a page can say a name.
-import { t } from './texts.js';
+import { has, t } from './texts.js';
 
 const HINT = 'shop.account';
 const DEVICE = 'shop.device';
@@ -10,6 +10,7 @@ const EARLY = 20_000;
 
 let token;
 let expires = 0;
+let account;
 let ended = async () => false;
 
 /** Something that did not work, with what to say about it. */
@@ -23,14 +24,8 @@ export class Refusal extends Error {
   }
 
   get advice() {
-    const known = {
-      'invalid-credentials': t('error.credentials'),
-      'wrong-password': t('error.current_password'),
-  'invalid-mfa-code': t('error.code'),
-      'email-taken': t('error.email_taken'),
-      'account-disabled': t('error.disabled'),
-    }[this.kind];
-    if (known) return known;
+    const known = `error.kind.${this.kind}`;
+    if (has(known)) return t(known);
     if (this.status === 429) return t('error.often', this.wait ?? 5);
     if (this.status === 503) return t('error.busy');
     if (this.status === 422) return t('error.fields');
@@ -46,7 +41,10 @@ export class Unreachable extends Error {
   }
 }
 
-/** What to do where a session has ended: resolves to whether there is another. */
+/**
+ * What to do where a session has ended, or (called with true) where what is wanted needs a login of the last minutes:
+ * resolves to whether there is another.
+ */
 export const whenEnded = (ask) => { ended = ask; };
 
 export function hint() {
@@ -107,16 +105,37 @@ export async function ask(method, path, options) {
 
 function begin(session) {
   token = session.token;
+  account = session.user;
   expires = Date.now() + session.expires_in * 1000;
   if (session.device_token) localStorage.setItem(DEVICE, session.device_token);
   remember(session.user);
   return session.user;
 }
 
+/** The account as the shop knew it when the session was opened or renewed last. */
+export const who = () => account;
+
 export const device = () => localStorage.getItem(DEVICE) ?? undefined;
 
 export async function logIn(credentials) {
-  return begin(await ask('POST', '/auth/login', { body: { ...credentials, device_token: device(), cookie: true } }));
+  const before = await current();
+  const user = begin(await ask('POST', '/auth/login', { body: { ...credentials, device_token: device(), cookie: true } }));
+  // It has no cookie any more, and would only stand in the list of sessions.
+  if (before) send('DELETE', `/users/me/sessions/${before.id}`, before).catch(() => {});
+  return user;
+}
+
+/** The session that is open now, with what ends it; none where there is none, or it can't be told. */
+async function current() {
+  if (!token || Date.now() >= expires) return undefined;
+  const headers = { authorization: `Bearer ${token}` };
+  try {
+    const { items } = await ask('GET', '/users/me/sessions', { headers });
+    const { id } = items.find((session) => session.current) ?? {};
+    return id && { id, headers };
+  } catch {
+    return undefined;
+  }
 }
 
 export async function register(account) {
@@ -135,6 +154,7 @@ export async function logOut() {
 
 export function forget() {
   token = undefined;
+  account = undefined;
   remember(undefined);
 }
 
@@ -164,7 +184,10 @@ export async function resume() {
   }
 }
 
-/** A response to a call of whoever is logged in; asks to log in where nobody is, or not any more. */
+/**
+ * A response to a call of whoever is logged in; asks to log in where nobody is, or not any more, and for the password where
+ * the login was too long ago.
+ */
 export async function open(method, path, options = {}) {
   for (let attempt = 0; ; attempt++) {
     if (!(await resume())) await logInAgain();
@@ -174,20 +197,27 @@ export async function open(method, path, options = {}) {
       });
     } catch (error) {
       if (!(error instanceof Refusal) || error.status !== 401 || attempt > 1) throw error;
+      if (error.kind === 'recent-login-required') await logInAgain(true);
       // Ended before its time: the cookie may still be good for another.
-      expires = 0;
+      else expires = 0;
     }
   }
 }
 
 let asking;
 
-async function logInAgain() {
-  asking ??= ended().finally(() => { asking = undefined; });
+async function logInAgain(recent = false) {
+  asking ??= ended(recent).finally(() => { asking = undefined; });
   if (!(await asking)) throw new DOMException('nobody has logged in', 'AbortError');
 }
 
 /** The same, with what it says. */
 export async function call(method, path, options) {
   return read(await open(method, path, options), options?.signal);
+}
+
+/** The same, with the headers that came with it. */
+export async function callWithHeaders(method, path, options) {
+  const response = await open(method, path, options);
+  return { headers: response.headers, body: await read(response, options?.signal) };
 }

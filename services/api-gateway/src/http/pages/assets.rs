@@ -21,31 +21,64 @@ const DIGITS: usize = 16;
 const FOR_EVER: HeaderValue = HeaderValue::from_static("public, max-age=31536000, immutable");
 
 macro_rules! sources {
-    ($($name:literal),* $(,)?) => {
-        &[$(($name, include_str!(concat!("../../../web/shop/", $name)))),*]
+    ($($folder:literal: [$($name:literal),* $(,)?]),* $(,)?) => {
+        &[$($((
+            concat!($folder, "/", $name),
+            include_str!(concat!("../../../web/", $folder, "/", $name)),
+        )),*),*]
     };
 }
 
-/// By name; scripts and the rest.
-const SOURCES: &[(&str, &str)] = sources![
-    "shop.css",
-    "icon.svg",
-    "main.js",
-    "texts.js",
-    "elements.js",
-    "format.js",
-    "session.js",
-    "login.js",
-    "cart.js",
-    "navigation.js",
-    "catalogue.js",
-    "cart-page.js",
-    "checkout.js",
-    "order-page.js",
-    "orders.js",
-    "events.js",
-    "account.js",
-];
+/// By folder and name; scripts and the rest.
+const SOURCES: &[(&str, &str)] = sources! {
+    "shop": [
+        "shop.css",
+        "icon.svg",
+        "main.js",
+        "texts.js",
+        "elements.js",
+        "format.js",
+        "session.js",
+        "login.js",
+        "cart.js",
+        "navigation.js",
+        "catalogue.js",
+        "cart-page.js",
+        "checkout.js",
+        "order-page.js",
+        "orders.js",
+        "events.js",
+        "account.js",
+        "second-factor.js",
+    ],
+    "admin": [
+        "admin.css",
+        "main.js",
+        "access.js",
+        "audit.js",
+        "confirm.js",
+        "conflict.js",
+        "csv.js",
+        "export.js",
+        "files.js",
+        "filters.js",
+        "graph.js",
+        "import.js",
+        "import-lines.js",
+        "ledger.js",
+        "order.js",
+        "orders.js",
+        "overview.js",
+        "people.js",
+        "product.js",
+        "product-form.js",
+        "products.js",
+        "stock.js",
+        "table.js",
+        "user.js",
+        "users.js",
+    ],
+};
 
 /// A text that is served as it is, compressed once.
 #[derive(Debug)]
@@ -75,8 +108,10 @@ impl Assets {
             assets.add_with_imports(name, source);
         }
         for language in Language::ALL {
-            let script = format!("export default {}", language.source());
-            assets.add(texts_name(language), &script);
+            let (shop, admin) = (language.source(), language.admin_source());
+            assets.add(texts_name(language), &format!("export default {shop}"));
+            let both = format!("export default Object.assign({shop}, {admin})");
+            assets.add(admin_texts_name(language), &both);
         }
         assets
     }
@@ -89,7 +124,7 @@ impl Assets {
         }
         let mut text = source.to_owned();
         for (other, other_source) in SOURCES {
-            let reference = format!("'./{other}'");
+            let reference = format!("'{}'", reference(name, other));
             if *other != name && source.contains(&reference) {
                 self.add_with_imports(other, other_source);
                 text = text.replace(&reference, &format!("'{}'", self.path(other)));
@@ -101,7 +136,8 @@ impl Assets {
     fn add(&mut self, name: &'static str, text: &str) {
         let mut digest = digest(text.as_bytes());
         digest.truncate(DIGITS);
-        let (stem, extension) = name.rsplit_once('.').unwrap_or((name, ""));
+        let file = name.rsplit_once('/').map_or(name, |(_, file)| file);
+        let (stem, extension) = file.rsplit_once('.').unwrap_or((file, ""));
         let media_type = match extension {
             "css" => "text/css; charset=utf-8",
             "js" => "text/javascript; charset=utf-8",
@@ -121,6 +157,19 @@ impl Assets {
     /// Where the texts of a language are.
     pub(super) fn texts(&self, language: Language) -> &str {
         self.path(texts_name(language))
+    }
+
+    /// Where those of the admin's pages are, with those of the shop.
+    pub(super) fn admin_texts(&self, language: Language) -> &str {
+        self.path(admin_texts_name(language))
+    }
+}
+
+/// What a script writes to import another: its place from the script's own folder.
+fn reference(from: &str, to: &str) -> String {
+    match (from.split_once('/'), to.split_once('/')) {
+        (Some((here, _)), Some((there, file))) if here == there => format!("./{file}"),
+        _ => format!("../{to}"),
     }
 }
 
@@ -164,6 +213,13 @@ fn texts_name(language: Language) -> &'static str {
     }
 }
 
+fn admin_texts_name(language: Language) -> &'static str {
+    match language {
+        Language::English => "admin-texts-en.js",
+        Language::German => "admin-texts-de.js",
+    }
+}
+
 /// Nothing can fail in memory; whatever did would leave the plain form.
 fn gzip(text: &[u8]) -> Bytes {
     let mut encoder = GzEncoder::new(Vec::new(), Compression::best());
@@ -201,7 +257,10 @@ mod tests {
     fn what_a_script_imports_is_served_under_the_name_that_it_asks_for() {
         for (name, asset) in &ASSETS.served {
             let text = String::from_utf8_lossy(&asset.plain);
-            assert!(!text.contains("'./"), "{name} imports what is not served");
+            assert!(
+                !text.contains("'./") && !text.contains("'../"),
+                "{name} imports what is not served"
+            );
             for path in text
                 .split('\'')
                 .filter(|part| part.starts_with(FOLDER) && *part != FOLDER)

@@ -178,7 +178,7 @@ struct SortOption {
 }
 
 #[derive(Template)]
-#[template(path = "catalogue.html")]
+#[template(path = "shop/catalogue.html")]
 struct Catalogue {
     page: Page,
     wanted: Wanted,

@@ -1,5 +1,5 @@
-//! Which language a page is in, and its texts: one file per language in `web/shop/texts`, for the templates and for the
-//! scripts.
+//! Which language a page is in, and its texts: one file per language in `web/shop/texts` and `web/admin/texts`, for the
+//! templates and for the scripts.
 
 use std::{collections::HashMap, sync::LazyLock};
 
@@ -25,7 +25,10 @@ pub(super) struct Texts(HashMap<String, String>);
 impl Texts {
     /// A file that can't be read has no texts; a test reads both.
     fn read(language: Language) -> Self {
-        Self(serde_json::from_str(language.source()).unwrap_or_default())
+        let mut texts: HashMap<_, _> = serde_json::from_str(language.source()).unwrap_or_default();
+        let admin: HashMap<_, _> = serde_json::from_str(language.admin_source()).unwrap_or_default();
+        texts.extend(admin);
+        Self(texts)
     }
 
     /// The text with that key; a key that is missing is its own text.
@@ -62,6 +65,14 @@ impl Language {
         match self {
             Self::English => "English",
             Self::German => "Deutsch",
+        }
+    }
+
+    /// The file of the texts of the admin's pages, which have those of the shop too.
+    pub(super) fn admin_source(self) -> &'static str {
+        match self {
+            Self::English => include_str!("../../../web/admin/texts/en.json"),
+            Self::German => include_str!("../../../web/admin/texts/de.json"),
         }
     }
 
@@ -177,12 +188,11 @@ mod tests {
     /// Whatever templates and scripts ask for by its key is there, and nothing else.
     #[test]
     fn every_text_that_is_asked_for_is_there() {
-        let folder = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("web/shop");
-        let rust = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("src/http/pages");
+        let own = std::path::Path::new(env!("CARGO_MANIFEST_DIR"));
         let mut sources = String::new();
-        for entry in [folder, rust]
+        for entry in ["web/shop", "web/admin", "src/http/pages"]
             .iter()
-            .flat_map(|folder| std::fs::read_dir(folder).unwrap())
+            .flat_map(|folder| std::fs::read_dir(own.join(folder)).unwrap())
         {
             let path = entry.unwrap().path();
             if path.is_file() {

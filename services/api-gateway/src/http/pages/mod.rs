@@ -1,9 +1,11 @@
-//! The storefront: pages for people with a browser, of the API's own origin and using nothing but the API.
+//! The storefront and the admin's pages: for people with a browser, of the API's own origin and using nothing but the API.
 //!
 //! A page's first answer shows its content, and its scripts (`web/shop`) add what needs an account or a cart. The catalogue and
-//! a product can be read, searched and sorted without any script. Pages are at `/` and under `/shop`, where the API has
-//! nothing; a refusal there is a page as well ([`refusal`]). They are no part of the API's description.
+//! a product can be read, searched and sorted without any script. The admin's (`web/admin`) are made by their scripts, with
+//! what the API gives to whoever is logged in. Pages are at `/` and under `/shop` and `/admin`, where the API has nothing; a
+//! refusal there is a page as well ([`refusal`]). They are no part of the API's description.
 
+mod admin;
 mod assets;
 mod catalogue;
 mod language;
@@ -30,10 +32,13 @@ pub(super) fn routes(pages: Pages) -> Router<Api> {
     if pages == Pages::Off {
         return Router::new();
     }
-    shell::VIEWS
+    let shop = shell::VIEWS.iter().fold(Router::new(), |router, view| {
+        router.route(view.path, get(async |visit: Visit| shell::page(view, &visit)))
+    });
+    admin::VIEWS
         .iter()
-        .fold(Router::new(), |router, view| {
-            router.route(view.path, get(async |visit: Visit| shell::page(view, &visit)))
+        .fold(shop, |router, view| {
+            router.route(view.path, get(async |visit: Visit| admin::page(view, &visit)))
         })
         .route("/", get(catalogue::page))
         .route("/shop", get(async || Redirect::permanent("/")))
@@ -44,5 +49,9 @@ pub(super) fn routes(pages: Pages) -> Router<Api> {
 
 /// Whether people are at that path, who are answered with a page.
 fn is_page(path: &str) -> bool {
-    path == "/" || path == "/shop" || path.starts_with("/shop/")
+    let under = |folder: &str| {
+        path.strip_prefix(folder)
+            .is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
+    };
+    path == "/" || under("/shop") || under("/admin")
 }

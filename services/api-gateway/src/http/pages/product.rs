@@ -26,7 +26,7 @@ const OTHERS: usize = 4;
 const FOR_AN_HOUR: HeaderValue = HeaderValue::from_static("public, max-age=3600");
 
 #[derive(Template)]
-#[template(path = "product.html")]
+#[template(path = "shop/product.html")]
 struct ProductPage {
     page: Page,
     card: Card,

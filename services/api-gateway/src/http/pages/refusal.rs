@@ -25,7 +25,7 @@ struct Told {
 }
 
 #[derive(Template)]
-#[template(path = "refusal.html")]
+#[template(path = "shop/refusal.html")]
 struct Refusal {
     page: Page,
     heading: &'static str,

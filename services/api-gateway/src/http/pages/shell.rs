@@ -33,7 +33,7 @@ pub(super) static VIEWS: [View; 7] = [
 ];
 
 #[derive(Template)]
-#[template(path = "shell.html")]
+#[template(path = "shop/shell.html")]
 struct Shell {
     page: Page,
     view: &'static str,

@@ -46,15 +46,6 @@ impl Added {
     }
 }
 
-impl std::fmt::Display for Added {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        match *self {
-            Self { all, added } if all == added => write!(f, "{all}"),
-            Self { all, added } => write!(f, "{all} ({added} of them new)"),
-        }
-    }
-}
-
 /// Sees to it that the shop has all of the demo data. An error leaves what was added so far, and the next run goes on from
 /// there.
 pub async fn fill(shop: &Shop) -> anyhow::Result<Filled> {

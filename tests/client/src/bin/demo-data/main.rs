@@ -58,7 +58,8 @@ fn print(filled: &Filled) -> anyhow::Result<()> {
         locked_out,
     } = filled;
     println!(
-        "Demo data: {products} products in {categories} categories, {customers} customers, {orders} orders."
+        "Demo data: {} products in {categories} categories ({} new), {} customers ({} new), {} orders ({} new).",
+        products.all, products.added, customers.all, customers.added, orders.all, orders.added
     );
     println!("The customers all have the password \"{}\":", demo_data::PASSWORD);
     for customer in demo_data::customers()? {

@@ -3,7 +3,7 @@ set -euo pipefail
 
 usage() {
     cat <<'END'
-Usage: ./start-services.sh [--demo [--once]] [--observe] [--stop] [--help]
+Usage: ./start-services.sh [--demo] [--demo-data] [--once] [--observe] [--stop] [--help]
 
 Builds and starts the whole shop on this machine: PostgreSQL, RabbitMQ and the six services, each a process of its own.
 Stays in the foreground until Ctrl-C, which stops everything it started. The data stays in .shop/.
@@ -11,11 +11,13 @@ Stays in the foreground until Ctrl-C, which stops everything it started. The dat
 Each service has a certificate, by which the others know it (mutual TLS), a role that owns its database and nothing else,
 and, if it speaks to RabbitMQ, a user there that may do what it has to. No other account of the machine gets in.
 
-  --demo     afterwards walks through register, log in, add a product, place an order, and shows each hop of the trace
-  --once     with --demo: stops afterwards, with status 0 only if every step did what it should
-  --observe  also a Prometheus that reads the metrics of all six, with the rules of deploy/observability
-  --stop     stops a shop that runs in another terminal, or what a killed run has left
-  --help     this text
+  --demo       afterwards walks through register, log in, add a product, place an order, and shows each hop of the trace
+  --demo-data  fills the shop: 60 products in 8 categories, six customers, whose logins are printed, and a week's orders in
+               every state, all by the API, and so of the moment in which they were placed. What is there is left as it is
+  --once       with these two: stops afterwards, with status 0 only if every step did what it should
+  --observe    also a Prometheus that reads the metrics of all six, with the rules of deploy/observability
+  --stop       stops a shop that runs in another terminal, or what a killed run has left
+  --help       this text
 
 Environment (all optional):
   DATABASE_URL      a PostgreSQL in which the databases users, inventory and orders exist or may be created
@@ -60,7 +62,7 @@ declare -A databases=([user-service]=users [inventory-service]=inventory [order-
 main() {
     read_arguments "$@"
     make_directories
-    if [[ $mode == stop ]]; then
+    if $stop; then
         stop_the_other
         return
     fi
@@ -80,26 +82,28 @@ main() {
     start_services
     ! $observe || start_prometheus
     announce
-    [[ $mode != demo* ]] || run_demo
+    ! $demo || run_program demo "OTLP_LISTEN_ADDR=127.0.0.1:$otlp_port"
+    ! $demo_data || run_program demo-data
+    ! $once || exit "$once_status"
     supervise_while true
 }
 
 read_arguments() {
     local argument
-    mode=serve observe=false
+    demo=false demo_data=false once=false observe=false stop=false once_status=0
     for argument; do
-        case $mode$argument in
-            serve--demo) mode=demo ;;
-            serve--once) mode=once ;;
-            demo--once | once--demo) mode='demo-once' ;;
-            serve--stop) mode=stop ;;
-            stop--observe) fail "--stop stops that too (see --help)" ;;
-            *--observe) observe=true ;;
-            *--help | *-h) usage && exit 0 ;;
+        case $argument in
+            --demo) demo=true ;;
+            --demo-data) demo_data=true ;;
+            --once) once=true ;;
+            --observe) observe=true ;;
+            --stop) stop=true ;;
+            --help | -h) usage && exit 0 ;;
             *) fail "unknown argument $argument (see --help)" ;;
         esac
     done
-    [[ $mode != once ]] || fail "--once belongs to --demo (see --help)"
+    ! $stop || (($# == 1)) || fail '--stop stands alone (see --help)'
+    ! $once || $demo || $demo_data || fail '--once belongs to --demo and --demo-data (see --help)'
     offset=${SHOP_PORT_OFFSET:-0}
     [[ $offset =~ ^[0-9]{1,5}$ && $offset -le 14000 ]] || fail "SHOP_PORT_OFFSET must be a number from 0 to 14000"
 }
@@ -125,6 +129,7 @@ finish() {
     ignore_signals
     ((${#started[@]} == 0)) || say 'stopping'
     stop_process demo
+    stop_process demo-data
     stop_supervised
     rm -f "$RUN_DIR/start-services.pid"
     exit "$status"
@@ -140,7 +145,7 @@ stop_the_other() {
 # A run that was killed with -9 could stop nothing.
 stop_leftovers() {
     local name left=()
-    for name in epmd rabbitmq postgres "${services[@]}" prometheus demo; do
+    for name in epmd rabbitmq postgres "${services[@]}" prometheus demo demo-data; do
         ! is_running "$name" || left=("$name" "${left[@]}")
     done
     ((${#left[@]} == 0)) || say "stopping what an earlier run left: ${left[*]}"
@@ -194,17 +199,18 @@ choose_backends() {
 }
 
 build() {
-    local name programs=()
+    local name arguments=() programs=("${services[@]}")
+    ! $demo || programs+=(demo)
+    ! $demo_data || programs+=(demo-data)
     bin_dir=${SHOP_BIN_DIR:-}
     if [[ -z $bin_dir ]]; then
-        for name in "${services[@]}"; do programs+=(--bin "$name"); done
-        [[ $mode != demo* ]] || programs+=(--bin demo)
+        for name in "${programs[@]}"; do arguments+=(--bin "$name"); done
         say 'building: ten to fifteen minutes on two cores the first time, and then only what has changed'
-        build_release "${programs[@]}"
+        build_release "${arguments[@]}"
         bin_dir=$(release_folder "$(host_target)")
     fi
     bin_dir=$(cd "$bin_dir" && pwd)
-    for name in "${services[@]}"; do
+    for name in "${programs[@]}"; do
         [[ -x $bin_dir/$name ]] || fail "there is no $name in $bin_dir"
     done
 }
@@ -348,7 +354,7 @@ write_secret() {
 
 start_services() {
     local name
-    [[ $mode != demo* ]] || otlp_port=$(free_port "$(port_of 4317)")
+    ! $demo || otlp_port=$(free_port "$(port_of 4317)")
     for name in "${services[@]}"; do
         rotate_log "$name"
         start_supervised "$name"
@@ -434,19 +440,21 @@ The shop is running; Ctrl-C stops it.
 END
 }
 
-run_demo() {
+# run_program NAME [VARIABLE=VALUE...]: one that speaks to the shop and ends, while the shop is kept up.
+run_program() {
+    local name=$1 program status=0
     (
-        identity_of "$BASHPID" >"$RUN_DIR/demo.pid"
-        export GATEWAY_URL ADMIN_EMAIL=$admin_email ADMIN_PASSWORD=$admin_password OTLP_LISTEN_ADDR=127.0.0.1:$otlp_port
+        identity_of "$BASHPID" >"$RUN_DIR/$name.pid"
+        export GATEWAY_URL ADMIN_EMAIL=$admin_email ADMIN_PASSWORD=$admin_password "${@:2}"
         GATEWAY_URL=$(service_url http api-gateway)
-        exec "$bin_dir/demo" </dev/null 9>&-
+        exec "$bin_dir/$name" </dev/null 9>&-
     ) &
-    local demo=$! demo_status=0
-    supervise_while child_runs "$demo"
-    wait "$demo" || demo_status=$?
-    rm -f "$RUN_DIR/demo.pid"
-    ((demo_status == 0)) || say "the demo failed with status $demo_status"
-    [[ $mode != demo-once ]] || exit "$demo_status"
+    program=$!
+    supervise_while child_runs "$program"
+    wait "$program" || status=$?
+    rm -f "$RUN_DIR/$name.pid"
+    ((status == 0)) || say "$name failed with status $status"
+    ((once_status != 0)) || once_status=$status
 }
 
 main "$@"

@@ -1,5 +1,5 @@
-//! `charts/shop/values.schema.json` is the schema of a Shop's spec, in the words of JSON Schema: so Helm names a wrong value
-//! before anything reaches the cluster.
+//! `charts/shop/values.schema.json` is the schema of a Shop's spec, in the words of JSON Schema, and what the chart has beside
+//! it: so Helm names a wrong value before anything reaches the cluster.
 
 use serde_json::{Map, Value, json};
 use shop_operator::crd;
@@ -61,6 +61,10 @@ fn generated() -> String {
     let mut schema = json_schema(spec);
     schema["$schema"] = json!("http://json-schema.org/draft-07/schema#");
     schema["title"] = json!("Values of the chart shop: the spec of a Shop");
+    schema["properties"]["demoData"] = json!({
+        "description": "Whether the shop begins with demo data: products, customers and orders.",
+        "type": "boolean",
+    });
     schema["properties"]["global"] = json!({"type": "object"});
     schema.as_object_mut().unwrap().remove("description");
     format!("{}\n", serde_json::to_string_pretty(&schema).unwrap())

@@ -1,5 +1,6 @@
 //! `charts/shop`, as Helm renders it.
 
+use k8s_openapi::api::batch::v1::Job;
 use serde_json::{Value, json};
 use shop_operator::crd::Shop;
 
@@ -40,6 +41,75 @@ fn the_examples_can_be_values() {
     assert!(seen >= 6);
 }
 
+/// With demo data there is a Job beside the Shop, of the same version and registry, and the Shop's spec knows nothing of it.
+#[test]
+fn demo_data_come_by_a_job() {
+    let values = "
+        version: 1.2.3
+        image: { registry: registry.example/shop, pullPolicy: Always, pullSecrets: [registry] }
+        demoData: true
+    ";
+    let documents = template(CHART, values).unwrap();
+    let of_kind = |kind: &str| {
+        documents
+            .iter()
+            .find(|document| document["kind"] == kind)
+            .unwrap()
+    };
+    assert_eq!(documents.len(), 2);
+    assert_eq!(of_kind("Shop")["spec"].get("demoData"), None);
+    let job: Job = serde_json::from_value(of_kind("Job").clone()).unwrap();
+    assert!(job.spec.unwrap().template.spec.is_some());
+    insta::assert_snapshot!("demo_data", text(CHART, values).unwrap());
+    assert!(template(CHART, "demoData: false").unwrap().len() == 1);
+}
+
+/// A Job can't be changed: what would have to be is another one.
+#[test]
+fn a_job_of_another_version_has_another_name() {
+    let name = |values: &str| {
+        let documents = template(CHART, values).unwrap();
+        let job = documents.iter().find(|document| document["kind"] == "Job");
+        job.unwrap()["metadata"]["name"].as_str().unwrap().to_owned()
+    };
+    let first = name("{ demoData: true, version: 1.2.3 }");
+    assert_eq!(
+        first,
+        name("{ demoData: true, version: 1.2.3, gateway: { replicas: 2 } }")
+    );
+    assert_ne!(first, name("{ demoData: true, version: 1.2.4 }"));
+    assert!(
+        first.starts_with("demo-demo-data-") && first.len() <= 63,
+        "{first}"
+    );
+}
+
+/// The pods of the Job are of no part that the operator's NetworkPolicies select, and anybody may call the gateway.
+#[test]
+fn network_policies_leave_the_demo_data_alone() {
+    let documents = template(CHART, "demoData: true").unwrap();
+    let job = documents
+        .iter()
+        .find(|document| document["kind"] == "Job")
+        .unwrap();
+    let part = job["spec"]["template"]["metadata"]["labels"]["app.kubernetes.io/name"].as_str();
+    let programs = shop_operator::names::Program::ALL.map(shop_operator::names::Program::name);
+    assert!(!programs.contains(&part.unwrap()));
+    let env = &job["spec"]["template"]["spec"]["containers"][0]["env"];
+    let gateway = shop_operator::names::object("demo", "api-gateway");
+    assert_eq!(env[0]["value"], format!("http://{gateway}:8080"));
+    for (variable, key) in [(1, "username"), (2, "password")] {
+        let secret = &env[variable]["valueFrom"]["secretKeyRef"];
+        assert_eq!(
+            (&secret["name"], &secret["key"]),
+            (
+                &json!(shop_operator::credentials::first_admin_secret("demo")),
+                &json!(key)
+            )
+        );
+    }
+}
+
 #[test]
 fn it_is_rendered_as_it_was() {
     let values = "
@@ -68,6 +138,7 @@ fn wrong_values_are_named() {
         ("messaging: { rabbitmqCluster: { replicas: 2 } }", "replicas"),
         ("telemetry: { samplingRatio: 2 }", "samplingRatio"),
         ("deletionPolicy: Keep", "deletionPolicy"),
+        ("demoData: sometimes", "demoData"),
     ] {
         let error = text(CHART, values).unwrap_err();
         assert!(error.contains(names), "{values}: {error}");

@@ -36,12 +36,27 @@ impl Client {
         token: Option<&str>,
         body: Bytes,
     ) -> anyhow::Result<Response<Bytes>> {
+        self.send_keyed(method, path, token, None, body).await
+    }
+
+    /// The same with an `Idempotency-Key`.
+    pub(crate) async fn send_keyed(
+        &mut self,
+        method: &str,
+        path: &str,
+        token: Option<&str>,
+        key: Option<&str>,
+        body: Bytes,
+    ) -> anyhow::Result<Response<Bytes>> {
         let mut request = Request::builder()
             .method(method)
             .uri(path)
             .header(header::HOST, &self.host);
         if let Some(token) = token {
             request = request.header(header::AUTHORIZATION, format!("Bearer {token}"));
+        }
+        if let Some(key) = key {
+            request = request.header("idempotency-key", key);
         }
         if !body.is_empty() {
             request = request.header(header::CONTENT_TYPE, "application/json");

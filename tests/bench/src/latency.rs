@@ -11,6 +11,7 @@ pub(crate) struct Latencies(Vec<Duration>);
 #[derive(Clone, Copy, Debug, Default, Serialize)]
 pub(crate) struct Percentiles {
     pub(crate) p50: f64,
+    pub(crate) p95: f64,
     pub(crate) p99: f64,
     pub(crate) max: f64,
 }
@@ -43,6 +44,7 @@ impl Latencies {
         };
         Percentiles {
             p50: at(50),
+            p95: at(95),
             p99: at(99),
             max: at(100),
         }

@@ -16,6 +16,7 @@ mod plot;
 mod processes;
 mod products;
 mod shop;
+mod shoppers;
 
 use std::{path::PathBuf, time::Duration};
 
@@ -26,6 +27,7 @@ use self::{
     operator::OperatorArgs,
     overload::OverloadArgs,
     shop::{Shop, ShopArgs},
+    shoppers::ShoppersArgs,
 };
 
 #[derive(Parser)]
@@ -69,6 +71,13 @@ enum Scenario {
         #[command(flatten)]
         overload: OverloadArgs,
     },
+    /// People who browse, search, fill carts, log in, order and cancel, and think in between.
+    Shoppers {
+        #[command(flatten)]
+        shop: ShopArgs,
+        #[command(flatten)]
+        shoppers: ShoppersArgs,
+    },
     /// The products list with many products.
     Products {
         #[command(flatten)]
@@ -108,6 +117,9 @@ async fn main() -> anyhow::Result<()> {
         }
         Scenario::Overload { shop, overload } => {
             overload::measure(&Shop::connect(&shop).await?, &overload).await?
+        }
+        Scenario::Shoppers { shop, shoppers } => {
+            shoppers::measure(&Shop::connect(&shop).await?, &shoppers).await?
         }
         Scenario::Products {
             shop,

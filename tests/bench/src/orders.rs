@@ -128,10 +128,7 @@ async fn step(
     products: &Arc<[Uuid]>,
     pgbench_per_second: f64,
 ) -> anyhow::Result<Step> {
-    // The database's clock, since the orders' times are by it.
-    let (since,): (f64,) = sqlx::query_as("SELECT extract(epoch FROM clock_timestamp())::float8")
-        .fetch_one(&shop.orders)
-        .await?;
+    let since = now(shop).await?;
     let before = shop.processes.cpu();
     let began = Instant::now();
     let latencies = place(shop, load, duration, products).await?;
@@ -229,16 +226,26 @@ pub(crate) async fn drain(shop: &Shop) -> anyhow::Result<Duration> {
     }
 }
 
-async fn decisions(shop: &Shop, since: f64) -> anyhow::Result<Percentiles> {
-    let (p50, p99, max): (f64, f64, f64) = sqlx::query_as(
-        "SELECT percentile_cont(0.5) WITHIN GROUP (ORDER BY ms), percentile_cont(0.99) WITHIN GROUP (ORDER BY ms), max(ms)
+/// In seconds by the database's clock, since the orders' times are by it.
+pub(crate) async fn now(shop: &Shop) -> anyhow::Result<f64> {
+    let (now,): (f64,) = sqlx::query_as("SELECT extract(epoch FROM clock_timestamp())::float8")
+        .fetch_one(&shop.orders)
+        .await?;
+    Ok(now)
+}
+
+/// From an order's row to its decision, of all that were placed since then.
+pub(crate) async fn decisions(shop: &Shop, since: f64) -> anyhow::Result<Percentiles> {
+    let (p50, p95, p99, max): (f64, f64, f64, f64) = sqlx::query_as(
+        "SELECT percentile_cont(0.5) WITHIN GROUP (ORDER BY ms), percentile_cont(0.95) WITHIN GROUP (ORDER BY ms),
+                percentile_cont(0.99) WITHIN GROUP (ORDER BY ms), max(ms)
          FROM (SELECT (extract(epoch FROM decided_at - created_at) * 1000)::float8 AS ms
                FROM orders WHERE created_at >= to_timestamp($1)) AS decisions",
     )
     .bind(since)
     .fetch_one(&shop.orders)
     .await?;
-    Ok(Percentiles { p50, p99, max })
+    Ok(Percentiles { p50, p95, p99, max })
 }
 
 fn print_step(step: &Step) {

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use anyhow::{Context as _, ensure};
 use clap::Args;
-use serde_json::json;
+use serde_json::{Value, json};
 use sqlx::PgPool;
 use url::Url;
 use uuid::Uuid;
@@ -31,6 +31,8 @@ pub(crate) struct Shop {
     pub(crate) database_url: Url,
     pub(crate) inventory: PgPool,
     pub(crate) orders: PgPool,
+    /// The first admin's access token.
+    pub(crate) admin: String,
     /// A customer's access token.
     pub(crate) customer: String,
     pub(crate) processes: Processes,
@@ -47,23 +49,28 @@ impl Shop {
         let login = json!({ "email": arguments.admin_email, "password": password });
         let (status, answer) = client.post("/auth/login", None, &login).await?;
         ensure!(status == 200, "the admin can't log in: {status} {answer}");
+        let admin = token(&answer)?;
         let buyer =
             json!({ "email": format!("bench-{}@shop.example", Uuid::now_v7()), "password": Uuid::now_v7() });
         let (status, answer) = client.post("/auth/register", None, &buyer).await?;
         ensure!(status == 201, "a customer can't register: {status} {answer}");
-        let customer = answer["token"]
-            .as_str()
-            .context("the answer has a token")?
-            .to_owned();
+        let customer = token(&answer)?;
         Ok(Self {
             gateway: arguments.gateway_url.clone(),
             inventory: PgPool::connect(database(&database_url, "inventory").as_str()).await?,
             orders: PgPool::connect(database(&database_url, "orders").as_str()).await?,
             database_url,
+            admin,
             customer,
             processes: Processes::find(&arguments.run_dir)?,
         })
     }
+}
+
+/// The access token that an answer of `/auth/*` holds.
+pub(crate) fn token(answer: &Value) -> anyhow::Result<String> {
+    let token = answer["token"].as_str();
+    Ok(token.context("the answer has a token")?.to_owned())
 }
 
 /// The URL of another database of the same server.

@@ -76,6 +76,24 @@ impl Shop {
         }
     }
 
+    /// Waits until the gateway says that it is ready, for so long.
+    pub async fn ready(&self, patience: Duration) -> anyhow::Result<()> {
+        let asked = async {
+            // Not there yet is no error.
+            while !self
+                .anybody()
+                .get("/readyz")
+                .await
+                .is_ok_and(|answer| answer.status().is_success())
+            {
+                tokio::time::sleep(Duration::from_millis(100)).await;
+            }
+        };
+        tokio::time::timeout(patience, asked)
+            .await
+            .context("the gateway is not ready")
+    }
+
     /// A new customer.
     pub async fn customer(&self) -> anyhow::Result<Api> {
         Ok(self.register(&unique_email(), PASSWORD).await?.api)

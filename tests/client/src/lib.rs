@@ -3,11 +3,12 @@
 //! shop, or needs anything that is compiled for tests alone, so that the demonstration comes soon.
 //!
 //! [`Shop`] is where customers come from, [`Api`] what one of them asks, [`Call`] one request and [`Answer`] what came of
-//! it. [`otlp::Receiver`] collects spans, and [`Trace`] asks questions of them.
+//! it. [`otlp::Receiver`] collects spans, and [`Trace`] asks questions of them. [`demo_data`] fills a shop.
 
 mod answer;
 mod call;
 mod client;
+pub mod demo_data;
 mod http;
 pub mod otlp;
 mod trace;

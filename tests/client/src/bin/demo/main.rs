@@ -12,7 +12,7 @@ use std::{env, net::SocketAddr, process::ExitCode, time::Duration};
 
 use anyhow::{Context as _, ensure};
 use serde_json::{Value, json};
-use shop_client::{Api, Call, Session, Shop, otlp::Receiver, unique_email, wait_until};
+use shop_client::{Api, Call, Session, Shop, otlp::Receiver, unique_email};
 
 use terminal::Terminal;
 
@@ -51,7 +51,7 @@ async fn walk() -> anyhow::Result<()> {
     let admin_password =
         env::var("ADMIN_PASSWORD").context("ADMIN_PASSWORD is the first admin's password")?;
     let shop = Shop::new(&url, &admin_email, &admin_password)?;
-    wait_for(&shop).await?;
+    shop.ready(START).await?;
 
     let terminal = Terminal::new();
     let customer = become_customer(&terminal, &shop).await?;
@@ -62,22 +62,6 @@ async fn walk() -> anyhow::Result<()> {
     look_at_stock(&terminal, &shop, &product).await?;
     show_trace(&terminal, &receiver).await?;
     terminal.note("Every step did what it should.")
-}
-
-async fn wait_for(shop: &Shop) -> anyhow::Result<()> {
-    let ask = || async {
-        // Not there yet is no error.
-        Ok(shop
-            .anybody()
-            .get("/readyz")
-            .await
-            .is_ok_and(|answer| answer.status().is_success()))
-    };
-    let ready = wait_until("the gateway is ready", ask, |ready| *ready);
-    tokio::time::timeout(START, ready)
-        .await
-        .context("the gateway is not ready")?
-        .map(drop)
 }
 
 async fn become_customer(terminal: &Terminal, shop: &Shop) -> anyhow::Result<Api> {

@@ -26,6 +26,8 @@ pub mod credentials;
 pub mod diagnosis;
 pub mod existing;
 pub mod leader;
+#[cfg(test)]
+mod memory_api_server;
 pub mod names;
 pub mod observed;
 pub mod process;

@@ -72,6 +72,8 @@ pub struct Validated {
     pub namespace: String,
     /// What its objects say about who they belong to.
     pub owner: OwnerReference,
+    /// What marks its data on servers that others use too, as far as its status knows: the Secret that has it may be gone.
+    pub identity: Option<String>,
     /// The tag of the services' images.
     pub version: String,
     /// Where images come from.
@@ -117,6 +119,12 @@ pub enum Replicas {
 }
 
 impl Validated {
+    /// Whether some of its data is where Kubernetes can't remove it.
+    pub fn is_on_others_servers(&self) -> bool {
+        matches!(self.database, DatabaseBackend::External(_))
+            || matches!(self.messaging, MessagingBackend::External(_))
+    }
+
     /// What its objects are known by.
     pub fn shop_name(&self) -> ShopName {
         ShopName {
@@ -215,6 +223,7 @@ pub fn validate(shop: &Shop) -> Result<Validated, ValidationError> {
         owner: shop
             .controller_owner_ref(&())
             .ok_or(ValidationError::Incomplete("uid"))?,
+        identity: shop.status.as_ref().and_then(|status| status.identity.clone()),
         version: spec.version.clone().unwrap_or_else(|| DEFAULT_VERSION.to_owned()),
         image: spec.image.clone(),
         workloads: workloads.into(),

@@ -82,6 +82,14 @@ pub(super) struct Administrator {
     pub(super) ca: Option<String>,
 }
 
+/// Those of the servers that are not the Shop's own.
+pub(super) struct Administrators {
+    /// PostgreSQL's.
+    pub(super) database: Result<Option<Administrator>, FetchError>,
+    /// RabbitMQ's.
+    pub(super) messaging: Result<Option<Administrator>, FetchError>,
+}
+
 /// What there is.
 pub(super) struct Fetched {
     /// The Shop's own Secrets.
@@ -97,13 +105,8 @@ pub(super) struct Fetched {
 /// Asks for all of it, at once. Secrets are read from the API server each time, never from a cache: a password that is
 /// there and not seen would be made anew.
 pub(super) async fn fetch(context: &Context, shop: &Validated) -> Result<Fetched, FetchError> {
-    let api: Api<Secret> = Api::namespaced(context.client.clone(), &shop.namespace);
-    let (existing, database, messaging) = tokio::join!(
-        own_secrets(&api, shop),
-        database_administrator(&api, shop),
-        messaging_administrator(&api, shop),
-    );
-    let (existing, (database, messaging)) = (existing?, both(database, messaging)?);
+    let (existing, administrators) = each(context, shop).await?;
+    let (database, messaging) = both(administrators.database, administrators.messaging)?;
     let ca = |of: &Option<Administrator>| of.as_ref().and_then(|administrator| administrator.ca.clone());
     Ok(Fetched {
         surroundings: Surroundings {
@@ -116,6 +119,20 @@ pub(super) async fn fetch(context: &Context, shop: &Validated) -> Result<Fetched
         database,
         messaging,
     })
+}
+
+/// The Shop's own Secrets, and each administrator as far as it can be had: one that can't is in nobody else's way.
+pub(super) async fn each(
+    context: &Context,
+    shop: &Validated,
+) -> Result<(Existing, Administrators), FetchError> {
+    let api: Api<Secret> = Api::namespaced(context.client.clone(), &shop.namespace);
+    let (existing, database, messaging) = tokio::join!(
+        own_secrets(&api, shop),
+        database_administrator(&api, shop),
+        messaging_administrator(&api, shop),
+    );
+    Ok((existing?, Administrators { database, messaging }))
 }
 
 /// Both, or all that is wrong: a status that named whichever answered first would change from turn to turn.

@@ -6,7 +6,7 @@ use std::{
 };
 
 use k8s_openapi::{
-    api::core::v1::ResourceRequirements,
+    api::core::v1::{Affinity, ResourceRequirements, Toleration},
     apimachinery::pkg::{api::resource::Quantity, apis::meta::v1::OwnerReference},
 };
 use kube::{Resource as _, ResourceExt as _};
@@ -188,6 +188,14 @@ pub struct DataStore {
     pub storage: Quantity,
     /// Which storage class makes the volume, if not the default one.
     pub storage_class_name: Option<String>,
+    /// What its pod may use, if that is said.
+    pub resources: Option<ResourceRequirements>,
+    /// Labels that its node must have.
+    pub node_selector: BTreeMap<String, String>,
+    /// Taints of nodes to put up with.
+    pub tolerations: Vec<Toleration>,
+    /// Which nodes and which neighbours are preferred or required.
+    pub affinity: Option<Affinity>,
 }
 
 /// Decides everything.
@@ -350,5 +358,9 @@ fn data_store(embedded: &Embedded, image: &str) -> DataStore {
             .clone()
             .unwrap_or_else(|| Quantity(DEFAULT_STORAGE.to_owned())),
         storage_class_name: embedded.storage_class_name.clone(),
+        resources: embedded.resources.clone(),
+        node_selector: embedded.node_selector.clone(),
+        tolerations: embedded.tolerations.clone(),
+        affinity: embedded.affinity.clone(),
     }
 }

@@ -126,6 +126,10 @@ async fn remove(context: &Context, shop: &Shop) -> Result<(), Problem> {
     if !validated.is_on_others_servers() {
         return Ok(());
     }
+    context
+        .limits
+        .check(&validated)
+        .map_err(|error| Problem::ForEver(Cause::new("NotAllowed", error.to_string())))?;
     let (existing, administrators) = fetch::each(context, &validated)
         .await
         .map_err(|error| Problem::ForNow(Cause::new(error.reason(), error.to_string())))?;

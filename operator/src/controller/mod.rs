@@ -46,8 +46,10 @@ use self::{
 };
 use crate::{
     apply::{Applier, FIELD_MANAGER},
+    build::Neighbours,
     config::RunArgs,
     crd::{Shop, ShopSpec, ShopStatus},
+    limits::Limits,
     observed::ShopName,
     rotation,
     status::{Cause, Findings, conditions},
@@ -72,6 +74,8 @@ struct Context {
     provisioned: Provisioned,
     backoff: Backoff,
     metrics: Metrics,
+    neighbours: Neighbours,
+    limits: Limits,
     deletion_patience: Duration,
 }
 
@@ -155,6 +159,11 @@ pub async fn run(client: Client, args: &RunArgs, shutdown: CancellationToken) {
         provisioned: Provisioned::new(args.resync_interval),
         backoff: Backoff::default(),
         metrics,
+        neighbours: Neighbours {
+            operator: args.lease_namespace.clone(),
+            scrapers: args.scraped_from.clone(),
+        },
+        limits: args.limits.clone(),
         deletion_patience: args.deletion_patience,
     });
     // Who waits, waits for `Turns`: the controller itself lets everyone begin.

@@ -18,6 +18,7 @@ use crate::{
     crd::{Shop, ShopStatus},
     credentials::{Credentials, CredentialsError},
     diagnosis::diagnose,
+    limits::LimitError,
     names::{self, Program},
     rollout::{self, Live, Overview, Running},
     rotation,
@@ -42,6 +43,9 @@ pub(super) enum ReconcileError {
     /// What is asked for makes no sense.
     #[error(transparent)]
     Invalid(#[from] ValidationError),
+    /// What is asked for is not to be had here.
+    #[error(transparent)]
+    Limited(#[from] LimitError),
     /// What somebody wrote into a Secret can't be used.
     #[error(transparent)]
     Credentials(#[from] CredentialsError),
@@ -53,6 +57,7 @@ impl ReconcileError {
             Self::Apply(error) => error.reason(),
             Self::Fetch(error) => error.reason(),
             Self::Invalid(_) => "InvalidSpec",
+            Self::Limited(_) => "NotAllowed",
             Self::Credentials(_) => "CredentialsUnfit",
         };
         Cause::new(reason, self.to_string())
@@ -124,6 +129,7 @@ struct Turn {
 
 async fn work(context: &Context, shop: &Shop) -> Result<Turn, ReconcileError> {
     let validated = validate(shop)?;
+    context.limits.check(&validated)?;
     deletion::guard(context, shop, &validated).await?;
     let fetched = fetch::fetch(context, &validated).await?;
     let mut credentials = Credentials::complete(&validated, &fetched.existing, report::now())?;

@@ -27,6 +27,8 @@ impl Context {
             provisioned: Provisioned::new(Duration::from_mins(5)),
             backoff: Backoff::default(),
             metrics: Metrics::new(),
+            neighbours: Neighbours::default(),
+            limits: Limits::default(),
             deletion_patience: Duration::from_mins(5),
         };
         (context, observer)

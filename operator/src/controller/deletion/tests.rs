@@ -93,6 +93,12 @@ fn external(policy: &str) -> Value {
     })
 }
 
+/// A Secret that may be labelled for a Shop.
+fn administrator(of: Option<&str>) -> Value {
+    let labels = of.map_or_else(|| json!({}), |shop| json!({"shop-operator.io/for": shop}));
+    json!({"metadata": {"name": "x", "labels": labels}, "data": {"username": "YQ==", "password": "YQ=="}})
+}
+
 /// It asked for Delete while there was an operator, and for Retain when there was none.
 #[tokio::test]
 async fn what_is_to_be_kept_is_read_at_the_end() {
@@ -130,7 +136,7 @@ async fn what_is_to_be_kept_is_read_at_the_end() {
 
 #[tokio::test]
 async fn both_servers_are_tried_and_told() {
-    let secret = json!({"metadata": {"name": "x"}, "data": {"username": "YQ==", "password": "YQ=="}});
+    let secret = administrator(Some("demo"));
     let server = populated()
         .with(&format!("{SECRETS}/postgres"), secret.clone())
         .with(&format!("{SECRETS}/rabbitmq"), secret);
@@ -153,7 +159,7 @@ async fn both_servers_are_tried_and_told() {
 /// Its administrator's Secret is away, which is in nobody else's way.
 #[tokio::test]
 async fn one_without_an_administrator_keeps_the_other_from_nothing() {
-    let secret = json!({"metadata": {"name": "x"}, "data": {"username": "YQ==", "password": "YQ=="}});
+    let secret = administrator(Some("demo"));
     let server = populated().with(&format!("{SECRETS}/rabbitmq"), secret);
     let context = context(&server);
     let shop = deleted(external("Delete"), 0);
@@ -232,4 +238,32 @@ async fn a_shop_that_is_to_be_removed_is_held_whatever_its_data_is_in() {
             assert_eq!(finalizers, expected, "{policy}");
         }
     }
+}
+
+/// Who may write Shops may not have any Secret of the namespace sent to any host.
+#[tokio::test]
+async fn a_secret_that_is_not_for_the_shop_is_sent_nowhere() {
+    for label in [None, Some("other")] {
+        let server = populated()
+            .with(&format!("{SECRETS}/postgres"), administrator(label))
+            .with(&format!("{SECRETS}/rabbitmq"), administrator(label));
+        let context = context(&server);
+        let shop = deleted(external("Delete"), 0);
+        assert_eq!(end(&context, &shop, PATIENCE).await.unwrap(), Deleted::NotYet);
+        let events = server.events();
+        assert_eq!(events[0]["reason"], "AdminSecretNotLabelled");
+        let note = events[0]["note"].as_str().unwrap();
+        let how = "kubectl --namespace shops label secret postgres shop-operator.io/for=demo";
+        assert!(note.contains(how) && !note.contains("reached"), "{note}");
+    }
+}
+
+#[tokio::test]
+async fn hosts_beyond_what_is_allowed_are_not_connected_to_at_the_end_either() {
+    let server = populated();
+    let mut context = context(&server);
+    context.limits.allowed_back_end_hosts = vec!["db.example".to_owned()];
+    let shop = deleted(external("Delete"), 0);
+    assert_eq!(end(&context, &shop, PATIENCE).await.unwrap(), Deleted::Released);
+    assert_eq!(server.events()[0]["reason"], "LeftBehind");
 }

@@ -73,12 +73,14 @@ pub enum ApplyError {
 }
 
 impl ApplyError {
-    /// Whether the API server found that the object would be none.
-    fn is_invalid(&self) -> bool {
-        let Self::Request { source, .. } = self else {
-            return false;
-        };
-        matches!(source.as_ref(), kube::Error::Api(status) if status.code == 422)
+    /// What the API server found wrong with the object: the ways to its fields.
+    fn invalid(&self) -> Vec<take_over::Path> {
+        match self {
+            Self::Request { source, .. } if matches!(source.as_ref(), kube::Error::Api(status) if status.code == 422) => {
+                take_over::paths(source)
+            }
+            _ => Vec::new(),
+        }
     }
 
     /// The reason of a condition.
@@ -108,7 +110,7 @@ impl Owner {
     }
 
     /// Whether an object that nobody watches is this Shop's.
-    fn has_unseen(&self, meta: &ObjectMeta) -> bool {
+    pub(crate) fn has_unseen(&self, meta: &ObjectMeta) -> bool {
         let object = Observed::of(meta, ());
         self.controls(&object)
             || object.controller.is_none() && ShopName::of(meta).as_ref() == Some(&self.shop)
@@ -199,11 +201,13 @@ impl Applier {
         let parameters = PatchParams::apply(FIELD_MANAGER).force();
         let patch = Patch::Apply(desired);
         let applied = match within::<K, _>(&name, api.patch(&name, &parameters, &patch)).await {
-            Err(error) if error.is_invalid() => {
-                take_over(&api, &name).await?;
+            Err(error) => {
+                if !take_over(&api, &name, &error.invalid()).await? {
+                    return Err(error);
+                }
                 within::<K, _>(&name, api.patch(&name, &parameters, &patch)).await?
             }
-            applied => applied?,
+            Ok(applied) => applied,
         };
         self.note(owner, &kind, &name, wanted, Revision::of(applied.meta()));
         Ok(Some(applied))
@@ -296,17 +300,23 @@ fn within_shop(kind: &str, name: &str) -> Revision {
     Revision::of_bytes(format!("{kind}/{name}").as_bytes())
 }
 
-/// Makes what others have set in an object this operator's to remove.
-async fn take_over<K>(api: &Api<K>, name: &str) -> Result<(), ApplyError>
+/// Makes fields that others have set in an object this operator's to remove. Says whether there were any.
+async fn take_over<K>(api: &Api<K>, name: &str, paths: &[take_over::Path]) -> Result<bool, ApplyError>
 where
     K: Resource<DynamicType = ()> + Clone + Debug + DeserializeOwned,
 {
-    if let Some(live) = within::<K, _>(name, api.get_opt(name)).await? {
-        let patch = take_over::patch(live.meta(), &K::api_version(&()));
-        let parameters = PatchParams::default();
-        within::<K, _>(name, api.patch(name, &parameters, &Patch::Merge(&patch))).await?;
+    if paths.is_empty() {
+        return Ok(false);
     }
-    Ok(())
+    let Some(live) = within::<K, _>(name, api.get_opt(name)).await? else {
+        return Ok(false);
+    };
+    let Some(patch) = take_over::patch(live.meta(), &K::api_version(&()), paths) else {
+        return Ok(false);
+    };
+    let parameters = PatchParams::default();
+    within::<K, _>(name, api.patch(name, &parameters, &Patch::Merge(&patch))).await?;
+    Ok(true)
 }
 
 /// What the API server said, or what kept it from saying anything.

@@ -7,6 +7,8 @@ use std::time::Duration;
 use chassis::config::ServiceArgs;
 use clap::{Args, Parser, Subcommand};
 
+use crate::limits::Limits;
+
 /// Makes a cluster hold what its Shop resources ask for, and keeps it so.
 #[derive(Debug, Parser)]
 #[command(name = "shop-operator", version)]
@@ -44,6 +46,13 @@ pub struct RunArgs {
     /// How long a deleted Shop is held while a server that holds its data can't be reached.
     #[arg(long, env = "DELETION_PATIENCE", default_value = "5m", value_parser = humantime::parse_duration)]
     pub deletion_patience: Duration,
+    /// The namespaces from which the metrics of Shops are scraped, several with commas between; the NetworkPolicies of Shops
+    /// let nobody else in, but for pods of the Shop's own namespace.
+    #[arg(long, env = "SCRAPED_FROM", value_delimiter = ',')]
+    pub scraped_from: Vec<String>,
+    /// What Shops may ask for.
+    #[command(flatten)]
+    pub limits: Limits,
     /// Which replica may write is decided by this Lease.
     #[arg(long, env = "LEASE_NAME", default_value = "shop-operator")]
     pub lease_name: String,

@@ -167,8 +167,11 @@ impl Credentials {
             }
             Ok(login)
         };
+        // A Secret that was deleted does not make a Shop another one, whose databases would be empty.
         let identity = kept(&identity_secret(&shop.name), IDENTITY)
-            .map_or_else(|| random(12).expose_secret().to_lowercase(), str::to_owned);
+            .map(str::to_owned)
+            .or_else(|| shop.identity.clone())
+            .unwrap_or_else(|| random(12).expose_secret().to_lowercase());
         let of_program = |program: Program| {
             // A role is called like its database; the name of the program could make it too long for PostgreSQL.
             let part = program.database().unwrap_or(program.name());

@@ -26,6 +26,9 @@ pub mod credentials;
 pub mod diagnosis;
 pub mod existing;
 pub mod leader;
+pub mod limits;
+#[cfg(test)]
+mod memory_api_server;
 pub mod names;
 pub mod observed;
 pub mod process;

@@ -175,27 +175,39 @@ impl<K, F: Clone + PartialEq> Observer<K, F> {
         (observer, known)
     }
 
-    /// Takes in what a watch tells, and says which Shop is to be looked at because of it.
-    pub fn see(&mut self, event: Event<Sighting<F>>) -> Option<ShopName> {
+    /// Takes in what a watch tells, and says which Shops are to be looked at because of it.
+    pub fn see(&mut self, event: Event<Sighting<F>>) -> Vec<ShopName> {
         match event {
-            Event::Apply(sighting) => self.changed(sighting),
-            Event::Delete(sighting) => self.remove(&sighting),
+            Event::Apply(sighting) => self.changed(sighting).into_iter().collect(),
+            Event::Delete(sighting) => self.remove(&sighting).into_iter().collect(),
             Event::Init => {
                 self.list = HashMap::new();
-                None
+                Vec::new()
             }
             Event::InitApply(sighting) => {
-                let shop = sighting.shop?;
-                let of_shop = self.list.entry(shop.clone()).or_default();
-                of_shop.insert(sighting.name.into(), sighting.object);
-                Some(shop)
+                if let Some(shop) = sighting.shop {
+                    let of_shop = self.list.entry(shop).or_default();
+                    of_shop.insert(sighting.name.into(), sighting.object);
+                }
+                Vec::new()
             }
             Event::InitDone => {
-                *self.known.write() = std::mem::take(&mut self.list);
+                let list = std::mem::take(&mut self.list);
+                let before = std::mem::replace(&mut *self.known.write(), list);
                 self.known.inner.listed.send_replace(true);
-                None
+                self.differing_from(&before)
             }
         }
+    }
+
+    /// The Shops of which a list tells anything else than was known: while nobody watched, objects changed, came and went.
+    fn differing_from(&self, before: &ByShop<F>) -> Vec<ShopName> {
+        let now = self.known.read();
+        let changed = now
+            .iter()
+            .filter(|(shop, objects)| before.get(shop) != Some(objects));
+        let gone = before.iter().filter(|(shop, _)| !now.contains_key(shop));
+        changed.chain(gone).map(|(shop, _)| shop.clone()).collect()
     }
 
     fn changed(&self, sighting: Sighting<F>) -> Option<ShopName> {
@@ -288,11 +300,11 @@ mod tests {
     #[test]
     fn what_changes_nothing_is_no_news() {
         let (mut observer, known) = Observer::<Secret>::new();
-        assert_eq!(observer.see(Event::Apply(secret(OURS, "a"))), Some(demo()));
-        assert_eq!(observer.see(Event::Apply(secret(OURS, "a"))), None);
-        assert_eq!(observer.see(Event::Apply(secret(OURS, "b"))), Some(demo()));
+        assert_eq!(observer.see(Event::Apply(secret(OURS, "a"))), [demo()]);
+        assert_eq!(observer.see(Event::Apply(secret(OURS, "a"))), []);
+        assert_eq!(observer.see(Event::Apply(secret(OURS, "b"))), [demo()]);
         assert!(known.get(&demo(), "demo-admin").is_some());
-        assert_eq!(observer.see(Event::Delete(secret(OURS, "b"))), Some(demo()));
+        assert_eq!(observer.see(Event::Delete(secret(OURS, "b"))), [demo()]);
         assert_eq!(known.get(&demo(), "demo-admin"), None);
     }
 
@@ -302,10 +314,36 @@ mod tests {
         observer.see(Event::Apply(secret(OURS, "a")));
         observer.see(Event::Init);
         let other = [(MANAGED_BY, OPERATOR), (INSTANCE, "other")];
-        assert!(observer.see(Event::InitApply(secret(&other, "a"))).is_some());
+        assert_eq!(observer.see(Event::InitApply(secret(&other, "a"))), []);
         assert_eq!(known.names(&demo(), |_, _| true), ["demo-admin"]);
         observer.see(Event::InitDone);
         assert!(known.names(&demo(), |_, _| true).is_empty());
+    }
+
+    /// While nobody watched: one of demo's was deleted, one of other's came, and third's are as they were.
+    #[test]
+    fn what_happened_while_nobody_watched_is_news_of_those_that_it_happened_to() {
+        let (mut observer, _) = Observer::<Secret>::new();
+        let of = |shop| [(MANAGED_BY, OPERATOR), (INSTANCE, shop)];
+        for shop in ["demo", "third"] {
+            observer.see(Event::Apply(secret(&of(shop), "a")));
+        }
+        observer.see(Event::Init);
+        for shop in ["other", "third"] {
+            observer.see(Event::InitApply(secret(&of(shop), "a")));
+        }
+        let mut news = observer.see(Event::InitDone);
+        news.sort_by(|a, b| a.name.cmp(&b.name));
+        let names: Vec<_> = news.iter().map(|shop| shop.name.as_str()).collect();
+        assert_eq!(names, ["demo", "other"]);
+        observer.see(Event::Init);
+        for shop in ["other", "third"] {
+            let manager = if shop == "other" { "b" } else { "a" };
+            observer.see(Event::InitApply(secret(&of(shop), manager)));
+        }
+        let news = observer.see(Event::InitDone);
+        assert_eq!(news.len(), 1, "{news:?}");
+        assert_eq!(news[0].name, "other");
     }
 
     #[test]
@@ -313,7 +351,7 @@ mod tests {
         let (mut observer, known) = Observer::<Secret>::new();
         observer.see(Event::Apply(secret(OURS, "a")));
         let seen = observer.see(Event::Apply(secret(&[(MANAGED_BY, OPERATOR)], "b")));
-        assert_eq!(seen, Some(demo()));
+        assert_eq!(seen, [demo()]);
         assert_eq!(known.get(&demo(), "demo-admin"), None);
     }
 }

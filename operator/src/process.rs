@@ -27,7 +27,7 @@ async fn begin(args: RunArgs) -> Result<Running, StartError> {
     let client = client().await?;
     let flag = service.health().flag("lease");
     service.spawn("controller", |shutdown| async move {
-        let work = |shutdown| controller::run(client.clone(), &args, shutdown);
+        let work = |client, shutdown| controller::run(client, &args, shutdown);
         if let Err(error) = leader::lead(client.clone(), &args, &flag, shutdown, work).await {
             tracing::error!(%error, "no lease can be had");
         }

@@ -17,7 +17,9 @@ use crate::{
 /// Deployments by name, as the cluster has them.
 pub type Live = BTreeMap<String, Running>;
 
-/// The Deployments to apply now: those desired, with the image that runs where it is not yet a service's turn.
+/// The Deployments to apply now: those desired, with the image that runs where it is not yet a service's turn, and with the
+/// pods that run where an autoscaler has not said yet how many there are to be. To a field that nobody owns the API server
+/// gives its default, and of six pods there would be one until the autoscaler acts.
 pub fn next_step(desired: &[(Program, Deployment)], live: &Live) -> Vec<Deployment> {
     let mut all_before_done = true;
     let mut step = Vec::with_capacity(desired.len());
@@ -29,6 +31,9 @@ pub fn next_step(desired: &[(Program, Deployment)], live: &Live) -> Vec<Deployme
                 set_image(&mut deployment, running.image.as_deref());
             }
             all_before_done &= !changes && running.progress.is_complete();
+            if deployment.spec.replicas.is_none() && !running.is_scaled {
+                deployment.spec.replicas = Some(running.progress.desired);
+            }
         }
         step.push(deployment);
     }
@@ -123,6 +128,8 @@ fn failure(program: Program, desired: &Deployment, why: Option<Cause>) -> Cause 
 pub struct Running {
     image: Option<String>,
     progress: Progress,
+    /// Whether somebody has set the number of pods by the subresource for that, as autoscalers do.
+    is_scaled: bool,
 }
 
 impl Running {
@@ -131,6 +138,7 @@ impl Running {
         Self {
             image: image(deployment).map(str::to_owned),
             progress: Progress::of(deployment),
+            is_scaled: is_scaled(deployment),
         }
     }
 
@@ -186,6 +194,16 @@ impl Progress {
     fn updated_and_available(self) -> i32 {
         self.updated.min(self.available).min(self.desired)
     }
+}
+
+/// <https://kubernetes.io/docs/reference/using-api/server-side-apply/#transferring-ownership>
+fn is_scaled(deployment: &Deployment) -> bool {
+    let mut entries = deployment.metadata.managed_fields.iter().flatten();
+    entries.any(|entry| {
+        let fields = entry.fields_v1.as_ref().map(|fields| &fields.0);
+        entry.subresource.as_deref() == Some("scale")
+            && fields.is_some_and(|fields| !fields["f:spec"]["f:replicas"].is_null())
+    })
 }
 
 fn image(deployment: &Deployment) -> Option<&str> {

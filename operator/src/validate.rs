@@ -6,7 +6,7 @@ use std::{
 };
 
 use k8s_openapi::{
-    api::core::v1::ResourceRequirements,
+    api::core::v1::{Affinity, ResourceRequirements, Toleration},
     apimachinery::pkg::{api::resource::Quantity, apis::meta::v1::OwnerReference},
 };
 use kube::{Resource as _, ResourceExt as _};
@@ -72,6 +72,8 @@ pub struct Validated {
     pub namespace: String,
     /// What its objects say about who they belong to.
     pub owner: OwnerReference,
+    /// What marks its data on servers that others use too, as far as its status knows: the Secret that has it may be gone.
+    pub identity: Option<String>,
     /// The tag of the services' images.
     pub version: String,
     /// Where images come from.
@@ -117,6 +119,12 @@ pub enum Replicas {
 }
 
 impl Validated {
+    /// Whether some of its data is where Kubernetes can't remove it.
+    pub fn is_on_others_servers(&self) -> bool {
+        matches!(self.database, DatabaseBackend::External(_))
+            || matches!(self.messaging, MessagingBackend::External(_))
+    }
+
     /// What its objects are known by.
     pub fn shop_name(&self) -> ShopName {
         ShopName {
@@ -180,6 +188,14 @@ pub struct DataStore {
     pub storage: Quantity,
     /// Which storage class makes the volume, if not the default one.
     pub storage_class_name: Option<String>,
+    /// What its pod may use, if that is said.
+    pub resources: Option<ResourceRequirements>,
+    /// Labels that its node must have.
+    pub node_selector: BTreeMap<String, String>,
+    /// Taints of nodes to put up with.
+    pub tolerations: Vec<Toleration>,
+    /// Which nodes and which neighbours are preferred or required.
+    pub affinity: Option<Affinity>,
 }
 
 /// Decides everything.
@@ -215,6 +231,7 @@ pub fn validate(shop: &Shop) -> Result<Validated, ValidationError> {
         owner: shop
             .controller_owner_ref(&())
             .ok_or(ValidationError::Incomplete("uid"))?,
+        identity: shop.status.as_ref().and_then(|status| status.identity.clone()),
         version: spec.version.clone().unwrap_or_else(|| DEFAULT_VERSION.to_owned()),
         image: spec.image.clone(),
         workloads: workloads.into(),
@@ -341,5 +358,9 @@ fn data_store(embedded: &Embedded, image: &str) -> DataStore {
             .clone()
             .unwrap_or_else(|| Quantity(DEFAULT_STORAGE.to_owned())),
         storage_class_name: embedded.storage_class_name.clone(),
+        resources: embedded.resources.clone(),
+        node_selector: embedded.node_selector.clone(),
+        tolerations: embedded.tolerations.clone(),
+        affinity: embedded.affinity.clone(),
     }
 }

@@ -7,7 +7,7 @@
 use std::{fmt::Debug, pin::Pin};
 
 use futures::{
-    Stream, StreamExt as _, TryStreamExt as _, future,
+    Stream, StreamExt as _, TryStreamExt as _,
     stream::{self, BoxStream},
 };
 use k8s_openapi::{
@@ -130,7 +130,8 @@ where
     let news = watcher(api::<A>(client, namespace), config())
         .default_backoff()
         .map_ok(move |event| map(event, |object| Sighting::of(object.meta(), facts(object))))
-        .try_filter_map(move |event| future::ok(observer.see(event)));
+        .map_ok(move |event| stream::iter(observer.see(event)).map(Ok))
+        .try_flatten();
     changes.push(news.boxed());
     known
 }

@@ -5,6 +5,7 @@ use kube::{
     Api, ResourceExt as _,
     api::{ApiResource, DynamicObject, Patch, PatchParams},
 };
+use serde_json::{Value, json};
 
 use super::{Applier, ApplyError, FIELD_MANAGER, Owner, in_time};
 use crate::revision::Revision;
@@ -52,6 +53,41 @@ impl Applier {
             Err(ApplyError::Request { source, .. }) if is_absent(&source) => Ok(None),
             Err(error) => Err(kind_or_request(error)),
         }
+    }
+
+    /// Takes a Shop from an object's owners, so that the object outlives it. One that is not there, or not this Shop's,
+    /// is left alone.
+    pub async fn disown(&self, owner: &Owner, resource: &ApiResource, name: &str) -> Result<(), ApplyError> {
+        let Some(live) = self.get_dynamic(owner, resource, name).await? else {
+            return Ok(());
+        };
+        let (ours, others): (Vec<_>, Vec<_>) = live
+            .owner_references()
+            .iter()
+            .partition(|reference| reference.uid == owner.uid);
+        if ours.is_empty() {
+            return Ok(());
+        }
+        // With the version, so that somebody else's reference of the meantime is not lost.
+        let patch =
+            json!({"metadata": {"resourceVersion": live.resource_version(), "ownerReferences": others}});
+        self.merge(owner, resource, name, &patch).await?;
+        tracing::info!(kind = resource.kind, name, "outlives its Shop");
+        Ok(())
+    }
+
+    /// Changes an object by a JSON merge patch.
+    pub async fn merge(
+        &self,
+        owner: &Owner,
+        resource: &ApiResource,
+        name: &str,
+        patch: &Value,
+    ) -> Result<(), ApplyError> {
+        let api = self.dynamic_api(owner, resource);
+        let (parameters, patch) = (PatchParams::default(), Patch::Merge(patch));
+        in_time(&resource.kind, name, api.patch(name, &parameters, &patch)).await?;
+        Ok(())
     }
 
     fn dynamic_api(&self, owner: &Owner, resource: &ApiResource) -> Api<DynamicObject> {

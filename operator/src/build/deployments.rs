@@ -6,9 +6,9 @@ use k8s_openapi::{
     api::{
         apps::v1::{Deployment, DeploymentSpec, DeploymentStrategy, RollingUpdateDeployment},
         core::v1::{
-            Container, EnvVar, EnvVarSource, Lifecycle, LifecycleHandler, LocalObjectReference,
-            ObjectFieldSelector, PodSpec, PodTemplateSpec, Secret, SecretKeySelector, SecretVolumeSource,
-            SleepAction, TopologySpreadConstraint, Volume, VolumeMount,
+            Container, EnvVar, EnvVarSource, Lifecycle, LifecycleHandler, ObjectFieldSelector, PodSpec,
+            PodTemplateSpec, Secret, SecretKeySelector, SecretVolumeSource, SleepAction,
+            TopologySpreadConstraint, Volume, VolumeMount,
         },
     },
     apimachinery::pkg::util::intstr::IntOrString,
@@ -18,7 +18,7 @@ use sha2::{Digest as _, Sha256};
 
 use super::{
     labels, owned,
-    pod::{http, mount_read_only, port, restricted, unprivileged},
+    pod::{http, mount_read_only, port, pull_secrets, restricted, unprivileged},
     secrets::{AMQP_URL, CA, DATABASE_URL, MOUNTED_AT},
     selector,
 };
@@ -84,18 +84,13 @@ pub(super) fn deployment(shop: &Validated, program: Program, secrets: &[Secret])
 
 fn pod(shop: &Validated, program: Program, service_account: String) -> PodSpec {
     let placement = &shop.workloads[&program].placement;
-    let pull_secrets = shop
-        .image
-        .pull_secrets
-        .iter()
-        .map(|name| LocalObjectReference { name: name.clone() });
     PodSpec {
         service_account_name: Some(service_account),
         automount_service_account_token: Some(false),
         enable_service_links: Some(false),
         security_context: Some(restricted(USER)),
         termination_grace_period_seconds: Some(TERMINATION_SECONDS),
-        image_pull_secrets: Some(pull_secrets.collect::<Vec<_>>()).filter(|secrets| !secrets.is_empty()),
+        image_pull_secrets: pull_secrets(shop),
         containers: vec![container(shop, program)],
         volumes: Some(volumes(shop, program)).filter(|volumes| !volumes.is_empty()),
         topology_spread_constraints: Some(vec![TopologySpreadConstraint {

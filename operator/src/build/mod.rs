@@ -36,10 +36,21 @@ use crate::{
 pub struct Surroundings {
     /// Whether a volume can be had: the cluster has a default storage class.
     pub has_default_storage_class: bool,
+    /// Who is beside it in the cluster.
+    pub neighbours: Neighbours,
     /// The authority of the certificate of a PostgreSQL that is not embedded, in PEM.
     pub database_ca: Option<String>,
     /// The authority of an external RabbitMQ's certificate, in PEM.
     pub messaging_ca: Option<String>,
+}
+
+/// Namespaces whose pods reach into that of a Shop.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Neighbours {
+    /// Where this operator runs.
+    pub operator: String,
+    /// From where metrics are scraped.
+    pub scrapers: Vec<String>,
 }
 
 /// All objects of a Shop, in the order in which they are needed.
@@ -113,7 +124,7 @@ pub fn build(shop: &Validated, credentials: &Credentials, surroundings: &Surroun
         },
         foundation: Foundation {
             service_accounts: access::service_accounts(shop),
-            network_policies: network::policies(shop),
+            network_policies: network::policies(shop, &surroundings.neighbours),
             secrets,
         },
         data_stores: data_stores(shop, surroundings.has_default_storage_class),

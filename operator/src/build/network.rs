@@ -12,7 +12,7 @@ use k8s_openapi::{
     apimachinery::pkg::{apis::meta::v1::LabelSelector, util::intstr::IntOrString},
 };
 
-use super::{labels, owned, selector};
+use super::{Neighbours, labels, owned, selector};
 use crate::{
     clusters::{cloud_native_pg, rabbitmq},
     names::{self, Program},
@@ -22,35 +22,36 @@ use crate::{
 const POSTGRES: u16 = 5432;
 const AMQP: u16 = 5672;
 const MANAGEMENT: u16 = 15672;
-const DNS: u16 = 53;
+/// Where DNS answers: a policy is about the pods' own port, and OpenShift's have another one than their Service.
+const DNS: [u16; 2] = [53, 5353];
 
-pub(super) fn policies(shop: &Validated) -> Vec<NetworkPolicy> {
+pub(super) fn policies(shop: &Validated, neighbours: &Neighbours) -> Vec<NetworkPolicy> {
     if !shop.network_policies {
         return Vec::new();
     }
     let mut policies: Vec<_> = Program::ALL
         .into_iter()
-        .map(|program| of_program(shop, program))
+        .map(|program| of_program(shop, neighbours, program))
         .collect();
     match &shop.database {
-        DatabaseBackend::Embedded(_) => policies.push(embedded_postgres(shop)),
-        DatabaseBackend::CloudNativePg(_) => policies.push(clusters::cloud_native_pg(shop)),
+        DatabaseBackend::Embedded(_) => policies.push(embedded_postgres(shop, neighbours)),
+        DatabaseBackend::CloudNativePg(_) => policies.push(clusters::cloud_native_pg(shop, neighbours)),
         DatabaseBackend::External(_) => {}
     }
     match &shop.messaging {
-        MessagingBackend::Embedded(_) => policies.push(embedded_rabbitmq(shop)),
-        MessagingBackend::RabbitmqCluster(_) => policies.push(clusters::rabbitmq_cluster(shop)),
+        MessagingBackend::Embedded(_) => policies.push(embedded_rabbitmq(shop, neighbours)),
+        MessagingBackend::RabbitmqCluster(_) => policies.push(clusters::rabbitmq_cluster(shop, neighbours)),
         MessagingBackend::External(_) => {}
     }
     policies
 }
 
-fn embedded_postgres(shop: &Validated) -> NetworkPolicy {
+fn embedded_postgres(shop: &Validated, neighbours: &Neighbours) -> NetworkPolicy {
     let users = Program::ALL
         .into_iter()
         .filter(|program| program.database().is_some());
     let mut from: Vec<_> = users.map(|program| part(shop, program.name())).collect();
-    from.push(operator());
+    from.push(operator(neighbours));
     policy(
         shop,
         names::POSTGRES,
@@ -59,19 +60,18 @@ fn embedded_postgres(shop: &Validated) -> NetworkPolicy {
     )
 }
 
-fn embedded_rabbitmq(shop: &Validated) -> NetworkPolicy {
+fn embedded_rabbitmq(shop: &Validated, neighbours: &Neighbours) -> NetworkPolicy {
     let users = Program::ALL.into_iter().filter(|program| program.uses_broker());
     let from = users.map(|program| part(shop, program.name())).collect();
     let ingress = vec![
         allow(Some(from), &[AMQP]),
-        allow(Some(vec![operator()]), &[MANAGEMENT]),
+        allow(Some(vec![operator(neighbours)]), &[MANAGEMENT]),
     ];
     policy(shop, names::RABBITMQ, ingress, Vec::new())
 }
 
-fn of_program(shop: &Validated, program: Program) -> NetworkPolicy {
-    // Whoever collects metrics may, wherever they run.
-    let mut ingress = vec![allow(None, &[program.admin_port()])];
+fn of_program(shop: &Validated, neighbours: &Neighbours, program: Program) -> NetworkPolicy {
+    let mut ingress = vec![allow(Some(scrapers(neighbours)), &[program.admin_port()])];
     match (program, program.port()) {
         (Program::ApiGateway, Some(port)) => ingress.push(allow(None, &[port])),
         (_, Some(port)) => {
@@ -149,13 +149,16 @@ fn to(peers: Option<Vec<NetworkPolicyPeer>>, port: Option<u16>) -> NetworkPolicy
 
 /// Names are looked up everywhere: where the cluster's DNS runs is not for a shop to know.
 fn dns() -> NetworkPolicyEgressRule {
-    let udp = NetworkPolicyPort {
-        protocol: Some("UDP".to_owned()),
-        ..tcp(DNS)
+    let both = |port: u16| {
+        let udp = NetworkPolicyPort {
+            protocol: Some("UDP".to_owned()),
+            ..tcp(port)
+        };
+        [udp, tcp(port)]
     };
     NetworkPolicyEgressRule {
         to: None,
-        ports: Some(vec![udp, tcp(DNS)]),
+        ports: Some(DNS.into_iter().flat_map(both).collect()),
     }
 }
 
@@ -171,9 +174,34 @@ fn part(shop: &Validated, name: &str) -> NetworkPolicyPeer {
     pods(labels(&shop.name, name))
 }
 
-/// The operator, in whichever namespace it runs.
-fn operator() -> NetworkPolicyPeer {
-    anywhere([("app.kubernetes.io/name".to_owned(), "shop-operator".to_owned())].into())
+/// The operator, where it runs: the label alone is anybody's to give to a pod.
+fn operator(neighbours: &Neighbours) -> NetworkPolicyPeer {
+    NetworkPolicyPeer {
+        pod_selector: Some(LabelSelector {
+            match_labels: Some([("app.kubernetes.io/name".to_owned(), "shop-operator".to_owned())].into()),
+            ..LabelSelector::default()
+        }),
+        ..namespace(&neighbours.operator)
+    }
+}
+
+/// Who collects metrics: pods of the Shop's own namespace, and of those that the operator is told of. The kubelet, which
+/// asks for a pod's health, is let through by every network.
+fn scrapers(neighbours: &Neighbours) -> Vec<NetworkPolicyPeer> {
+    let others = neighbours.scrapers.iter().map(|name| namespace(name));
+    [pods(BTreeMap::new())].into_iter().chain(others).collect()
+}
+
+/// All pods of a namespace.
+fn namespace(name: &str) -> NetworkPolicyPeer {
+    let label = ("kubernetes.io/metadata.name".to_owned(), name.to_owned());
+    NetworkPolicyPeer {
+        namespace_selector: Some(LabelSelector {
+            match_labels: Some([label].into()),
+            ..LabelSelector::default()
+        }),
+        ..NetworkPolicyPeer::default()
+    }
 }
 
 fn anywhere(labels: BTreeMap<String, String>) -> NetworkPolicyPeer {

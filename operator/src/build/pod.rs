@@ -2,11 +2,13 @@
 
 use k8s_openapi::{
     api::core::v1::{
-        Capabilities, ContainerPort, EmptyDirVolumeSource, HTTPGetAction, PodSecurityContext, Probe,
-        SeccompProfile, SecurityContext, TCPSocketAction, Volume, VolumeMount,
+        Capabilities, ContainerPort, EmptyDirVolumeSource, HTTPGetAction, LocalObjectReference,
+        PodSecurityContext, Probe, SeccompProfile, SecurityContext, TCPSocketAction, Volume, VolumeMount,
     },
     apimachinery::pkg::util::intstr::IntOrString,
 };
+
+use crate::validate::Validated;
 
 /// <https://kubernetes.io/docs/concepts/security/pod-security-standards/#restricted>
 pub(super) fn restricted(user: i64) -> PodSecurityContext {
@@ -22,6 +24,15 @@ pub(super) fn restricted(user: i64) -> PodSecurityContext {
         }),
         ..PodSecurityContext::default()
     }
+}
+
+/// What a node pulls images with.
+pub(super) fn pull_secrets(shop: &Validated) -> Option<Vec<LocalObjectReference>> {
+    let names = shop.image.pull_secrets.iter();
+    let secrets: Vec<_> = names
+        .map(|name| LocalObjectReference { name: name.clone() })
+        .collect();
+    Some(secrets).filter(|secrets| !secrets.is_empty())
 }
 
 /// A container that may nothing, and writes only to its volumes.

@@ -15,7 +15,7 @@ use kube::core::ObjectMeta;
 
 use super::{
     labels, owned,
-    pod::{mount, mount_read_only, port, restricted, scratch, tcp, unprivileged},
+    pod::{mount, mount_read_only, port, pull_secrets, restricted, scratch, tcp, unprivileged},
     selector,
 };
 use crate::{
@@ -56,8 +56,9 @@ pub(super) fn stateful_set(shop: &Validated, store: &DataStore, has_default_clas
         ]),
         resources: Some(data_store_resources("100m", "256Mi", "1Gi")),
         security_context: Some(unprivileged()),
-        startup_probe: Some(is_ready(1, 120)),
-        // Only that something listens: a server that recovers after a crash is alive, and not ready.
+        // Only that something listens: a server that recovers after a crash is alive, and not ready, for as long as that
+        // takes. It listens before it recovers, and not yet while the image sets itself up.
+        startup_probe: Some(tcp("postgres", 1, 600)),
         liveness_probe: Some(tcp("postgres", 10, 6)),
         readiness_probe: Some(is_ready(5, 3)),
         ..Container::default()
@@ -135,9 +136,12 @@ pub(super) fn data_store(
     user: i64,
     store: &DataStore,
     has_default_class: bool,
-    container: Container,
+    mut container: Container,
     mut volumes: Vec<Volume>,
 ) -> StatefulSet {
+    if let Some(resources) = &store.resources {
+        container.resources = Some(resources.clone());
+    }
     let name = names::object(&shop.name, part);
     let persistent = has_default_class || store.storage_class_name.is_some();
     if !persistent {
@@ -180,6 +184,11 @@ pub(super) fn data_store(
                     termination_grace_period_seconds: Some(60),
                     containers: vec![container],
                     volumes: Some(volumes),
+                    image_pull_secrets: pull_secrets(shop),
+                    node_selector: Some(store.node_selector.clone()).filter(|labels| !labels.is_empty()),
+                    tolerations: Some(store.tolerations.clone())
+                        .filter(|tolerations| !tolerations.is_empty()),
+                    affinity: store.affinity.clone(),
                     ..PodSpec::default()
                 }),
             },

@@ -52,7 +52,8 @@ pub(super) fn stateful_set(shop: &Validated, store: &DataStore, has_default_clas
         security_context: Some(unprivileged()),
         // The listener opens last, when queues and plugins are up. A probe that runs rabbitmq-diagnostics would start a
         // virtual machine of Erlang each time.
-        startup_probe: Some(tcp("amqp", 1, 120)),
+        // A node that has much to recover takes as long as it takes, and one that can't ends by itself.
+        startup_probe: Some(tcp("amqp", 1, 3600)),
         liveness_probe: Some(tcp("amqp", 10, 6)),
         readiness_probe: Some(tcp("amqp", 5, 3)),
         ..Container::default()

@@ -117,7 +117,7 @@ pub(super) fn secrets(
     for (program, login) in &credentials.databases {
         let mut extra = vec![(
             DATABASE_URL,
-            database_url(shop, credentials, &endpoints, *program, login),
+            database_url(shop, credentials, surroundings, *program, login),
         )];
         extra.extend(surroundings.database_ca.clone().map(|ca| (CA, ca)));
         extra.extend(others(credentials, *program));
@@ -155,16 +155,24 @@ fn others(credentials: &Credentials, program: Program) -> Vec<(&'static str, Str
 fn database_url(
     shop: &Validated,
     credentials: &Credentials,
-    endpoints: &Endpoints,
+    surroundings: &Surroundings,
     program: Program,
     login: &Login,
 ) -> String {
+    let endpoints = Endpoints::of(shop);
     let database = credentials.database_name(&shop.name, program.database().unwrap_or_default());
     let tls = match shop.database.tls() {
         TlsMode::Disable => "?sslmode=disable".to_owned(),
         TlsMode::Prefer => "?sslmode=prefer".to_owned(),
         TlsMode::Require => "?sslmode=require".to_owned(),
         TlsMode::VerifyCa => format!("?sslmode=verify-ca&sslrootcert={MOUNTED_AT}/{CA}"),
+        // By the public authorities.
+        TlsMode::VerifyFull
+            if matches!(shop.database, DatabaseBackend::External(_))
+                && surroundings.database_ca.is_none() =>
+        {
+            "?sslmode=verify-full".to_owned()
+        }
         TlsMode::VerifyFull => format!("?sslmode=verify-full&sslrootcert={MOUNTED_AT}/{CA}"),
     };
     // An IPv6 address stands in brackets in a URL and without them everywhere else.

@@ -9,7 +9,7 @@ use secrecy::ExposeSecret as _;
 
 use super::{
     Context,
-    fetch::{self, Administrator, Fetched},
+    fetch::{self, Administrator, Administrators, FetchError, Fetched},
     provisioned::Server,
 };
 use crate::{
@@ -126,10 +126,7 @@ impl Job<'_> {
             return (no_administrator("PostgresStarting"), Vec::new());
         };
         let wanted = self.wanted(&administrator);
-        if provisioned
-            .fresh(shop, Server::Postgres, wanted, self.context.resync)
-            .is_some()
-        {
+        if provisioned.fresh(shop, Server::Postgres, wanted).is_some() {
             return (ready, Vec::new());
         }
         let server = fetch::database_server(shop, &self.endpoints, administrator);
@@ -142,7 +139,7 @@ impl Job<'_> {
             }
             Err(cause) => {
                 provisioned.doubt(shop, Server::Postgres);
-                (Stage::Failed(cause), Vec::new())
+                (Stage::Failed(with_way_back(shop, cause)), Vec::new())
             }
         }
     }
@@ -169,7 +166,7 @@ impl Job<'_> {
             return (no_administrator("RabbitmqStarting"), None, Vec::new());
         };
         let wanted = self.wanted(&administrator);
-        if let Some(record) = provisioned.fresh(shop, Server::Rabbitmq, wanted, self.context.resync) {
+        if let Some(record) = provisioned.fresh(shop, Server::Rabbitmq, wanted) {
             return (ready, record.dead_letters, Vec::new());
         }
         let server = match fetch::messaging_server(&self.endpoints, administrator) {
@@ -193,7 +190,7 @@ impl Job<'_> {
             }
             Err(cause) => {
                 provisioned.doubt(shop, Server::Rabbitmq);
-                (Stage::Failed(cause), None, Vec::new())
+                (Stage::Failed(with_way_back(shop, cause)), None, Vec::new())
             }
         }
     }
@@ -253,29 +250,42 @@ impl Job<'_> {
     }
 }
 
-/// Removes what a deleted Shop has on servers that are not its own.
+/// Removes what a deleted Shop has on servers that are not its own; what another operator runs goes as a whole. Both servers
+/// are tried, and what keeps either from being clean is told.
 pub(super) async fn remove(
     shop: &Validated,
     credentials: &Credentials,
-    fetched: &Fetched,
-) -> Result<(), Cause> {
+    administrators: Administrators,
+) -> Vec<Cause> {
     let endpoints = Endpoints::of(shop);
-    // What another operator runs goes as a whole.
-    let external = matches!(shop.database, DatabaseBackend::External(_));
-    if let Some(administrator) = fetched.database.clone().filter(|_| external) {
+    let database = async {
+        let (DatabaseBackend::External(_), Some(administrator)) =
+            (&shop.database, of_fetch(administrators.database)?)
+        else {
+            return Ok(());
+        };
         let server = fetch::database_server(shop, &endpoints, administrator);
         let databases = databases(shop, credentials);
         let removed = postgres::remove(&server, &credentials.identity, &databases);
-        in_time(removed.map_err(|error| of_postgres(&error))).await?;
-    }
-    let external = matches!(shop.messaging, MessagingBackend::External(_));
-    if let Some(administrator) = fetched.messaging.clone().filter(|_| external) {
+        in_time(removed.map_err(|error| of_postgres(&error))).await
+    };
+    let messaging = async {
+        let (MessagingBackend::External(_), Some(administrator)) =
+            (&shop.messaging, of_fetch(administrators.messaging)?)
+        else {
+            return Ok(());
+        };
         let server = fetch::messaging_server(&endpoints, administrator).map_err(invalid_url)?;
         let (vhost, users) = (credentials.vhost(&shop.name), users(credentials));
         let removed = rabbitmq::remove(&server, &credentials.identity, &vhost, &users);
-        in_time(removed.map_err(|error| of_rabbitmq(&error))).await?;
-    }
-    Ok(())
+        in_time(removed.map_err(|error| of_rabbitmq(&error))).await
+    };
+    let (database, messaging) = tokio::join!(Box::pin(database), Box::pin(messaging));
+    database.err().into_iter().chain(messaging.err()).collect()
+}
+
+fn of_fetch<T>(fetched: Result<T, FetchError>) -> Result<T, Cause> {
+    fetched.map_err(|error| Cause::new(error.reason(), error.to_string()))
 }
 
 fn databases(shop: &Validated, credentials: &Credentials) -> Vec<postgres::Database> {
@@ -331,6 +341,33 @@ async fn in_time<T>(made: impl Future<Output = Result<T, Cause>>) -> Result<T, C
     })
 }
 
+/// With what to do, where the password of a data store of the Shop's own is another one than its Secret says: it was made
+/// anew after somebody deleted the Secret, or changed the Secret. The server has been told its password once, at its very
+/// beginning.
+fn with_way_back(shop: &Validated, cause: Cause) -> Cause {
+    let Validated { name, namespace, .. } = shop;
+    let (part, set) = match (&shop.database, &shop.messaging, cause.reason) {
+        (DatabaseBackend::Embedded(_), _, "PostgresWrongPassword") => (
+            names::POSTGRES,
+            "psql --username=postgres --command=\"ALTER ROLE postgres PASSWORD '$PASSWORD'\"",
+        ),
+        (_, MessagingBackend::Embedded(_), "RabbitmqWrongPassword") => (
+            names::RABBITMQ,
+            "rabbitmqctl change_password shop-operator \"$PASSWORD\"",
+        ),
+        _ => return cause,
+    };
+    let secret = names::credentials(name, part);
+    let message = format!(
+        "{}. The Secret {secret} was deleted or changed since the server was made: put back what it was, or give the \
+         server what it says now: PASSWORD=$(kubectl --namespace {namespace} get secret {secret} --output \
+         jsonpath='{{.data.password}}' | base64 --decode); kubectl --namespace {namespace} exec {}-0 -- {set}",
+        cause.message,
+        names::object(name, part),
+    );
+    Cause::new(cause.reason, message)
+}
+
 fn of_postgres(error: &PostgresError) -> Cause {
     Cause::new(error.reason(), error.to_string())
 }
@@ -344,4 +381,64 @@ fn invalid_url(error: url::ParseError) -> Cause {
         "InvalidSpec",
         format!("spec.messaging.external.management: {error}"),
     )
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+
+    use serde_json::{Value, json};
+
+    use super::*;
+    use crate::validate::validate;
+
+    fn shop(spec: &Value) -> Validated {
+        let shop = json!({
+            "apiVersion": "shop-operator.io/v1alpha1", "kind": "Shop",
+            "metadata": {"name": "demo", "namespace": "shops", "uid": "1"}, "spec": spec,
+        });
+        validate(&serde_json::from_value(shop).unwrap()).unwrap()
+    }
+
+    #[test]
+    fn who_lost_the_password_of_an_embedded_store_is_told_the_way_back() {
+        let embedded = shop(&json!({}));
+        for (reason, parts) in [
+            (
+                "PostgresWrongPassword",
+                [
+                    "get secret demo-postgres-credentials",
+                    "exec demo-postgres-0 -- psql",
+                ],
+            ),
+            (
+                "RabbitmqWrongPassword",
+                [
+                    "get secret demo-rabbitmq-credentials",
+                    "exec demo-rabbitmq-0 -- rabbitmqctl change_password",
+                ],
+            ),
+        ] {
+            let told = with_way_back(&embedded, Cause::new(reason, "it refuses"));
+            assert_eq!(told.reason, reason);
+            assert!(told.message.starts_with("it refuses"), "{}", told.message);
+            for part in parts {
+                assert!(told.message.contains(part), "{}", told.message);
+            }
+        }
+        // On others' servers, and for other reasons, there is nothing to add.
+        let secret = json!({"name": "admin"});
+        let external = shop(&json!({
+            "database": {"external": {"host": "a", "adminSecret": secret}},
+            "messaging": {"external": {"amqp": "amqp://a", "management": "http://a", "adminSecret": secret}},
+        }));
+        for (shop, reason) in [
+            (&external, "PostgresWrongPassword"),
+            (&external, "RabbitmqWrongPassword"),
+            (&embedded, "PostgresUnreachable"),
+        ] {
+            let told = with_way_back(shop, Cause::new(reason, "it refuses"));
+            assert_eq!(told.message, "it refuses");
+        }
+    }
 }

@@ -21,6 +21,8 @@ use crate::{
 
 /// Where an administrator's Secret has the certificate of the server's authority.
 const CA: &str = "ca.crt";
+/// The label that says which Shop a Secret is for.
+const FOR: &str = "shop-operator.io/for";
 const DEFAULT_CLASS: &str = "storageclass.kubernetes.io/is-default-class";
 
 /// Why a reconciliation can't begin.
@@ -38,6 +40,21 @@ pub(super) enum FetchError {
         field: &'static str,
         /// Its name.
         name: String,
+    },
+    /// Nobody has said that an administrator's Secret is for this Shop.
+    #[error(
+        "{field}: the Secret {name} is not for this Shop; who owns it says so by a label: \
+         kubectl --namespace {namespace} label secret {name} {FOR}={shop}"
+    )]
+    NotForIt {
+        /// Which field of the spec names it.
+        field: &'static str,
+        /// Its name.
+        name: String,
+        /// Where it is.
+        namespace: String,
+        /// Whose it should be.
+        shop: String,
     },
     /// An administrator's Secret lacks something.
     #[error("{field}: the Secret {name} has no key {key}, or nothing in it that is text")]
@@ -65,6 +82,7 @@ impl FetchError {
         match self {
             Self::Request(_) => "ApiServerFailed",
             Self::NoSecret { .. } => "AdminSecretMissing",
+            Self::NotForIt { .. } => "AdminSecretNotLabelled",
             Self::NoKey { .. } => "AdminSecretIncomplete",
             Self::Neither { database, .. } => database.reason(),
         }
@@ -82,6 +100,14 @@ pub(super) struct Administrator {
     pub(super) ca: Option<String>,
 }
 
+/// Those of the servers that are not the Shop's own.
+pub(super) struct Administrators {
+    /// PostgreSQL's.
+    pub(super) database: Result<Option<Administrator>, FetchError>,
+    /// RabbitMQ's.
+    pub(super) messaging: Result<Option<Administrator>, FetchError>,
+}
+
 /// What there is.
 pub(super) struct Fetched {
     /// The Shop's own Secrets.
@@ -97,17 +123,13 @@ pub(super) struct Fetched {
 /// Asks for all of it, at once. Secrets are read from the API server each time, never from a cache: a password that is
 /// there and not seen would be made anew.
 pub(super) async fn fetch(context: &Context, shop: &Validated) -> Result<Fetched, FetchError> {
-    let api: Api<Secret> = Api::namespaced(context.client.clone(), &shop.namespace);
-    let (existing, database, messaging) = tokio::join!(
-        own_secrets(&api, shop),
-        database_administrator(&api, shop),
-        messaging_administrator(&api, shop),
-    );
-    let (existing, (database, messaging)) = (existing?, both(database, messaging)?);
+    let (existing, administrators) = each(context, shop).await?;
+    let (database, messaging) = both(administrators.database, administrators.messaging)?;
     let ca = |of: &Option<Administrator>| of.as_ref().and_then(|administrator| administrator.ca.clone());
     Ok(Fetched {
         surroundings: Surroundings {
             has_default_storage_class: has_volumes(context, shop),
+            neighbours: context.neighbours.clone(),
             // While a cluster is away, what the services have goes on to be right.
             database_ca: ca(&database).or_else(|| kept_ca(shop, &existing)),
             messaging_ca: ca(&messaging),
@@ -116,6 +138,20 @@ pub(super) async fn fetch(context: &Context, shop: &Validated) -> Result<Fetched
         database,
         messaging,
     })
+}
+
+/// The Shop's own Secrets, and each administrator as far as it can be had: one that can't is in nobody else's way.
+pub(super) async fn each(
+    context: &Context,
+    shop: &Validated,
+) -> Result<(Existing, Administrators), FetchError> {
+    let api: Api<Secret> = Api::namespaced(context.client.clone(), &shop.namespace);
+    let (existing, database, messaging) = tokio::join!(
+        own_secrets(&api, shop),
+        database_administrator(&api, shop),
+        messaging_administrator(&api, shop),
+    );
+    Ok((existing?, Administrators { database, messaging }))
 }
 
 /// Both, or all that is wrong: a status that named whichever answered first would change from turn to turn.
@@ -153,9 +189,10 @@ async fn database_administrator(
             of_cluster(api, &admin, Some(&ca)).await
         }
         DatabaseBackend::External(external) => {
-            let verifies = matches!(external.tls, TlsMode::VerifyCa | TlsMode::VerifyFull);
+            // The public authorities sign names, and any name would do.
+            let needs_ca = external.tls == TlsMode::VerifyCa;
             let field = "spec.database.external.adminSecret";
-            administrator(api, field, &external.admin_secret.name, verifies)
+            administrator(api, shop, field, &external.admin_secret.name, needs_ca)
                 .await
                 .map(Some)
         }
@@ -174,7 +211,7 @@ async fn messaging_administrator(
         }
         MessagingBackend::External(external) => {
             let field = "spec.messaging.external.adminSecret";
-            administrator(api, field, &external.admin_secret.name, false)
+            administrator(api, shop, field, &external.admin_secret.name, false)
                 .await
                 .map(Some)
         }
@@ -219,8 +256,11 @@ pub(super) fn messaging_server(
     })
 }
 
+/// An administrator whose Secret a Shop names. Who may write Shops may not read Secrets for that: whoever owns a Secret says
+/// by a label which Shop it is for.
 async fn administrator(
     api: &Api<Secret>,
+    shop: &Validated,
     field: &'static str,
     name: &str,
     needs_ca: bool,
@@ -230,6 +270,14 @@ async fn administrator(
         field,
         name: name.to_owned(),
     })?;
+    if secret.labels().get(FOR) != Some(&shop.name) {
+        return Err(FetchError::NotForIt {
+            field,
+            name: name.to_owned(),
+            namespace: shop.namespace.clone(),
+            shop: shop.name.clone(),
+        });
+    }
     let mut text = text(secret);
     let mut take = |key: &'static str| {
         text.remove(key).ok_or_else(|| FetchError::NoKey {

@@ -34,7 +34,6 @@ use kube::{
         watcher,
     },
 };
-use serde_json::json;
 use tokio_util::sync::CancellationToken;
 use tracing::Instrument as _;
 
@@ -47,8 +46,10 @@ use self::{
 };
 use crate::{
     apply::{Applier, FIELD_MANAGER},
+    build::Neighbours,
     config::RunArgs,
-    crd::{Shop, ShopSpec},
+    crd::{Shop, ShopSpec, ShopStatus},
+    limits::Limits,
     observed::ShopName,
     rotation,
     status::{Cause, Findings, conditions},
@@ -73,11 +74,20 @@ struct Context {
     provisioned: Provisioned,
     backoff: Backoff,
     metrics: Metrics,
-    resync: Duration,
+    neighbours: Neighbours,
+    limits: Limits,
     deletion_patience: Duration,
 }
 
 impl Context {
+    /// Waits until all that a turn decides by was listed once: what is not seen yet would be taken for what is not there, a
+    /// cluster's default storage class too, without which data would go with its pod for good.
+    async fn wait_until_listed(&self) {
+        self.known.wait_until_listed().await;
+        // The writer is gone when all ends.
+        let _ = self.storage_classes.wait_until_ready().await;
+    }
+
     /// Forgets what it remembers of Shops that are gone.
     fn forget(&self) {
         let uids: std::collections::HashSet<_> = self
@@ -146,10 +156,14 @@ pub async fn run(client: Client, args: &RunArgs, shutdown: CancellationToken) {
         shutdown: shutdown.clone(),
         known,
         storage_classes,
-        provisioned: Provisioned::default(),
+        provisioned: Provisioned::new(args.resync_interval),
         backoff: Backoff::default(),
         metrics,
-        resync: args.resync_interval,
+        neighbours: Neighbours {
+            operator: args.lease_namespace.clone(),
+            scrapers: args.scraped_from.clone(),
+        },
+        limits: args.limits.clone(),
         deletion_patience: args.deletion_patience,
     });
     // Who waits, waits for `Turns`: the controller itself lets everyone begin.
@@ -202,8 +216,7 @@ async fn turn(shop: Arc<GuardedShop>, context: Arc<Context>) -> Result<Action, T
     drop(shop);
     let asks = || context.shops.get(&reference).is_some_and(|shop| asks(&shop));
     let next = async {
-        // What is not seen yet would be taken for what is not there.
-        context.known.wait_until_listed().await;
+        context.wait_until_listed().await;
         context.turns.next(&uid, asks).await
     };
     let next = tokio::select! {
@@ -233,8 +246,8 @@ async fn turn(shop: Arc<GuardedShop>, context: Arc<Context>) -> Result<Action, T
     }
     context.backoff.succeeded(&uid);
     Ok(match outcome {
-        // Not all at the same moment.
-        Outcome::Settled => Action::requeue(context.resync.mul_f64(rand::random_range(0.8..=1.0))),
+        // When a server is to be looked at again, and not later.
+        Outcome::Settled => Action::requeue(context.provisioned.next_look(&uid)),
         Outcome::Waiting(time) => Action::requeue(time),
         Outcome::Done | Outcome::Failed => Action::await_change(),
     })
@@ -279,21 +292,31 @@ fn name_of(outcome: Outcome) -> &'static str {
     }
 }
 
-/// A Shop that is none by this operator's definition, for example one of a newer one.
+/// A Shop that is none by this operator's definition, for example one of a newer one. Nothing is changed but its status,
+/// and that once; one that is deleted is let go.
 async fn refuse(context: &Context, invalid: &InvalidObject) -> Result<Outcome, ReconcileError> {
     let message = format!("this operator can't read it: {}", invalid.error);
-    let findings = Findings::failed(Cause::new("InvalidSpec", message));
-    let generation = invalid.metadata.generation.unwrap_or_default();
     let mut shop = Shop::new(
         invalid.metadata.name.as_deref().unwrap_or_default(),
         ShopSpec::default(),
     );
     shop.metadata = invalid.metadata.clone();
-    let status = serde_json::from_value(json!({
-        "observedGeneration": generation,
-        "conditions": conditions(&findings, generation, &[], report::now()),
-    }))
-    .unwrap_or_default();
+    if shop.metadata.deletion_timestamp.is_some() {
+        let patience = context.deletion_patience;
+        return Ok(deletion::end_unread(context, &shop, &message, patience)
+            .await?
+            .into());
+    }
+    // What it said before: not to say it again, and not to lose what else it says.
+    let before = report::status_before(context, &shop).await?;
+    let generation = shop.metadata.generation.unwrap_or_default();
+    let findings = Findings::failed(Cause::new("InvalidSpec", message));
+    let status = ShopStatus {
+        observed_generation: Some(generation),
+        conditions: conditions(&findings, generation, &before.conditions, report::now()),
+        ..before.clone()
+    };
+    shop.status = Some(before);
     report::status(context, &shop, &status).await?;
     Ok(Outcome::Done)
 }
@@ -312,3 +335,6 @@ fn chain(error: &dyn std::error::Error) -> String {
     }
     text
 }
+
+#[cfg(test)]
+mod tests;

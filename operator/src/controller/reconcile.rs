@@ -8,7 +8,7 @@ use kube::{Api, ResourceExt as _, api::ListParams};
 use super::{
     Context,
     back_ends::{self, BackEnds},
-    deletion::{self, Deleted},
+    deletion,
     fetch::{self, FetchError},
     report,
 };
@@ -18,6 +18,7 @@ use crate::{
     crd::{Shop, ShopStatus},
     credentials::{Credentials, CredentialsError},
     diagnosis::diagnose,
+    limits::LimitError,
     names::{self, Program},
     rollout::{self, Live, Overview, Running},
     rotation,
@@ -27,8 +28,8 @@ use crate::{
 
 /// How long to wait for something that nobody reports: an image that can't be pulled, a data store that starts.
 const LOOK_AGAIN: Duration = Duration::from_secs(5);
-/// The most pods of a Shop that are looked at for a reason why it is not ready.
-const PODS: u32 = 100;
+/// How many pods a list is asked for at once.
+const PAGE: u32 = 100;
 
 /// Why a reconciliation came to nothing.
 #[derive(Debug, thiserror::Error)]
@@ -42,6 +43,9 @@ pub(super) enum ReconcileError {
     /// What is asked for makes no sense.
     #[error(transparent)]
     Invalid(#[from] ValidationError),
+    /// What is asked for is not to be had here.
+    #[error(transparent)]
+    Limited(#[from] LimitError),
     /// What somebody wrote into a Secret can't be used.
     #[error(transparent)]
     Credentials(#[from] CredentialsError),
@@ -53,6 +57,7 @@ impl ReconcileError {
             Self::Apply(error) => error.reason(),
             Self::Fetch(error) => error.reason(),
             Self::Invalid(_) => "InvalidSpec",
+            Self::Limited(_) => "NotAllowed",
             Self::Credentials(_) => "CredentialsUnfit",
         };
         Cause::new(reason, self.to_string())
@@ -75,12 +80,9 @@ pub(super) enum Outcome {
 /// Makes the cluster and the back ends hold what a Shop asks for, and says in its status how far that is.
 pub(super) async fn reconcile(context: &Context, shop: &Shop) -> Result<Outcome, ReconcileError> {
     if shop.metadata.deletion_timestamp.is_some() {
-        return Ok(
-            match deletion::end(context, shop, context.deletion_patience).await? {
-                Deleted::Released => Outcome::Done,
-                Deleted::NotYet => Outcome::Failed,
-            },
-        );
+        return Ok(deletion::end(context, shop, context.deletion_patience)
+            .await?
+            .into());
     }
     let before = shop.status.clone().unwrap_or_default();
     if shop.spec.paused {
@@ -120,12 +122,14 @@ struct Turn {
     back_ends: BackEnds,
     overview: Overview,
     live: Live,
+    identity: String,
     /// Whether logins are left that are to be given up.
     is_rotating: bool,
 }
 
 async fn work(context: &Context, shop: &Shop) -> Result<Turn, ReconcileError> {
     let validated = validate(shop)?;
+    context.limits.check(&validated)?;
     deletion::guard(context, shop, &validated).await?;
     let fetched = fetch::fetch(context, &validated).await?;
     let mut credentials = Credentials::complete(&validated, &fetched.existing, report::now())?;
@@ -204,6 +208,7 @@ async fn work(context: &Context, shop: &Shop) -> Result<Turn, ReconcileError> {
         overview,
         live,
         is_rotating: credentials.is_rotating(),
+        identity: credentials.identity,
     })
 }
 
@@ -323,18 +328,24 @@ fn live(context: &Context, shop: &Validated, resources: &Resources) -> Live {
         .collect()
 }
 
-/// The Shop's pods by the part that they are.
+/// The Shop's pods by the part that they are: all of them, since one that ends may be the last of many.
 async fn pods(context: &Context, shop: &Validated) -> Result<BTreeMap<String, Vec<Pod>>, ApplyError> {
     let api: Api<Pod> = Api::namespaced(context.client.clone(), &shop.namespace);
     let instance = format!("{}={}", names::INSTANCE, shop.name);
-    let parameters = ListParams::default().labels(&instance).limit(PODS);
-    let list = within::<Pod, _>(&instance, api.list(&parameters)).await?;
+    let mut page = ListParams::default().labels(&instance).limit(PAGE);
     let mut pods: BTreeMap<String, Vec<Pod>> = BTreeMap::new();
-    for pod in list {
-        let part = pod.labels().get(names::PART).cloned().unwrap_or_default();
-        pods.entry(part).or_default().push(pod);
+    loop {
+        let list = within::<Pod, _>(&instance, api.list(&page)).await?;
+        let next = list.metadata.continue_.clone().filter(|next| !next.is_empty());
+        for pod in list {
+            let part = pod.labels().get(names::PART).cloned().unwrap_or_default();
+            pods.entry(part).or_default().push(pod);
+        }
+        match next {
+            Some(next) => page = page.continue_token(&next),
+            None => return Ok(pods),
+        }
     }
-    Ok(pods)
 }
 
 /// Whether some are on their way out.
@@ -371,6 +382,7 @@ impl Turn {
                 before.version.clone()
             },
             services: self.overview.services.clone(),
+            identity: Some(self.identity.clone()),
             dead_letters: self
                 .back_ends
                 .dead_letters

@@ -3,7 +3,7 @@
 use k8s_openapi::{api::core::v1::ObjectReference, jiff::Timestamp};
 use kube::{
     Api, Resource as _, ResourceExt as _,
-    api::{Patch, PatchParams},
+    api::{ApiResource, DynamicObject, Patch, PatchParams},
     runtime::events::{Event, EventType},
 };
 use serde_json::json;
@@ -36,6 +36,17 @@ pub(super) async fn status(context: &Context, shop: &Shop, status: &ShopStatus) 
     within::<Shop, _>(&name, api.patch_status(&name, &parameters, &Patch::Apply(&patch))).await?;
     announce(context, shop, status).await;
     Ok(())
+}
+
+/// The status of a Shop whose spec can't be read, as far as that can.
+pub(super) async fn status_before(context: &Context, shop: &Shop) -> Result<ShopStatus, ApplyError> {
+    let namespace = shop.namespace().unwrap_or_default();
+    let resource = ApiResource::erase::<Shop>(&());
+    let api: Api<DynamicObject> = Api::namespaced_with(context.client.clone(), &namespace, &resource);
+    let name = shop.name_any();
+    let found = within::<Shop, _>(&name, api.get_opt(&name)).await?;
+    let status = found.map(|found| serde_json::from_value(found.data["status"].clone()));
+    Ok(status.and_then(Result::ok).unwrap_or_default())
 }
 
 /// An Event when readiness changed, or why there is none.

@@ -1,6 +1,11 @@
 //! PostgreSQL and RabbitMQ.
 
-use k8s_openapi::apimachinery::pkg::api::resource::Quantity;
+use std::collections::BTreeMap;
+
+use k8s_openapi::{
+    api::core::v1::{Affinity, ResourceRequirements, Toleration},
+    apimachinery::pkg::api::resource::Quantity,
+};
 use kube::KubeSchema;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -94,10 +99,23 @@ pub struct Embedded {
     #[schemars(length(min = 1, max = 253))]
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub storage_class_name: Option<String>,
-    /// Another image than the official one.
+    /// Another image than the official one. It is pulled with the Secrets of `image.pullSecrets`.
     #[schemars(length(min = 1, max = 400))]
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub image: Option<String>,
+    /// What its pod may use; a modest request and limit by default.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub resources: Option<ResourceRequirements>,
+    /// Labels that its node must have.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub node_selector: BTreeMap<String, String>,
+    /// Taints of nodes to put up with.
+    #[schemars(length(max = 50))]
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub tolerations: Vec<Toleration>,
+    /// Which nodes and which neighbours are preferred or required.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub affinity: Option<Affinity>,
 }
 
 /// The name of a Secret in the Shop's namespace.
@@ -114,14 +132,15 @@ pub struct SecretReference {
 pub enum TlsMode {
     /// Not at all.
     Disable,
-    /// If the server can.
-    #[default]
+    /// If the server can, which whoever is in between decides.
     Prefer,
     /// Always, without asking who the server is.
     Require,
     /// Always, with a certificate of the authority in the admin Secret's `ca.crt`.
     VerifyCa,
-    /// As verify-ca, and the certificate must have the server's name.
+    /// Always, with a certificate that has the server's name, of the authority in the admin Secret's `ca.crt`, or of a public
+    /// one where there is none.
+    #[default]
     VerifyFull,
 }
 
@@ -136,10 +155,10 @@ pub struct ExternalDatabase {
     #[schemars(range(min = 1))]
     #[serde(default = "postgres_port")]
     pub port: u16,
-    /// A Secret with `username` and `password` of a role that may create databases and roles, and `ca.crt` where `tls`
-    /// verifies.
+    /// A Secret with `username` and `password` of a role that may create databases and roles, and `ca.crt` where the server's
+    /// certificate is of an authority of its own. It must have the label shop-operator.io/for with the Shop's name.
     pub admin_secret: SecretReference,
-    /// How connections are encrypted.
+    /// How connections are encrypted; verify-full by default.
     #[serde(default)]
     pub tls: TlsMode,
 }
@@ -173,6 +192,6 @@ pub struct ExternalMessaging {
     )]
     pub management: String,
     /// A Secret with `username` and `password` of a user with the tag `administrator`, and `ca.crt` where its certificate
-    /// is of an authority of its own.
+    /// is of an authority of its own. It must have the label shop-operator.io/for with the Shop's name.
     pub admin_secret: SecretReference,
 }

@@ -25,6 +25,10 @@ pub struct ShopStatus {
     /// How many pods of each service there are.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     pub services: BTreeMap<String, ServiceStatus>,
+    /// What marks the Shop's databases and virtual host on servers that others use too; no secret. It is that of the Secret
+    /// `<shop>-identity`, which may be deleted before what it tells of.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub identity: Option<String>,
     /// Messages that no consumer could work off and that wait for a person.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub dead_letters: Option<i64>,

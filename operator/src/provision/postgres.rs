@@ -8,6 +8,7 @@
 
 mod error;
 mod quote;
+mod relay;
 mod run;
 mod scram;
 mod session;
@@ -50,7 +51,7 @@ impl Server {
 pub enum Tls {
     /// Not at all.
     Disable,
-    /// Encrypted if the server can.
+    /// Encrypted if the server can. A server that can't is not given a password in clear.
     Prefer,
     /// Encrypted, with whoever answers.
     Require,

@@ -136,3 +136,45 @@ fn a_rollout_that_takes_too_long_has_failed_and_says_why() {
     );
     assert!(cause.message.ends_with("pod x: it ends"), "{cause:?}");
 }
+
+/// Of six pods one would be left until the autoscaler acts, which owns the field from then on.
+#[test]
+fn a_service_keeps_its_pods_until_its_autoscaler_acts() {
+    let mut wanted = desired();
+    for (_, deployment) in &mut wanted {
+        deployment.spec.replicas = None;
+    }
+    let replicas = |live: &Live| -> Vec<_> {
+        let step = next_step(&wanted, live);
+        step.iter().map(|deployment| deployment.spec.replicas).collect()
+    };
+    assert_eq!(
+        replicas(&Live::new()),
+        [None; 6],
+        "a new one begins with the default"
+    );
+    let mut all = Program::ALL.map(|program| running(program, NEW, 2));
+    for deployment in &mut all {
+        deployment.spec.replicas = Some(6);
+    }
+    assert_eq!(replicas(&live(all.clone())), [Some(6); 6]);
+    let scaled = json!([
+        {"manager": "shop-operator", "operation": "Apply", "fieldsV1": {"f:spec": {"f:template": {}}}},
+        {"manager": "kube-controller-manager", "operation": "Update", "subresource": "scale",
+         "fieldsV1": {"f:spec": {"f:replicas": {}}}},
+        {"manager": "kube-controller-manager", "operation": "Update", "subresource": "status", "fieldsV1": {"f:status": {}}},
+    ]);
+    all[3].metadata.managed_fields = serde_json::from_value(scaled).unwrap();
+    let expected = [Some(6), Some(6), Some(6), None, Some(6), Some(6)];
+    assert_eq!(replicas(&live(all)), expected);
+}
+
+#[test]
+fn a_number_of_pods_that_is_asked_for_is_the_number() {
+    let mut all = Program::ALL.map(|program| running(program, NEW, 2));
+    for deployment in &mut all {
+        deployment.spec.replicas = Some(6);
+    }
+    let step = next_step(&desired(), &live(all));
+    assert!(step.iter().all(|deployment| deployment.spec.replicas == Some(2)));
+}

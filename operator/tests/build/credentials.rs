@@ -4,6 +4,7 @@ use ed25519_dalek::{SigningKey, pkcs8::DecodePrivateKey as _};
 use secrecy::ExposeSecret as _;
 use shop_operator::{
     build::{Endpoints, Surroundings, build},
+    crd::ShopStatus,
     credentials::{
         Credentials, CredentialsError, database_admin_secret, database_ca_secret, messaging_admin_secret,
     },
@@ -176,4 +177,45 @@ fn a_cluster_needs_no_credentials_of_ours_and_is_reached_by_its_services() {
         url.ends_with("?sslmode=verify-full&sslrootcert=/run/secrets/shop/ca.crt"),
         "{url}"
     );
+}
+
+/// The Secret that has it may be deleted, alone or by a foreground deletion, and the databases are under its name.
+#[test]
+fn a_shop_whose_identity_was_deleted_stays_itself() {
+    let mut shop = with_spec("{}");
+    shop.status = Some(ShopStatus {
+        identity: Some("0123456789ab".to_owned()),
+        ..ShopStatus::default()
+    });
+    let shop = validate(&shop).unwrap();
+    let made = Credentials::complete(&shop, &Existing::new(), NOW).unwrap();
+    assert_eq!(made.identity, "0123456789ab");
+    // What the Secret says is what counts: a new Shop of the name finds the data of an old one by it.
+    let entries = [("identity".to_owned(), "ba9876543210".into())].into();
+    let existing = [("demo-identity".to_owned(), entries)].into();
+    let made = Credentials::complete(&shop, &existing, NOW).unwrap();
+    assert_eq!(made.identity, "ba9876543210");
+}
+
+/// Weaker has to be said.
+#[test]
+fn an_external_postgresql_is_verified_by_the_authority_that_is_given_or_a_public_one() {
+    let url = |tls: &str, ca: Option<&str>| {
+        let spec = format!("{{database: {{external: {{host: a, adminSecret: {{name: b}}{tls}}}}}}}");
+        let shop = validate(&with_spec(&spec)).unwrap();
+        let made = Credentials::complete(&shop, &Existing::new(), NOW).unwrap();
+        let surroundings = Surroundings {
+            database_ca: ca.map(str::to_owned),
+            ..Surroundings::default()
+        };
+        let built = read_back(&build(&shop, &made, &surroundings));
+        let url = built["demo-order-service-credentials"]["DATABASE_URL"].expose_secret();
+        url.split_once('?').unwrap().1.to_owned()
+    };
+    let with_ca = "sslmode=verify-full&sslrootcert=/run/secrets/shop/ca.crt";
+    assert_eq!(url("", Some("(an authority)")), with_ca);
+    assert_eq!(url("", None), "sslmode=verify-full");
+    assert_eq!(url(", tls: verify-full", None), "sslmode=verify-full");
+    assert_eq!(url(", tls: prefer", None), "sslmode=prefer");
+    assert_eq!(url(", tls: disable", None), "sslmode=disable");
 }

@@ -206,3 +206,45 @@ fn a_cluster_of_one_has_nobody_to_wait_for() {
     assert!(cluster.data["spec"].get("postgresql").is_none());
     assert_eq!(resources.services.pod_disruption_budgets, []);
 }
+
+/// Its image may be in a registry of one's own, and its node one of its own.
+#[test]
+fn a_data_store_is_pulled_and_placed_as_its_shop_says() {
+    let placed = "{nodeSelector: {disk: fast}, tolerations: [{key: data, operator: Exists}], resources: {limits: {memory: 4Gi}}, \
+                   affinity: {nodeAffinity: {}}}";
+    let spec = format!(
+        "{{image: {{pullSecrets: [registry-login]}}, database: {{embedded: {placed}}}, messaging: {{embedded: {placed}}}}}"
+    );
+    let (_, resources) = objects(&with_spec(&spec));
+    assert_eq!(resources.data_stores.stateful_sets.len(), 2);
+    for set in resources.data_stores.stateful_sets {
+        let pod = set.spec.template.spec.unwrap();
+        assert_eq!(pod.image_pull_secrets.unwrap()[0].name, "registry-login");
+        assert_eq!(pod.node_selector.unwrap()["disk"], "fast");
+        assert_eq!(pod.tolerations.unwrap().len(), 1);
+        assert!(pod.affinity.is_some());
+        let resources = pod.containers[0].resources.clone().unwrap();
+        assert_eq!(resources.limits.unwrap()["memory"].0, "4Gi");
+        assert_eq!(resources.requests, None);
+    }
+}
+
+/// A server that recovers for an hour is not killed for it: what starts a pod and what keeps it alive ask only whether
+/// somebody listens, which PostgreSQL does from the beginning of a recovery on, and RabbitMQ at the end of one.
+#[test]
+fn a_data_store_may_recover_for_long() {
+    for set in objects(&with_spec("{}")).1.data_stores.stateful_sets {
+        let name = set.metadata.name.unwrap();
+        let container = &set.spec.template.spec.unwrap().containers[0];
+        let startup = container.startup_probe.as_ref().unwrap();
+        let liveness = container.liveness_probe.as_ref().unwrap();
+        assert!(
+            startup.tcp_socket.is_some() && liveness.tcp_socket.is_some(),
+            "{name}"
+        );
+        let seconds = startup.period_seconds.unwrap() * startup.failure_threshold.unwrap();
+        let least = if name == "demo-rabbitmq" { 3600 } else { 600 };
+        assert!(seconds >= least, "{name}: {seconds} s");
+        assert!(container.readiness_probe.is_some());
+    }
+}

@@ -4,7 +4,7 @@ use std::{collections::BTreeMap, path::PathBuf};
 
 use k8s_openapi::jiff::Timestamp;
 use shop_operator::{
-    build::{Resources, Surroundings, build},
+    build::{Neighbours, Resources, Surroundings, build},
     certificates,
     crd::Shop,
     credentials::Credentials,
@@ -15,6 +15,11 @@ use shop_operator::{
 
 /// When the tests take place: 2026-01-01T00:00:00Z.
 pub(crate) const NOW: Timestamp = Timestamp::constant(1_767_225_600, 0);
+
+/// Where the operator runs.
+pub(crate) const OPERATOR_NAMESPACE: &str = "shop-system";
+/// From where metrics are scraped.
+pub(crate) const SCRAPER_NAMESPACE: &str = "monitoring";
 
 /// The Shop of a file in `deploy/examples`, as the API server would give it.
 pub(crate) fn example(name: &str) -> Shop {
@@ -93,6 +98,10 @@ pub(crate) fn objects(shop: &Shop) -> (Validated, Resources) {
     let credentials = Credentials::complete(&validated, &kept(&validated), NOW).unwrap();
     let surroundings = Surroundings {
         has_default_storage_class: true,
+        neighbours: Neighbours {
+            operator: OPERATOR_NAMESPACE.to_owned(),
+            scrapers: vec![SCRAPER_NAMESPACE.to_owned()],
+        },
         database_ca: Some("(the authority of the database)".to_owned()),
         messaging_ca: Some("(the authority of the broker)".to_owned()),
     };

@@ -8,21 +8,21 @@ use k8s_openapi::{
     apimachinery::pkg::apis::meta::v1::LabelSelector,
 };
 
-use super::{allow, anywhere, operator, part, pods, tcp};
+use super::{allow, anywhere, operator, part, pods, scrapers, tcp};
 use crate::{
-    build::owned,
+    build::{Neighbours, owned},
     clusters::{cloud_native_pg, rabbitmq},
     names::{self, Program},
     validate::Validated,
 };
 
 /// Clients and this operator use PostgreSQL; its servers follow each other, and CloudNativePG asks how they are.
-pub(super) fn cloud_native_pg(shop: &Validated) -> NetworkPolicy {
+pub(super) fn cloud_native_pg(shop: &Validated, neighbours: &Neighbours) -> NetworkPolicy {
     let clients = Program::ALL
         .into_iter()
         .filter(|program| program.database().is_some());
     let mut from: Vec<_> = clients.map(|program| part(shop, program.name())).collect();
-    from.push(operator());
+    from.push(operator(neighbours));
     let own = cloud_native_pg::pod_labels(&shop.name);
     let managers = vec![pods(own.clone()), anywhere(cloud_native_pg::operator_labels())];
     let ingress = vec![
@@ -31,18 +31,17 @@ pub(super) fn cloud_native_pg(shop: &Validated) -> NetworkPolicy {
             Some(managers),
             &[cloud_native_pg::POSTGRES, cloud_native_pg::STATUS],
         ),
-        // Whoever collects metrics may, wherever they run.
-        allow(None, &[cloud_native_pg::METRICS]),
+        allow(Some(scrapers(neighbours)), &[cloud_native_pg::METRICS]),
     ];
     policy(shop, names::POSTGRES, own, ingress)
 }
 
 /// Clients use AMQP, this operator and RabbitMQ's the management API; the nodes speak with each other.
-pub(super) fn rabbitmq_cluster(shop: &Validated) -> NetworkPolicy {
+pub(super) fn rabbitmq_cluster(shop: &Validated, neighbours: &Neighbours) -> NetworkPolicy {
     let clients = Program::ALL.into_iter().filter(|program| program.uses_broker());
     let from = clients.map(|program| part(shop, program.name())).collect();
     let own = rabbitmq::pod_labels(&shop.name);
-    let managers = vec![operator(), anywhere(rabbitmq::operator_labels())];
+    let managers = vec![operator(neighbours), anywhere(rabbitmq::operator_labels())];
     let ingress = vec![
         allow(Some(from), &[rabbitmq::AMQP]),
         allow(Some(managers), &[rabbitmq::MANAGEMENT]),
@@ -50,7 +49,7 @@ pub(super) fn rabbitmq_cluster(shop: &Validated) -> NetworkPolicy {
             from: Some(vec![pods(own.clone())]),
             ports: Some(rabbitmq::BETWEEN_NODES.map(range).into()),
         },
-        allow(None, &[rabbitmq::METRICS]),
+        allow(Some(scrapers(neighbours)), &[rabbitmq::METRICS]),
     ];
     policy(shop, names::RABBITMQ, own, ingress)
 }

@@ -47,6 +47,15 @@ pub enum PostgresError {
         /// As the TLS library says it.
         problem: String,
     },
+    /// The server asks for the password itself, where others could read it.
+    #[error(
+        "the PostgreSQL server {server} asks for the password in clear over a connection without TLS, and is not given it: \
+         let it ask by scram-sha-256, or connect by TLS that verifies it"
+    )]
+    CleartextPassword {
+        /// Host and port.
+        server: String,
+    },
     /// The server took too long.
     #[error("the PostgreSQL server {server} gave no answer in time when asked to {doing}")]
     NoAnswer {
@@ -74,6 +83,7 @@ impl PostgresError {
             Self::NotAllowed { .. } => "PostgresNotAllowed",
             Self::Taken { .. } => "PostgresNameTaken",
             Self::TlsRefused { .. } => "PostgresTlsRefused",
+            Self::CleartextPassword { .. } => "PostgresCleartextRefused",
             Self::NoAnswer { .. } => "PostgresNoAnswer",
             Self::Other { .. } => "PostgresFailed",
         }

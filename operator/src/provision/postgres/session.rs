@@ -1,6 +1,6 @@
 //! How a session with a server begins, waits and ends: as safe as asked for, and never without a deadline.
 
-use std::{future::Future, panic::AssertUnwindSafe, time::Duration};
+use std::{future::Future, io, panic::AssertUnwindSafe, time::Duration};
 
 use futures::FutureExt as _;
 use secrecy::{ExposeSecret as _, SecretString};
@@ -8,9 +8,9 @@ use sqlx::{
     ConnectOptions as _, Connection as _, PgConnection,
     postgres::{PgConnectOptions, PgSslMode},
 };
-use tokio::time::timeout;
+use tokio::{net::TcpStream, time::timeout};
 
-use super::{PostgresError, Server, Tls};
+use super::{PostgresError, Server, Tls, relay::Relay};
 
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 const STATEMENT_TIMEOUT: Duration = Duration::from_secs(10);
@@ -69,9 +69,11 @@ pub(super) async fn connect(
     let address = server.address();
     let doing = format!("log in as {user:?}");
     // sqlx 0.9.0 takes rustls's process-wide provider for `verify-ca` alone, and there rustls panics if none is installed.
-    let connecting = AssertUnwindSafe(PgConnection::connect_with(&options)).catch_unwind();
+    let connecting = AssertUnwindSafe(open(server, options)).catch_unwind();
     match timeout(CONNECT_TIMEOUT, connecting).await {
-        Ok(Ok(result)) => result.map_err(|error| PostgresError::new(&address, &doing, &error)),
+        Ok(Ok(Ok(session))) => Ok(session),
+        Ok(Ok(Err(Refusal::Cleartext))) => Err(PostgresError::CleartextPassword { server: address }),
+        Ok(Ok(Err(Refusal::Failed(error)))) => Err(PostgresError::new(&address, &doing, &error)),
         Ok(Err(_)) => Err(PostgresError::TlsRefused {
             server: address,
             problem: "this process has no TLS provider".to_owned(),
@@ -80,6 +82,31 @@ pub(super) async fn connect(
             server: address,
             doing,
         }),
+    }
+}
+
+/// Why there is no session.
+enum Refusal {
+    Failed(sqlx::Error),
+    Cleartext,
+}
+
+/// Where there may be no TLS, by way of a [`Relay`].
+async fn open(server: &Server, options: PgConnectOptions) -> Result<PgConnection, Refusal> {
+    if !matches!(server.tls, Tls::Disable | Tls::Prefer) {
+        let connecting = PgConnection::connect_with(&options);
+        return connecting.await.map_err(Refusal::Failed);
+    }
+    let failed = |error: io::Error| Refusal::Failed(error.into());
+    let stream = TcpStream::connect((server.host.as_str(), server.port))
+        .await
+        .map_err(failed)?;
+    let relay = Relay::of(stream).await.map_err(failed)?;
+    let (host, port) = (relay.address.ip().to_string(), relay.address.port());
+    let connected = PgConnection::connect_with(&options.host(&host).port(port)).await;
+    match connected {
+        Err(_) if relay.has_refused() => Err(Refusal::Cleartext),
+        connected => connected.map_err(Refusal::Failed),
     }
 }
 

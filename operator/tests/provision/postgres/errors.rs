@@ -117,6 +117,49 @@ async fn a_server_with_broken_tls() {
     assert!(matches!(error, PostgresError::TlsRefused { .. }), "{error}");
 }
 
+/// It says that it knows no TLS, and asks for the password as it is. So would whoever stands in for the real one.
+#[tokio::test]
+async fn a_false_server_is_given_no_password() {
+    let place = Place::of_superuser();
+    for tls in [Tls::Disable, Tls::Prefer] {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let mut server = place.admin.clone();
+        server.port = listener.local_addr().unwrap().port();
+        server.host = "127.0.0.1".to_owned();
+        server.password = "secret of the administrator".into();
+        server.tls = tls;
+        let heard = Arc::new(Mutex::new(Vec::new()));
+        let hears = Arc::clone(&heard);
+        tokio::spawn(async move {
+            while let Ok((mut client, _)) = listener.accept().await {
+                let hears = Arc::clone(&hears);
+                tokio::spawn(async move {
+                    let mut said = [0; 4096];
+                    while let Ok(length @ 1..) = client.read(&mut said).await {
+                        hears.lock().unwrap().extend_from_slice(&said[..length]);
+                        // A request for TLS is eight bytes; everything else is answered by the request for the password.
+                        let answer: &[u8] = if length == 8 {
+                            b"N"
+                        } else {
+                            b"R\0\0\0\x08\0\0\0\x03"
+                        };
+                        client.write_all(answer).await.unwrap();
+                    }
+                });
+            }
+        });
+        let error = error(&place, &server).await;
+        assert!(
+            matches!(error, PostgresError::CleartextPassword { .. }),
+            "{error}"
+        );
+        assert_eq!(error.reason(), "PostgresCleartextRefused");
+        let heard = String::from_utf8_lossy(&heard.lock().unwrap()).into_owned();
+        assert!(heard.contains(&server.user), "it was spoken to: {heard:?}");
+        assert!(!heard.contains("secret of the administrator"), "{heard:?}");
+    }
+}
+
 #[tokio::test]
 async fn an_account_with_too_few_rights() {
     let place = Place::of_creator().await;

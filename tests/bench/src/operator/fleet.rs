@@ -108,7 +108,7 @@ impl Fleet {
                 ("rabbitmq-admin", &servers.management),
             ] {
                 let secret: Secret = serde_json::from_value(json!({
-                    "metadata": { "name": name },
+                    "metadata": { "name": name, "labels": { "shop-operator.io/for": "any" } },
                     "stringData": { "username": server.username(), "password": server.password() },
                 }))?;
                 secrets.create(&PostParams::default(), &secret).await?;

@@ -35,6 +35,18 @@ pub(crate) async fn bad(world: &World) -> anyhow::Result<()> {
     namespace.kubectl(&secret.split(' ').collect::<Vec<_>>()).await?;
     let secret = secret.replace("missing", "there");
     namespace.kubectl(&secret.split(' ').collect::<Vec<_>>()).await?;
+    let ready = || namespace.condition("no-secret", "Ready");
+    let ready = wait_until("it says whose Secrets they are", ready, |ready| {
+        ready.reason == "AdminSecretNotLabelled"
+    })
+    .await?;
+    ensure!(
+        ready.message.contains("shop-operator.io/for=no-secret"),
+        "{ready:?}"
+    );
+    for secret in ["missing", "there"] {
+        label(&namespace, secret, "no-secret").await?;
+    }
     for (kind, reason) in [
         ("DatabaseReady", "PostgresUnreachable"),
         ("MessagingReady", "RabbitmqUnreachable"),
@@ -65,6 +77,13 @@ pub(crate) async fn bad(world: &World) -> anyhow::Result<()> {
     namespace.delete().await
 }
 
+/// Says which Shop a Secret is for.
+async fn label(namespace: &Namespace, secret: &str, shop: &str) -> anyhow::Result<()> {
+    let label = format!("shop-operator.io/for={shop}");
+    namespace.kubectl(&["label", "secret", secret, &label]).await?;
+    Ok(())
+}
+
 /// A second Shop on the servers of the first: it works, can't read what the first has, and is gone without a trace.
 pub(crate) async fn external(world: &World) -> anyhow::Result<()> {
     let (here, namespace) = (&world.namespace, Namespace::create("neighbours").await?);
@@ -82,6 +101,7 @@ pub(crate) async fn external(world: &World) -> anyhow::Result<()> {
         namespace
             .kubectl(&["create", "secret", "generic", part, &user, &password])
             .await?;
+        label(&namespace, part, "second").await?;
     }
     let host = here.name();
     namespace

@@ -1,4 +1,4 @@
-# What the keepers of a shop may want to be woken for. README lists the events.
+# What the keepers of a shop may want to be woken for. docs/reference/security-events.md lists the events.
 include "panels";
 
 dashboard("shop-security"; "Shop: security"; "Logins refused, and all other events of security"; [

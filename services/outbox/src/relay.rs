@@ -95,6 +95,7 @@ impl Relay {
                 batch_sizes: meter
                     .u64_histogram("shop.outbox.batch.size")
                     .with_unit("{event}")
+                    .with_description("Events that were handed to producer-service at once.")
                     .with_boundaries(vec![1.0, 2.0, 5.0, 10.0, 25.0, 50.0, 100.0, 250.0, 500.0, 1000.0])
                     .build(),
                 published: meter

@@ -38,6 +38,7 @@ const ONLY_HTTPS: HeaderValue = HeaderValue::from_static("max-age=31536000");
 static DURATION: LazyLock<Histogram<f64>> = LazyLock::new(|| {
     meter()
         .f64_histogram("http.server.request.duration")
+        .with_description("Time from a request to its answer, by method, route and status.")
         .with_unit("s")
         .with_boundaries(DURATION_BOUNDARIES.to_vec())
         .build()

@@ -157,16 +157,26 @@ pub(super) fn code_of(headers: &HeaderMap) -> Code {
         .map_or(Code::Ok, |value| Code::from_bytes(value.as_bytes()))
 }
 
-static CLIENT_DURATION: LazyLock<Histogram<f64>> = LazyLock::new(|| duration("rpc.client.call.duration"));
-static SERVER_DURATION: LazyLock<Histogram<f64>> = LazyLock::new(|| duration("rpc.server.call.duration"));
-
-fn duration(name: &'static str) -> Histogram<f64> {
+static CLIENT_DURATION: LazyLock<Histogram<f64>> = LazyLock::new(|| {
     meter()
-        .f64_histogram(name)
+        .f64_histogram("rpc.client.call.duration")
+        .with_description(
+            "Time from making a call to its answer, by method and status; a stream that calls share is one more",
+        )
         .with_unit("s")
         .with_boundaries(DURATION_BOUNDARIES.to_vec())
         .build()
-}
+});
+static SERVER_DURATION: LazyLock<Histogram<f64>> = LazyLock::new(|| {
+    meter()
+        .f64_histogram("rpc.server.call.duration")
+        .with_description(
+            "Time from a call to its answer, by method and status; a stream that calls share is one more",
+        )
+        .with_unit("s")
+        .with_boundaries(DURATION_BOUNDARIES.to_vec())
+        .build()
+});
 
 /// The code's name in the protocol, as the conventions want it.
 fn code_name(code: Code) -> &'static str {

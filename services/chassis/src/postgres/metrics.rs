@@ -9,7 +9,7 @@ use deadpool::{
 };
 use opentelemetry::{
     KeyValue,
-    metrics::{AsyncInstrument, Counter},
+    metrics::{AsyncInstrument, AsyncInstrumentBuilder, Counter, ObservableUpDownCounter},
 };
 
 use crate::telemetry::meter;
@@ -21,12 +21,9 @@ where
     Pool<M>: Send + Sync,
 {
     let pool_name = KeyValue::new("db.client.connection.pool.name", name);
-    let gauge = |instrument: &'static str, description: &'static str, unit: &'static str, read: Read| {
+    let gauge = |instrument: Gauge<'_>, read: Read| {
         let (pool, pool_name) = (pool.weak(), pool_name.clone());
-        meter()
-            .i64_observable_up_down_counter(instrument)
-            .with_description(description)
-            .with_unit(unit)
+        instrument
             .with_callback(move |observer| {
                 if let Some(pool) = pool.upgrade() {
                     read(&pool.status(), &pool_name, observer);
@@ -35,9 +32,10 @@ where
             .build();
     };
     gauge(
-        "db.client.connection.count",
-        "Sessions with the database, by whether a statement or a transaction has them",
-        "{connection}",
+        meter()
+            .i64_observable_up_down_counter("db.client.connection.count")
+            .with_description("Sessions with the database, by whether a statement or a transaction has them")
+            .with_unit("{connection}"),
         |status, pool_name, observer| {
             let idle = status.available.min(status.size);
             for (state, sessions) in [("idle", idle), ("used", status.size - idle)] {
@@ -47,17 +45,19 @@ where
         },
     );
     gauge(
-        "db.client.connection.max",
-        "The most sessions with the database (DATABASE_MAX_CONNECTIONS)",
-        "{connection}",
+        meter()
+            .i64_observable_up_down_counter("db.client.connection.max")
+            .with_description("The most sessions with the database (DATABASE_MAX_CONNECTIONS)")
+            .with_unit("{connection}"),
         |status, pool_name, observer| {
             observer.observe(number(status.max_size), std::slice::from_ref(pool_name));
         },
     );
     gauge(
-        "db.client.connection.pending_requests",
-        "Statements and transactions that wait for a session",
-        "{request}",
+        meter()
+            .i64_observable_up_down_counter("db.client.connection.pending_requests")
+            .with_description("Statements and transactions that wait for a session")
+            .with_unit("{request}"),
         |status, pool_name, observer| {
             observer.observe(number(status.waiting), std::slice::from_ref(pool_name));
         },
@@ -65,6 +65,7 @@ where
     TIMED_OUT.add(0, &[]);
 }
 
+type Gauge<'a> = AsyncInstrumentBuilder<'a, ObservableUpDownCounter<i64>, i64>;
 type Read = fn(&Status, &KeyValue, &dyn AsyncInstrument<i64>);
 
 fn number(count: usize) -> i64 {

@@ -170,9 +170,9 @@ pub fn scrape() -> Result<Vec<u8>, prometheus::Error> {
 }
 
 fn export_is_on() -> bool {
-    let set = |name| std::env::var(name).is_ok_and(|value| !value.is_empty());
+    let endpoint = std::env::var("OTEL_EXPORTER_OTLP_ENDPOINT").is_ok_and(|value| !value.is_empty());
     let disabled = std::env::var("OTEL_SDK_DISABLED").is_ok_and(|value| value.eq_ignore_ascii_case("true"));
-    set("OTEL_EXPORTER_OTLP_ENDPOINT") && !disabled
+    endpoint && !disabled
 }
 
 /// What of the traces is recorded, by the standard variables.

@@ -66,10 +66,12 @@ impl Orders {
         let created = meter()
             .u64_counter("shop.orders.created")
             .with_unit("{order}")
+            .with_description("Orders that were placed.")
             .build();
         let decided = meter()
             .u64_counter("shop.orders.decided")
             .with_unit("{order}")
+            .with_description("Orders that were confirmed or rejected, by that.")
             .build();
         // Shown from the start: the first order is an increase then, which an alert compares.
         created.add(0, &[]);

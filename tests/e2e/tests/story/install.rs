@@ -1,4 +1,4 @@
-//! As the README says it.
+//! As docs/how-to/kubernetes.md says it.
 
 use anyhow::ensure;
 use e2e::kubernetes::{helm, kubectl};

@@ -253,17 +253,10 @@ async fn the_page_shows_every_call_and_brings_everything_it_needs() {
     assert!(!policy.contains("unsafe"), "{policy}");
     let tag = answer.headers()["etag"].clone();
     let page = answer.text().await.unwrap();
-    for inline in [
-        "<style",
-        "style=",
-        "<script>",
-        " onclick",
-        "http://www",
-        "https://",
-    ] {
+    for inline in ["<style", " style=\"", "<script>", " onclick=", "=\"http"] {
         assert!(
             !page.contains(inline),
-            "the policy has nothing inline or from elsewhere: {inline}"
+            "nothing is inline or from elsewhere: {inline}"
         );
     }
     for (path, operations) in document["paths"].as_object().unwrap() {

@@ -4,7 +4,7 @@ use anyhow::Context as _;
 use serde_json::Value;
 
 use crate::{
-    markdown::{self, cell, code, shown},
+    markdown::{self, add, cell, code, shown},
     schema::{Enter, HEAD, fields, kind, name_of, resolve, rows},
 };
 
@@ -109,10 +109,10 @@ fn first_sentence(operation: &Value) -> String {
 }
 
 fn call(page: &mut String, document: &Value, title: &str, operation: &Value) {
-    page.push_str(&format!("\n## {title}\n"));
+    add(page, format_args!("\n## {title}\n"));
     for said in ["summary", "description"] {
         if let Some(text) = operation[said].as_str() {
-            page.push_str(&format!("\n{}\n", shown(text.trim_end())));
+            add(page, format_args!("\n{}\n", shown(text.trim_end())));
         }
     }
     let parameters = operation["parameters"].as_array().into_iter().flatten();
@@ -138,7 +138,7 @@ fn call(page: &mut String, document: &Value, title: &str, operation: &Value) {
     }
     let body = &operation["requestBody"]["content"]["application/json"]["schema"];
     if !body.is_null() {
-        page.push_str(&format!("\nBody: {}\n", link(document, body)));
+        add(page, format_args!("\nBody: {}\n", link(document, body)));
     }
     page.push('\n');
     let responses = operation["responses"].as_object().into_iter().flatten();
@@ -165,14 +165,14 @@ fn link(document: &Value, schema: &Value) -> String {
 }
 
 fn object(page: &mut String, document: &Value, name: &str, schema: &Value) {
-    page.push_str(&format!("\n### {name}\n"));
+    add(page, format_args!("\n### {name}\n"));
     if let Some(description) = schema["description"].as_str() {
-        page.push_str(&format!("\n{}\n", shown(description.trim_end())));
+        add(page, format_args!("\n{}\n", shown(description.trim_end())));
     }
     page.push('\n');
     let fields = fields(document, schema, Enter::Unnamed);
     if fields.is_empty() {
-        page.push_str(&format!("{}\n", kind(document, schema)));
+        add(page, format_args!("{}\n", kind(document, schema)));
     } else {
         markdown::table(page, &HEAD, &rows(&fields));
     }

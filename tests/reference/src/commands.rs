@@ -3,7 +3,7 @@
 use clap::Command;
 
 use crate::{
-    markdown::{self, cell, code, shown},
+    markdown::{self, add, cell, code, shown},
     programs::programs,
 };
 
@@ -24,7 +24,7 @@ pub fn page() -> anyhow::Result<String> {
         if rows.is_empty() {
             continue;
         }
-        page.push_str(&format!("\n## {}\n\n", program.name));
+        add(&mut page, format_args!("\n## {}\n\n", program.name));
         if let Some(about) = command.get_about() {
             page.push_str(&shown(&about.to_string()));
             page.push_str("\n\n");
@@ -57,7 +57,7 @@ fn walk(command: &Command, path: &str, rows: &mut Vec<Vec<String>>) {
                 Some(long) if argument.get_action().takes_values() => format!("--{long} {value}"),
                 Some(long) => format!("--{long}"),
             };
-            usage.push_str(&format!(" [{shown}]"));
+            add(&mut usage, format_args!(" [{shown}]"));
             let help = argument
                 .get_long_help()
                 .or(argument.get_help())
@@ -67,11 +67,14 @@ fn walk(command: &Command, path: &str, rows: &mut Vec<Vec<String>>) {
                 .first()
                 .map(|value| value.to_string_lossy());
             let default = default.map(|value| format!(" ({value})")).unwrap_or_default();
-            does.push_str(&format!(
-                "<br>{}{default}: {}",
-                code(&shown),
-                cell(&help.unwrap_or_default())
-            ));
+            add(
+                &mut does,
+                format_args!(
+                    "<br>{}{default}: {}",
+                    code(&shown),
+                    cell(&help.unwrap_or_default())
+                ),
+            );
         }
         rows.push(vec![code(&usage), does]);
     }

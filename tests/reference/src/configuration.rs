@@ -7,7 +7,7 @@ use anyhow::ensure;
 use clap::Arg;
 
 use crate::{
-    markdown::{self, cell, code},
+    markdown::{self, add, cell, code},
     programs::{self, SHARED, programs},
     sources,
 };
@@ -231,7 +231,7 @@ pub fn page() -> anyhow::Result<String> {
         } else {
             of.join(", ")
         };
-        page.push_str(&format!("\n## {title}\n\n"));
+        add(&mut page, format_args!("\n## {title}\n\n"));
         let rows = settings.iter().filter(|setting| setting.of == of).map(|setting| {
             vec![
                 code(&setting.variable),

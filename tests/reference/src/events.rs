@@ -4,7 +4,7 @@ use anyhow::Context as _;
 use serde_json::Value;
 
 use crate::{
-    markdown::{self, cell, code, shown},
+    markdown::{self, add, cell, code, shown},
     schema::{self, Enter, HEAD, fields, resolve, rows},
 };
 
@@ -66,17 +66,23 @@ pub fn page() -> anyhow::Result<String> {
         )),
     );
     for (name, operation) in sent {
-        page.push_str(&format!(
-            "\n## {name}\n\n{}\n",
-            shown(operation["summary"].as_str().unwrap_or_default())
-        ));
+        add(
+            &mut page,
+            format_args!(
+                "\n## {name}\n\n{}\n",
+                shown(operation["summary"].as_str().unwrap_or_default())
+            ),
+        );
         if let Some(description) = operation["description"].as_str() {
-            page.push_str(&format!("\n{}\n", shown(description.trim_end())));
+            add(&mut page, format_args!("\n{}\n", shown(description.trim_end())));
         }
-        page.push_str(&format!(
-            "\n`data`, of {}:\n\n",
-            code(&constant(&document, name, "dataschema"))
-        ));
+        add(
+            &mut page,
+            format_args!(
+                "\n`data`, of {}:\n\n",
+                code(&constant(&document, name, "dataschema"))
+            ),
+        );
         let data = part(&document, name)["properties"]["data"].clone();
         markdown::table(&mut page, &HEAD, &rows(&fields(&document, &data, Enter::All)));
     }

@@ -1,12 +1,17 @@
 //! Tables and headings of Markdown, of text that was not written for it.
 
-use std::fmt::Write as _;
+use std::fmt::{Arguments, Write as _};
 
 /// The beginning of a page: its title, that it is made, and what it is about.
 pub fn beginning(title: &str, made_of: &str, about: &str) -> String {
     format!(
         "# {title}\n\n<!-- Made of {made_of} by `cargo run --release --locked --workspace --bin reference`: change that, not this. -->\n\n{about}\n"
     )
+}
+
+/// Adds a text; writing to a string can't fail.
+pub fn add(page: &mut String, text: Arguments<'_>) {
+    let _ = page.write_fmt(text);
 }
 
 /// Adds a table; cells that are all empty make no column.
@@ -16,7 +21,7 @@ pub fn table(page: &mut String, head: &[&str], rows: &[Vec<String>]) {
         .collect();
     let mut line = |cells: &mut dyn Iterator<Item = &str>| {
         let cells: Vec<_> = cells.collect();
-        let _ = writeln!(page, "| {} |", cells.join(" | "));
+        add(page, format_args!("| {} |\n", cells.join(" | ")));
     };
     line(&mut used.iter().map(|&column| head[column]));
     line(&mut used.iter().map(|_| "---"));

@@ -1,8 +1,8 @@
-//! Fields of objects, as JSON Schema describes them in OpenAPI, AsyncAPI and a CustomResourceDefinition.
+//! Fields of objects, as JSON Schema describes them in `OpenAPI`, `AsyncAPI` and a `CustomResourceDefinition`.
 
 use serde_json::Value;
 
-use crate::markdown::{cell, code};
+use crate::markdown::{add, cell, code};
 
 /// One field, with those inside it after it.
 #[derive(Debug)]
@@ -93,7 +93,7 @@ fn meaning(field: &Value, inside: &Value) -> String {
         .flatten()
     {
         if let Some(message) = rule["message"].as_str() {
-            meaning.push_str(&format!("<br>*{}*", cell(message)));
+            add(&mut meaning, format_args!("<br>*{}*", cell(message)));
         }
     }
     meaning

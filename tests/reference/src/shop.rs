@@ -4,7 +4,7 @@ use anyhow::Context as _;
 use serde_json::Value;
 
 use crate::{
-    markdown::{self, code},
+    markdown::{self, add, code},
     schema::{Enter, HEAD, fields, rows},
 };
 
@@ -25,16 +25,19 @@ pub fn page() -> anyhow::Result<String> {
         .as_array()
         .context("it has no versions")?
     {
-        page.push_str(&format!(
-            "\n`apiVersion: {}/{}`, `kind: {}`; `kubectl get {}`.\n",
-            text(&definition["spec"]["group"]),
-            text(&version["name"]),
-            text(&names["kind"]),
-            text(&names["shortNames"][0]),
-        ));
+        add(
+            &mut page,
+            format_args!(
+                "\n`apiVersion: {}/{}`, `kind: {}`; `kubectl get {}`.\n",
+                text(&definition["spec"]["group"]),
+                text(&version["name"]),
+                text(&names["kind"]),
+                text(&names["shortNames"][0])
+            ),
+        );
         let schema = &version["schema"]["openAPIV3Schema"];
         for part in ["spec", "status"] {
-            page.push_str(&format!("\n## {part}\n\n"));
+            add(&mut page, format_args!("\n## {part}\n\n"));
             markdown::table(
                 &mut page,
                 &HEAD,

@@ -93,11 +93,9 @@ test('what is typed stays when a request fails, when the session ends and when o
   await page.getByText('No connection to the shop.').waitFor();
   await page.context().setOffline(false);
   assert.equal(await page.getByLabel('Description').inputValue(), 'A long text');
-  const asked = [];
-  page.on('dialog', (dialog) => { asked.push(dialog.message()); dialog.dismiss(); });
-  await page.getByRole('link', { name: 'Orders', exact: true }).click();
-  await page.waitForTimeout(200);
-  assert.equal(asked.length, 1);
+  page.once('dialog', (dialog) => dialog.dismiss());
+  const [asked] = await Promise.all([page.waitForEvent('dialog'), page.getByRole('link', { name: 'Orders', exact: true }).click()]);
+  assert.equal(asked.type(), 'confirm');
   assert.ok(page.url().endsWith(id));
   await (await customerOf(deputy)).call('DELETE', '/users/me/sessions');
   await page.waitForTimeout(1100);

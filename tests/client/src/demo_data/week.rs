@@ -160,8 +160,7 @@ enum Entered {
     LockedOut,
 }
 
-/// Registers, or logs in where the account is there. A wrong password is the answer to no question that was asked before: it
-/// is no attempt to guess one.
+/// Registers, or logs in where the account is there. In this order, since a login that is refused is an event of security.
 async fn enter(shop: &Shop, Customer { email, name }: &Customer) -> anyhow::Result<Entered> {
     let anybody = shop.anybody();
     let account = json!({ "email": email, "password": PASSWORD, "name": name });

@@ -57,10 +57,8 @@ impl Syntax {
         };
         if broken {
             let (outer, between) = (" ".repeat(indent), " ".repeat(indent + STEP));
-            let lines: String = items.iter().map(|item| format!("{between}{item},\n")).collect();
-            // JSON has no comma at the end.
-            let lines = lines.trim_end_matches(",\n");
-            format!("{open}\n{lines}\n{outer}{close}")
+            let lines = items.join(&format!(",\n{between}"));
+            format!("{open}\n{between}{lines}\n{outer}{close}")
         } else {
             let pad = if open == "{" { self.pad } else { "" };
             format!("{open}{pad}{}{pad}{close}", items.join(", "))

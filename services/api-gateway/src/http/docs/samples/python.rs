@@ -42,10 +42,7 @@ pub(super) fn write(call: &Call) -> String {
         arguments.push("stream=True".to_owned());
     }
     arguments.push("timeout=30".to_owned());
-    let arguments: String = arguments
-        .iter()
-        .map(|argument| format!("    {argument},\n"))
-        .collect();
+    let arguments = format!("    {},\n", arguments.join(",\n    "));
     let shown = match call.answers {
         Answers::Json => "print(answer.json())\n",
         Answers::Nothing => "print(answer.status_code)\n",

@@ -58,10 +58,7 @@ pub(super) fn write(call: &Call) -> String {
     } else {
         format!("\n{taken}")
     };
-    let added: String = crates
-        .iter()
-        .map(|name| format!("// cargo add {name}\n"))
-        .collect();
+    let added = format!("// cargo add {}\n", crates.join("\n// cargo add "));
     format!(
         "{added}#[tokio::main]\nasync fn main() -> Result<(), Box<dyn std::error::Error>> {{\n{variables}    \
          {binding} = reqwest::Client::new()\n        .{method}(format!(\"{{shop}}{target}\"))\n{request}        \

@@ -56,7 +56,7 @@ pub struct RunArgs {
     /// Which replica may write is decided by this Lease.
     #[arg(long, env = "LEASE_NAME", default_value = "shop-operator")]
     pub lease_name: String,
-    /// The namespace of the Lease: the operator's own.
+    /// The namespace of the Lease: the operator's own. The data stores of Shops are open to the operator from there.
     #[arg(long, env = "LEASE_NAMESPACE", default_value = "default")]
     pub lease_namespace: String,
     /// What this replica is called in the Lease. [default: the host's name, which is the pod's]

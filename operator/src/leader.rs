@@ -64,11 +64,8 @@ async fn hold<Work: Future<Output = ()>>(
     work: impl FnOnce(Client, CancellationToken) -> Work,
 ) -> Result<(), LeaseManagerError> {
     let (mut leading, mut renewing) = manager.watch().await;
-    if shutdown
-        .run_until_cancelled(leading.wait_for(|leading| *leading))
-        .await
-        .is_some_and(|waited| waited.is_ok())
-    {
+    let begins = async { leading.wait_for(|leading| *leading).await.is_ok() && good.begins().await };
+    if shutdown.run_until_cancelled(begins).await == Some(true) {
         tracing::info!("leading");
         tokio::select! {
             biased;
@@ -157,6 +154,12 @@ impl Good {
             }
         });
         Client::new(service, namespace)
+    }
+
+    /// Waits until it is good. One that is started again under its name finds the Lease its own, and renews it first.
+    async fn begins(&self) -> bool {
+        let is_good = |until: &Instant| Instant::now() < *until;
+        self.until.subscribe().wait_for(is_good).await.is_ok()
     }
 
     /// Waits until it is not good any more.
@@ -259,6 +262,29 @@ mod tests {
         );
         let after = write(&good.guarding(server.client())).await.unwrap_err();
         assert!(format!("{after:?}").contains("Over"), "{after:?}");
+    }
+
+    /// A container that is started again has the name that it had.
+    #[tokio::test]
+    async fn a_leader_that_is_started_again_leads_on() {
+        let now = k8s_openapi::jiff::Timestamp::now();
+        let lease = json!({
+            "apiVersion": "coordination.k8s.io/v1", "kind": "Lease", "metadata": {"name": "leading"},
+            "spec": {"holderIdentity": "first", "renewTime": now.to_string(), "leaseDurationSeconds": SHORT.lease},
+        });
+        let server = ApiServer::default().with(
+            "/apis/coordination.k8s.io/v1/namespaces/default/leases/leading",
+            lease,
+        );
+        let good = Good::new(SHORT);
+        let manager = build(good.noting(server.client()), "first").await;
+        let work = |client: Client, _| async move {
+            write(&client).await.unwrap();
+        };
+        hold(manager, &good, &server.client(), CancellationToken::new(), work)
+            .await
+            .unwrap();
+        assert_eq!(server.writes("configmaps/written").len(), 1);
     }
 
     #[tokio::test]

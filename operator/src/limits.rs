@@ -103,16 +103,17 @@ fn images(shop: &Validated) -> Vec<(String, String)> {
     images
 }
 
+fn is_placed(store: &DataStore) -> bool {
+    !store.node_selector.is_empty() || !store.tolerations.is_empty() || store.affinity.is_some()
+}
+
 /// The first part of a Shop that asks for nodes of its own choice.
 fn placed(shop: &Validated) -> Option<String> {
-    let store = |store: &DataStore| {
-        !store.node_selector.is_empty() || !store.tolerations.is_empty() || store.affinity.is_some()
-    };
     match (&shop.database, &shop.messaging) {
-        (DatabaseBackend::Embedded(database), _) if store(database) => {
+        (DatabaseBackend::Embedded(database), _) if is_placed(database) => {
             return Some("spec.database.embedded".to_owned());
         }
-        (_, MessagingBackend::Embedded(messaging)) if store(messaging) => {
+        (_, MessagingBackend::Embedded(messaging)) if is_placed(messaging) => {
             return Some("spec.messaging.embedded".to_owned());
         }
         _ => {}

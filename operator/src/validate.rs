@@ -148,7 +148,7 @@ impl Replicas {
 #[derive(Clone, Debug, PartialEq)]
 pub enum DatabaseBackend {
     /// In a pod of the Shop.
-    Embedded(DataStore),
+    Embedded(Box<DataStore>),
     /// Run by CloudNativePG.
     CloudNativePg(CloudNativePg),
     /// There already.
@@ -172,7 +172,7 @@ impl DatabaseBackend {
 #[derive(Clone, Debug, PartialEq)]
 pub enum MessagingBackend {
     /// In a pod of the Shop.
-    Embedded(DataStore),
+    Embedded(Box<DataStore>),
     /// Run by the RabbitMQ Cluster Operator.
     RabbitmqCluster(RabbitmqCluster),
     /// There already.
@@ -324,7 +324,10 @@ fn default_resources() -> ResourceRequirements {
 
 fn database(database: &Database) -> Result<DatabaseBackend, ValidationError> {
     match (&database.embedded, &database.cloud_native_pg, &database.external) {
-        (Some(embedded), None, None) => Ok(DatabaseBackend::Embedded(data_store(embedded, POSTGRES_IMAGE))),
+        (Some(embedded), None, None) => Ok(DatabaseBackend::Embedded(Box::new(data_store(
+            embedded,
+            POSTGRES_IMAGE,
+        )))),
         (None, Some(cluster), None) => Ok(DatabaseBackend::CloudNativePg(cluster.clone())),
         (None, None, Some(external)) => Ok(DatabaseBackend::External(external.clone())),
         _ => Err(ValidationError::NotExactlyOne {
@@ -340,7 +343,10 @@ fn messaging(messaging: &Messaging) -> Result<MessagingBackend, ValidationError>
         &messaging.rabbitmq_cluster,
         &messaging.external,
     ) {
-        (Some(embedded), None, None) => Ok(MessagingBackend::Embedded(data_store(embedded, RABBITMQ_IMAGE))),
+        (Some(embedded), None, None) => Ok(MessagingBackend::Embedded(Box::new(data_store(
+            embedded,
+            RABBITMQ_IMAGE,
+        )))),
         (None, Some(cluster), None) => Ok(MessagingBackend::RabbitmqCluster(cluster.clone())),
         (None, None, Some(external)) => Ok(MessagingBackend::External(external.clone())),
         _ => Err(ValidationError::NotExactlyOne {

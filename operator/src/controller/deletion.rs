@@ -69,7 +69,7 @@ pub(super) async fn end(context: &Context, shop: &Shop, patience: Duration) -> R
         if !keep(context, shop).await? {
             return Ok(Deleted::NotYet);
         }
-    } else if let Err(problem) = remove(context, shop).await {
+    } else if let Err(problem) = Box::pin(remove(context, shop)).await {
         let cause = match problem {
             Problem::ForNow(cause) if !is_overdue(shop, patience) => {
                 report::warning(context, shop, &cause).await;

@@ -23,6 +23,8 @@ use crate::{
 const CA: &str = "ca.crt";
 /// The label that says which Shop a Secret is for.
 const FOR: &str = "shop-operator.io/for";
+/// What it says of one that all Shops of the namespace may use.
+const ANY: &str = "any";
 const DEFAULT_CLASS: &str = "storageclass.kubernetes.io/is-default-class";
 
 /// Why a reconciliation can't begin.
@@ -270,7 +272,8 @@ async fn administrator(
         field,
         name: name.to_owned(),
     })?;
-    if secret.labels().get(FOR) != Some(&shop.name) {
+    let is_for = secret.labels().get(FOR);
+    if !is_for.is_some_and(|is_for| *is_for == shop.name || is_for == ANY) {
         return Err(FetchError::NotForIt {
             field,
             name: name.to_owned(),

@@ -156,7 +156,8 @@ pub struct ExternalDatabase {
     #[serde(default = "postgres_port")]
     pub port: u16,
     /// A Secret with `username` and `password` of a role that may create databases and roles, and `ca.crt` where the server's
-    /// certificate is of an authority of its own. It must have the label shop-operator.io/for with the Shop's name.
+    /// certificate is of an authority of its own. It must have the label
+    /// shop-operator.io/for with the Shop's name, or with any, for all Shops of the namespace.
     pub admin_secret: SecretReference,
     /// How connections are encrypted; verify-full by default.
     #[serde(default)]
@@ -192,6 +193,7 @@ pub struct ExternalMessaging {
     )]
     pub management: String,
     /// A Secret with `username` and `password` of a user with the tag `administrator`, and `ca.crt` where its certificate
-    /// is of an authority of its own. It must have the label shop-operator.io/for with the Shop's name.
+    /// is of an authority of its own. It must have the label
+    /// shop-operator.io/for with the Shop's name, or with any, for all Shops of the namespace.
     pub admin_secret: SecretReference,
 }

@@ -282,7 +282,7 @@ async fn a_null_is_a_field_that_is_not_there() {
     let accepted = create_strictly(&client, &manifest("demo", spec)).await.unwrap();
     assert_eq!(
         accepted.data["spec"]["database"],
-        json!({"external": {"host": "a", "port": 5432, "tls": "prefer", "adminSecret": {"name": "b"}}})
+        json!({"external": {"host": "a", "port": 5432, "tls": "verify-full", "adminSecret": {"name": "b"}}})
     );
 }
 

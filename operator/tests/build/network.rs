@@ -237,7 +237,7 @@ fn metrics_are_read_by_who_is_named() {
     }
 }
 
-/// A policy is about the port of the pod that answers: OpenShift's DNS has 5353.
+/// A policy is about the port of the pod that answers, which is 5353 where `OpenShift`'s DNS is.
 #[test]
 fn names_are_looked_up_wherever_dns_listens() {
     let policies = objects(&with_spec("{}")).1.foundation.network_policies;

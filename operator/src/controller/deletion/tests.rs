@@ -159,7 +159,7 @@ async fn both_servers_are_tried_and_told() {
 /// Its administrator's Secret is away, which is in nobody else's way.
 #[tokio::test]
 async fn one_without_an_administrator_keeps_the_other_from_nothing() {
-    let secret = administrator(Some("demo"));
+    let secret = administrator(Some("any"));
     let server = populated().with(&format!("{SECRETS}/rabbitmq"), secret);
     let context = context(&server);
     let shop = deleted(external("Delete"), 0);

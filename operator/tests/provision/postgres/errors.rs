@@ -129,14 +129,14 @@ async fn a_false_server_is_given_no_password() {
         server.password = "secret of the administrator".into();
         server.tls = tls;
         let heard = Arc::new(Mutex::new(Vec::new()));
-        let hears = Arc::clone(&heard);
+        let notes = Arc::clone(&heard);
         tokio::spawn(async move {
             while let Ok((mut client, _)) = listener.accept().await {
-                let hears = Arc::clone(&hears);
+                let notes = Arc::clone(&notes);
                 tokio::spawn(async move {
                     let mut said = [0; 4096];
                     while let Ok(length @ 1..) = client.read(&mut said).await {
-                        hears.lock().unwrap().extend_from_slice(&said[..length]);
+                        notes.lock().unwrap().extend_from_slice(&said[..length]);
                         // A request for TLS is eight bytes; everything else is answered by the request for the password.
                         let answer: &[u8] = if length == 8 {
                             b"N"

@@ -11,111 +11,99 @@ use crate::{
 /// The page.
 pub fn page() -> anyhow::Result<String> {
     let document: Value = serde_saphyr::from_str(&crate::read("docs/asyncapi.yaml")?)?;
+    let about = text(&document["info"]["description"]);
     let mut page = markdown::beginning(
         "Events",
         "`docs/asyncapi.yaml`",
-        &shown(
-            document["info"]["description"]
-                .as_str()
-                .unwrap_or_default()
-                .trim_end(),
-        )
-        .replace("\\*\\*", "**"),
+        &shown(about.trim_end()).replace("\\*\\*", "**"),
     );
     page.push_str("\n[How to follow them](../how-to/follow-events.md). All of it for a machine: [asyncapi.yaml](../asyncapi.yaml).\n\n");
     let operations = document["operations"]
         .as_object()
         .context("it has no operations")?;
-    let sent: Vec<_> = operations
+    let sent = operations
         .iter()
-        .filter(|(_, operation)| operation["action"] == "send")
+        .filter(|(_, operation)| operation["action"] == "send");
+    let summary: Vec<_> = sent
+        .clone()
+        .map(|(name, operation)| summary(&document, name, operation))
         .collect();
-    let summary = sent.iter().map(|(name, operation)| {
-        let optional = operation["traits"][0]["$ref"]
-            .as_str()
-            .is_some_and(|path| path.ends_with("/optional"));
-        let source = constant(&document, name, "source")
-            .trim_start_matches('/')
-            .to_owned();
-        vec![
-            format!("[`{name}`](#{})", name.replace('.', "")),
-            source,
-            if optional {
-                "where somebody listens"
-            } else {
-                "always"
-            }
-            .to_owned(),
-            cell(operation["summary"].as_str().unwrap_or_default()),
-        ]
-    });
     markdown::table(
         &mut page,
         &["type", "of", "published", "what has happened"],
-        &summary.collect::<Vec<_>>(),
+        &summary,
     );
 
     page.push_str("\n## What every event has\n\n");
-    markdown::table(
-        &mut page,
-        &HEAD,
-        &rows(&fields(
-            &document,
-            &document["components"]["schemas"]["CloudEvent"],
-            Enter::All,
-        )),
-    );
+    let every = &document["components"]["schemas"]["CloudEvent"];
+    markdown::table(&mut page, &HEAD, &rows(&fields(&document, every, Enter::All)));
     for (name, operation) in sent {
-        add(
-            &mut page,
-            format_args!(
-                "\n## {name}\n\n{}\n",
-                shown(operation["summary"].as_str().unwrap_or_default())
-            ),
-        );
-        if let Some(description) = operation["description"].as_str() {
-            add(&mut page, format_args!("\n{}\n", shown(description.trim_end())));
-        }
-        add(
-            &mut page,
-            format_args!(
-                "\n`data`, of {}:\n\n",
-                code(&constant(&document, name, "dataschema"))
-            ),
-        );
-        let data = part(&document, name)["properties"]["data"].clone();
-        markdown::table(&mut page, &HEAD, &rows(&fields(&document, &data, Enter::All)));
+        details(&mut page, &document, name, operation);
     }
+
     page.push_str("\n## Queues\n\n");
     let channels = document["channels"].as_object().context("it has no channels")?;
     let queues = channels
         .values()
-        .filter(|channel| channel["bindings"]["amqp"]["is"] == "queue")
-        .map(|channel| {
-            let keys = channel["x-bindings"].as_array().into_iter().flatten();
-            let keys = keys
-                .filter_map(|binding| binding["routingKey"].as_str())
-                .map(code);
-            let arguments = channel["x-arguments"].as_object().into_iter().flatten();
-            let arguments = arguments.map(|(name, value)| {
-                code(&format!(
-                    "{name}: {}",
-                    value.as_str().unwrap_or(&value.to_string())
-                ))
-            });
-            vec![
-                code(channel["address"].as_str().unwrap_or_default()),
-                keys.collect::<Vec<_>>().join(", "),
-                arguments.collect::<Vec<_>>().join(", "),
-                cell(channel["description"].as_str().unwrap_or_default()),
-            ]
-        });
+        .filter(|channel| channel["bindings"]["amqp"]["is"] == "queue");
     markdown::table(
         &mut page,
         &["queue", "gets", "arguments", "what it is"],
-        &queues.collect::<Vec<_>>(),
+        &queues.map(queue).collect::<Vec<_>>(),
     );
     Ok(page)
+}
+
+/// The row of an event.
+fn summary(document: &Value, name: &str, operation: &Value) -> Vec<String> {
+    let optional = text(&operation["traits"][0]["$ref"]).ends_with("/optional");
+    let published = if optional {
+        "where somebody listens"
+    } else {
+        "always"
+    };
+    vec![
+        format!("[`{name}`](#{})", name.replace('.', "")),
+        constant(document, name, "source")
+            .trim_start_matches('/')
+            .to_owned(),
+        published.to_owned(),
+        cell(text(&operation["summary"])),
+    ]
+}
+
+/// The part of the page that is about one event.
+fn details(page: &mut String, document: &Value, name: &str, operation: &Value) {
+    let summary = shown(text(&operation["summary"]));
+    add(page, format_args!("\n## {name}\n\n{summary}\n"));
+    if let Some(description) = operation["description"].as_str() {
+        add(page, format_args!("\n{}\n", shown(description.trim_end())));
+    }
+    let version = code(&constant(document, name, "dataschema"));
+    add(page, format_args!("\n`data`, of {version}:\n\n"));
+    let data = &part(document, name)["properties"]["data"];
+    markdown::table(page, &HEAD, &rows(&fields(document, data, Enter::All)));
+}
+
+/// The row of a queue.
+fn queue(channel: &Value) -> Vec<String> {
+    let keys = channel["x-bindings"].as_array().into_iter().flatten();
+    let keys = keys.map(|binding| code(text(&binding["routingKey"])));
+    let arguments = channel["x-arguments"].as_object().into_iter().flatten();
+    let arguments = arguments.map(|(name, value)| {
+        let value = value.as_str().map_or_else(|| value.to_string(), str::to_owned);
+        code(&format!("{name}: {value}"))
+    });
+    vec![
+        code(text(&channel["address"])),
+        keys.collect::<Vec<_>>().join(", "),
+        arguments.collect::<Vec<_>>().join(", "),
+        cell(text(&channel["description"])),
+    ]
+}
+
+fn text(value: &Value) -> &str {
+    value.as_str().unwrap_or_default()
 }
 
 /// What a message of that type adds to every event.

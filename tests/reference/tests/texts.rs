@@ -43,9 +43,9 @@ fn prose(text: &str) -> impl Iterator<Item = &str> {
 
 /// The lines of a page that somebody types into a terminal.
 fn typed(text: &str) -> impl Iterator<Item = &str> {
-    let shell = |block: &Option<&str>| matches!(block, Some("bash" | "console"));
+    let shell = |block: Option<&str>| matches!(block, Some("bash" | "console"));
     by_block(text)
-        .filter(move |(block, _)| shell(block))
+        .filter(move |(block, _)| shell(*block))
         .map(|(_, line)| line)
 }
 

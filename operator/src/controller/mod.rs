@@ -9,10 +9,12 @@ mod backoff;
 mod deletion;
 mod fetch;
 pub(crate) mod metrics;
+mod pods;
 mod provisioned;
 mod reconcile;
 mod report;
 mod turns;
+mod way_back;
 
 use std::{
     panic::AssertUnwindSafe,

@@ -1,19 +1,19 @@
 //! One Shop's turn: fetch → validate → build → apply → status.
 
-use std::{collections::BTreeMap, time::Duration};
+use std::time::Duration;
 
-use k8s_openapi::api::core::v1::Pod;
-use kube::{Api, ResourceExt as _, api::ListParams};
+use kube::ResourceExt as _;
 
 use super::{
     Context,
     back_ends::{self, BackEnds},
     deletion,
     fetch::{self, FetchError},
+    pods::{is_ending, pods},
     report,
 };
 use crate::{
-    apply::{ApplyError, Owner, within},
+    apply::{ApplyError, Owner},
     build::{self, Resources, build, labels},
     crd::{Shop, ShopStatus},
     credentials::{Credentials, CredentialsError},
@@ -28,8 +28,6 @@ use crate::{
 
 /// How long to wait for something that nobody reports: an image that can't be pulled, a data store that starts.
 const LOOK_AGAIN: Duration = Duration::from_secs(5);
-/// How many pods a list is asked for at once.
-const PAGE: u32 = 100;
 
 /// Why a reconciliation came to nothing.
 #[derive(Debug, thiserror::Error)]
@@ -326,32 +324,6 @@ fn live(context: &Context, shop: &Validated, resources: &Resources) -> Live {
     names
         .filter_map(|name| Some((name.clone(), context.known.running(&shop, &name)?)))
         .collect()
-}
-
-/// The Shop's pods by the part that they are: all of them, since one that ends may be the last of many.
-async fn pods(context: &Context, shop: &Validated) -> Result<BTreeMap<String, Vec<Pod>>, ApplyError> {
-    let api: Api<Pod> = Api::namespaced(context.client.clone(), &shop.namespace);
-    let instance = format!("{}={}", names::INSTANCE, shop.name);
-    let mut page = ListParams::default().labels(&instance).limit(PAGE);
-    let mut pods: BTreeMap<String, Vec<Pod>> = BTreeMap::new();
-    loop {
-        let list = within::<Pod, _>(&instance, api.list(&page)).await?;
-        let next = list.metadata.continue_.clone().filter(|next| !next.is_empty());
-        for pod in list {
-            let part = pod.labels().get(names::PART).cloned().unwrap_or_default();
-            pods.entry(part).or_default().push(pod);
-        }
-        match next {
-            Some(next) => page = page.continue_token(&next),
-            None => return Ok(pods),
-        }
-    }
-}
-
-/// Whether some are on their way out.
-fn is_ending(pods: &BTreeMap<String, Vec<Pod>>) -> bool {
-    let mut all = pods.values().flatten();
-    all.any(|pod| pod.metadata.deletion_timestamp.is_some())
 }
 
 fn generation(shop: &Shop) -> i64 {

@@ -13,7 +13,7 @@ const STATEFUL_SET: &str = "/apis/apps/v1/namespaces/shops/statefulsets/demo-rab
 const PATIENCE: Duration = Duration::from_mins(5);
 
 /// One that was deleted some minutes ago and still has the finalizer.
-fn deleted(spec: Value, minutes_ago: i64) -> Shop {
+fn deleted(spec: &Value, minutes_ago: i64) -> Shop {
     let at = Timestamp::from_second(Timestamp::now().as_second() - minutes_ago * 60).unwrap();
     let shop = json!({
         "apiVersion": "shop-operator.io/v1alpha1", "kind": "Shop",
@@ -104,7 +104,7 @@ fn administrator(of: Option<&str>) -> Value {
 async fn what_is_to_be_kept_is_read_at_the_end() {
     let server = populated();
     let context = context(&server);
-    let shop = deleted(external("Retain"), 0);
+    let shop = deleted(&external("Retain"), 0);
     // Kubernetes has to take note of it, or the claims would go with their StatefulSet.
     assert_eq!(end(&context, &shop, PATIENCE).await.unwrap(), Deleted::NotYet);
     assert!(!is_released(&server));
@@ -141,13 +141,13 @@ async fn both_servers_are_tried_and_told() {
         .with(&format!("{SECRETS}/postgres"), secret.clone())
         .with(&format!("{SECRETS}/rabbitmq"), secret);
     let context = context(&server);
-    let shop = deleted(external("Delete"), 0);
+    let shop = deleted(&external("Delete"), 0);
     assert_eq!(end(&context, &shop, PATIENCE).await.unwrap(), Deleted::NotYet);
     let events = server.events();
     let note = events[0]["note"].as_str().unwrap();
     assert!(note.contains("PostgreSQL") && note.contains("RabbitMQ"), "{note}");
     // For ever it does not hold the Shop.
-    let shop = deleted(external("Delete"), 10);
+    let shop = deleted(&external("Delete"), 10);
     assert_eq!(end(&context, &shop, PATIENCE).await.unwrap(), Deleted::Released);
     let events = server.events();
     let last = events.last().unwrap();
@@ -162,7 +162,7 @@ async fn one_without_an_administrator_keeps_the_other_from_nothing() {
     let secret = administrator(Some("any"));
     let server = populated().with(&format!("{SECRETS}/rabbitmq"), secret);
     let context = context(&server);
-    let shop = deleted(external("Delete"), 0);
+    let shop = deleted(&external("Delete"), 0);
     assert_eq!(end(&context, &shop, PATIENCE).await.unwrap(), Deleted::NotYet);
     let events = server.events();
     let note = events[0]["note"].as_str().unwrap();
@@ -177,7 +177,7 @@ async fn one_without_an_administrator_keeps_the_other_from_nothing() {
 async fn a_shop_whose_secrets_went_first_is_known_by_its_status() {
     let server = ApiServer::default().with(SHOP, json!({"metadata": {"name": "demo"}, "spec": {}}));
     let context = context(&server);
-    let mut shop = deleted(external("Delete"), 0);
+    let mut shop = deleted(&external("Delete"), 0);
     shop.status = Some(crate::crd::ShopStatus {
         identity: Some("0123456789ab".to_owned()),
         ..Default::default()
@@ -194,7 +194,7 @@ async fn a_shop_whose_secrets_went_first_is_known_by_its_status() {
 async fn a_shop_with_nothing_on_others_servers_goes_at_once() {
     let server = populated();
     let context = context(&server);
-    let shop = deleted(json!({"deletionPolicy": "Delete"}), 0);
+    let shop = deleted(&json!({"deletionPolicy": "Delete"}), 0);
     assert_eq!(end(&context, &shop, PATIENCE).await.unwrap(), Deleted::Released);
     assert!(is_released(&server));
     assert_eq!(owners(&server, CLUSTER), 2);
@@ -208,13 +208,13 @@ async fn a_shop_that_can_not_be_read_is_let_go_with_what_it_has() {
     set["metadata"]["generation"] = json!(1);
     server = server.with(STATEFUL_SET, set);
     let context = context(&server);
-    let shop = deleted(json!({}), 1);
+    let shop = deleted(&json!({}), 1);
     assert_eq!(
         end_unread(&context, &shop, "why", PATIENCE).await.unwrap(),
         Deleted::NotYet
     );
     assert!(!is_released(&server));
-    let shop = deleted(json!({}), 6);
+    let shop = deleted(&json!({}), 6);
     assert_eq!(
         end_unread(&context, &shop, "why", PATIENCE).await.unwrap(),
         Deleted::Released
@@ -229,7 +229,7 @@ async fn a_shop_that_is_to_be_removed_is_held_whatever_its_data_is_in() {
         for spec in [json!({"deletionPolicy": policy}), external(policy)] {
             let server = ApiServer::default().with(SHOP, json!({"metadata": {"name": "demo"}, "spec": {}}));
             let context = context(&server);
-            let mut shop = deleted(spec, 0);
+            let mut shop = deleted(&spec, 0);
             shop.metadata.deletion_timestamp = None;
             shop.metadata.finalizers = None;
             guard(&context, &shop, &validate(&shop).unwrap()).await.unwrap();
@@ -248,7 +248,7 @@ async fn a_secret_that_is_not_for_the_shop_is_sent_nowhere() {
             .with(&format!("{SECRETS}/postgres"), administrator(label))
             .with(&format!("{SECRETS}/rabbitmq"), administrator(label));
         let context = context(&server);
-        let shop = deleted(external("Delete"), 0);
+        let shop = deleted(&external("Delete"), 0);
         assert_eq!(end(&context, &shop, PATIENCE).await.unwrap(), Deleted::NotYet);
         let events = server.events();
         assert_eq!(events[0]["reason"], "AdminSecretNotLabelled");
@@ -263,7 +263,7 @@ async fn hosts_beyond_what_is_allowed_are_not_connected_to_at_the_end_either() {
     let server = populated();
     let mut context = context(&server);
     context.limits.allowed_back_end_hosts = vec!["db.example".to_owned()];
-    let shop = deleted(external("Delete"), 0);
+    let shop = deleted(&external("Delete"), 0);
     assert_eq!(end(&context, &shop, PATIENCE).await.unwrap(), Deleted::Released);
     assert_eq!(server.events()[0]["reason"], "LeftBehind");
 }

@@ -14,7 +14,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     let operations = paths
         .filter_map(Value::as_object)
         .flat_map(serde_json::Map::values);
-    let mut modules = String::new();
+    let mut modules = Vec::new();
     for (number, operation) in operations.enumerate() {
         let samples = operation["x-codeSamples"].as_array().ok_or("no examples")?;
         let sample = samples.iter().find(|sample| sample["lang"] == "Rust");
@@ -22,9 +22,9 @@ fn main() -> Result<(), Box<dyn Error>> {
             .and_then(|sample| sample["source"].as_str())
             .ok_or("none in Rust")?;
         let name = &operation["operationId"];
-        modules += &format!("/// {name}\nmod example_{number} {{\n{source}}}\n");
+        modules.push(format!("/// {name}\nmod example_{number} {{\n{source}}}\n"));
     }
     let folder = env::var("OUT_DIR")?;
-    fs::write(Path::new(&folder).join("examples.rs"), modules)?;
+    fs::write(Path::new(&folder).join("examples.rs"), modules.concat())?;
     Ok(())
 }

@@ -53,19 +53,11 @@ impl<'a> Kind<'a> {
         let values = if is_array { &schema["items"] } else { schema };
         let name = Schemas::name(values);
         let format = values["format"].as_str().filter(|format| *format != "int32");
-        let mut text = if is_array {
-            "array of ".to_owned()
-        } else {
-            String::new()
-        };
-        if name.is_none() {
-            text += kind(values);
-        }
-        if let Some(format) = format {
-            text += &format!(" ({format})");
-        }
+        let format = format.map_or_else(String::new, |format| format!(" ({format})"));
+        let array = if is_array { "array of " } else { "" };
+        let of = if name.is_none() { kind(values) } else { "" };
         Self {
-            text,
+            text: format!("{array}{of}{format}"),
             schema: name,
             nullable: schema["type"]
                 .as_array()

@@ -17,10 +17,10 @@ const INDENT: usize = 4;
 /// A script of its own.
 pub(super) fn write(call: &Call) -> String {
     let mut imports = String::from("import os\n");
-    let mut variables = String::from("shop = os.environ[\"SHOP_URL\"]\n");
+    let mut variables = vec!["shop = os.environ[\"SHOP_URL\"]\n".to_owned()];
     let mut headers = Vec::new();
     if call.needs_token {
-        variables += "token = os.environ[\"SHOP_TOKEN\"]\n";
+        variables.push("token = os.environ[\"SHOP_TOKEN\"]\n".to_owned());
         headers.push("\"authorization\": f\"Bearer {token}\"");
     }
     if call.takes_key {
@@ -28,8 +28,9 @@ pub(super) fn write(call: &Call) -> String {
         headers.push("\"idempotency-key\": str(uuid.uuid4())");
     }
     for name in call.variables() {
-        variables += &format!("{} = os.environ[\"{name}\"]\n", name.to_lowercase());
+        variables.push(format!("{} = os.environ[\"{name}\"]\n", name.to_lowercase()));
     }
+    let variables = variables.concat();
     let target = call.target(|name| format!("{{{}}}", name.to_lowercase()));
     let mut arguments = vec![format!("f\"{{shop}}{target}\"")];
     if !headers.is_empty() {

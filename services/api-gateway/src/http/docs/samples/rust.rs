@@ -17,27 +17,28 @@ const INDENT: usize = 8;
 /// A program of its own.
 pub(super) fn write(call: &Call) -> String {
     let mut crates = vec!["reqwest -F json", "tokio -F full"];
-    let mut variables = String::from("    let shop = std::env::var(\"SHOP_URL\")?;\n");
-    let mut request = String::new();
+    let mut variables = vec!["    let shop = std::env::var(\"SHOP_URL\")?;\n".to_owned()];
+    let mut request = Vec::new();
     for name in call.variables() {
         let variable = name.to_lowercase();
-        variables += &format!("    let {variable} = std::env::var(\"{name}\")?;\n");
+        variables.push(format!("    let {variable} = std::env::var(\"{name}\")?;\n"));
     }
     if call.needs_token {
-        variables += "    let token = std::env::var(\"SHOP_TOKEN\")?;\n";
-        request += "        .bearer_auth(token)\n";
+        variables.push("    let token = std::env::var(\"SHOP_TOKEN\")?;\n".to_owned());
+        request.push("        .bearer_auth(token)\n".to_owned());
     }
     if call.takes_key {
         crates.push("uuid -F v7");
-        request += "        .header(\"idempotency-key\", uuid::Uuid::now_v7().to_string())\n";
+        request.push("        .header(\"idempotency-key\", uuid::Uuid::now_v7().to_string())\n".to_owned());
     }
     if let Some(body) = &call.body {
         let body = MACRO.write(body, INDENT);
-        request += &format!("        .json(&serde_json::json!({body}))\n");
+        request.push(format!("        .json(&serde_json::json!({body}))\n"));
     }
     if call.body.is_some() || call.answers == Answers::Json {
         crates.push("serde_json");
     }
+    let (variables, request) = (variables.concat(), request.concat());
     let target = call.target(|name| format!("{{{}}}", name.to_lowercase()));
     let (binding, taken, shown) = match call.answers {
         Answers::Json => (

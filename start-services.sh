@@ -193,7 +193,8 @@ choose_backends() {
         amqp_url=${AMQP_URL:-$default_amqp_url}
     else
         rabbitmq_port=$(free_port "$(port_of 5672)")
-        dist_port=$(free_port 25672)
+        # By the offset too: two shops that start at once would find the same port free.
+        dist_port=$(free_port "$(port_of 16672)")
         epmd_port=$(free_port $((dist_port + 1)))
     fi
 }

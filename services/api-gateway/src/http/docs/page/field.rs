@@ -112,10 +112,7 @@ mod tests {
             ["1 to 200 characters"]
         );
         assert_eq!(limits(&json!({ "minimum": 0 })), ["at least 0"]);
-        assert_eq!(
-            limits(&json!({ "minimum": i64::MIN, "maximum": i64::MAX })),
-            [String::new(); 0]
-        );
+        assert!(limits(&json!({ "minimum": i64::MIN, "maximum": i64::MAX })).is_empty());
         assert_eq!(limits(&json!({ "minItems": 10, "maxItems": 10 })), ["10 items"]);
         assert_eq!(limits(&json!({ "enum": ["user", "admin"] })), ["user, admin"]);
     }

@@ -84,7 +84,7 @@ fn a_job_of_another_version_has_another_name() {
     );
 }
 
-/// The pods of the Job are of no part that the operator's NetworkPolicies select, and anybody may call the gateway.
+/// The pods of the Job are of no part that the operator's network policies select, and anybody may call the gateway.
 #[test]
 fn network_policies_leave_the_demo_data_alone() {
     let documents = template(CHART, "demoData: true").unwrap();

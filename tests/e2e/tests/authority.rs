@@ -315,8 +315,10 @@ async fn a_change_of_rights_needs_a_recent_login() -> anyhow::Result<()> {
         found["total"] == 1 && found["items"][0]["id"] == session.user["id"],
         "{found}"
     );
-    let none = refreshed.api.get("/users?email=nobody").await?.is(200)?;
+    let nobody = refreshed.api.get("/users?email=nobody@shop.example");
+    let none = nobody.await?.is(200)?;
     ensure!(none["total"] == 0, "{none}");
+    refreshed.api.get("/users?email=nobody").await?.is(422)?;
     let one = refreshed.api.get(user(&customer)).await?.is(200)?;
     ensure!(one["id"] == customer.user["id"], "{one}");
     stack.stop().await

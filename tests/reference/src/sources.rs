@@ -22,13 +22,35 @@ pub fn below(folder: &str) -> anyhow::Result<Vec<Source>> {
     let mut paths = Vec::new();
     collect(&root.join(folder), &mut paths).with_context(|| folder.to_owned())?;
     paths.sort();
-    let sources = paths.into_iter().map(|path| {
+    let (mut sources, mut tests) = (Vec::new(), Vec::new());
+    for path in paths {
         let shown = path.strip_prefix(&root).unwrap_or(&path).display().to_string();
         let mut file = syn::parse_file(&fs::read_to_string(&path)?).with_context(|| shown.clone())?;
+        tests.extend(
+            file.items
+                .iter()
+                .filter(|item| is_test(item))
+                .filter_map(|item| in_a_file(item, &path)),
+        );
         file.items.retain(|item| !is_test(item));
-        Ok(Source { path: shown, file })
-    });
-    sources.collect()
+        sources.push((path, Source { path: shown, file }));
+    }
+    sources.retain(|(path, _)| !tests.contains(path));
+    Ok(sources.into_iter().map(|(_, source)| source).collect())
+}
+
+/// Where a module is that has a file of its own: `tests.rs` beside `mod.rs`, and `name/tests.rs` of `name.rs`.
+fn in_a_file(item: &Item, declared_in: &Path) -> Option<PathBuf> {
+    let Item::Mod(module) = item else { return None };
+    let stem = declared_in.file_stem()?.to_str()?;
+    let folder = match stem {
+        "lib" | "main" | "mod" => declared_in.parent()?.to_owned(),
+        _ => declared_in.with_extension(""),
+    };
+    module
+        .content
+        .is_none()
+        .then(|| folder.join(format!("{}.rs", module.ident)))
 }
 
 fn collect(folder: &Path, found: &mut Vec<PathBuf>) -> anyhow::Result<()> {

@@ -190,9 +190,12 @@ test('accounts are found by email, made admins, disabled, and let in again witho
   await button(page, 'Show').click();
   await page.getByRole('link', { name: ada.email }).click();
   // As after ten minutes: the API wants a login of the last ones, and the page asks for it in place.
-  await page.route(`**/users/${ada.id}`, (route) => (route.request().method() === 'PATCH'
-    ? route.fulfill({ status: 401, contentType: 'application/problem+json', body: JSON.stringify({ type: '/problems/recent-login-required', status: 401, title: '', detail: '' }) })
-    : route.fallback()), { times: 1 });
+  let refused = false;
+  await page.route(`**/users/${ada.id}`, (route) => {
+    if (refused || route.request().method() !== 'PATCH') return route.fallback();
+    refused = true;
+    return route.fulfill({ status: 401, contentType: 'application/problem+json', body: JSON.stringify({ type: '/problems/recent-login-required', status: 401, title: '', detail: '' }) });
+  });
   await button(page, 'Make an admin').click();
   await confirm(page, 'Make an admin');
   const asks = page.getByRole('dialog').filter({ hasText: 'Is it you?' });

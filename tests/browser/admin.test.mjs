@@ -4,7 +4,7 @@ import { readFile } from 'node:fs/promises';
 import { randomUUID } from 'node:crypto';
 import { after, before, test } from 'node:test';
 import { ADMIN, PASSWORD, URL_OF_SHOP, Shopkeeper, closeAll, shopper } from './shop.mjs';
-import { account, admin, logIn, settled, told } from './office.mjs';
+import { account, admin, logIn, once, settled, told } from './office.mjs';
 import { totp } from './totp.mjs';
 
 let keeper;
@@ -110,11 +110,10 @@ test('an answer that is lost makes nothing twice', async () => {
   const page = await admin();
   const { id } = await keeper.add({ name: 'Moved once', stock: 10 });
   const lost = async (pattern, act) => {
-    await page.route(pattern, async (route) => {
-      if (route.request().method() !== 'POST') return route.fallback();
+    await once(page, pattern, 'POST', async (route) => {
       await route.fetch();
       await route.abort('connectionreset');
-    }, { times: 1 });
+    });
     await act();
     await page.getByText('No connection to the shop.').waitFor();
     await page.unroute(pattern);
@@ -190,12 +189,9 @@ test('accounts are found by email, made admins, disabled, and let in again witho
   await button(page, 'Show').click();
   await page.getByRole('link', { name: ada.email }).click();
   // As after ten minutes: the API wants a login of the last ones, and the page asks for it in place.
-  let refused = false;
-  await page.route(`**/users/${ada.id}`, (route) => {
-    if (refused || route.request().method() !== 'PATCH') return route.fallback();
-    refused = true;
-    return route.fulfill({ status: 401, contentType: 'application/problem+json', body: JSON.stringify({ type: '/problems/recent-login-required', status: 401, title: '', detail: '' }) });
-  });
+  await once(page, `**/users/${ada.id}`, 'PATCH', (route) => route.fulfill({
+    status: 401, contentType: 'application/problem+json', body: JSON.stringify({ type: '/problems/recent-login-required', status: 401, title: '', detail: '' }),
+  }));
   await button(page, 'Make an admin').click();
   await confirm(page, 'Make an admin');
   const asks = page.getByRole('dialog').filter({ hasText: 'Is it you?' });
@@ -256,11 +252,10 @@ test('a file is looked at, imported once however often one tries, and every bad 
   await page.getByText('Columns that are left out: colour.').waitFor();
   await page.getByRole('row').filter({ hasText: '€12.50' }).waitFor();
   // The first answer is lost on the way: it is tried again, by the same key.
-  await page.route('**/products', async (route) => {
-    if (route.request().method() !== 'POST') return route.fallback();
+  await once(page, '**/products', 'POST', async (route) => {
     await route.fetch();
     await route.abort('connectionreset');
-  }, { times: 1 });
+  });
   await button(page, 'Import 5 products').click();
   await page.getByRole('heading', { name: 'What became of it' }).waitFor();
   await page.getByText('Refused by the shop: 2.').waitFor();

@@ -215,6 +215,17 @@ mod tests {
             .await
     }
 
+    async fn lead_to_one_write(server: &ApiServer) {
+        let good = Good::new(SHORT);
+        let manager = build(good.noting(server.client()), "first").await;
+        let work = |client: Client, _| async move {
+            write(&client).await.unwrap();
+        };
+        hold(manager, &good, &server.client(), CancellationToken::new(), work)
+            .await
+            .unwrap();
+    }
+
     /// The API server takes everything of the leader but its renewals. It writes on for a while, and is silent before the
     /// Lease's time has passed and another one takes it.
     #[tokio::test]
@@ -276,28 +287,14 @@ mod tests {
             "/apis/coordination.k8s.io/v1/namespaces/default/leases/leading",
             lease,
         );
-        let good = Good::new(SHORT);
-        let manager = build(good.noting(server.client()), "first").await;
-        let work = |client: Client, _| async move {
-            write(&client).await.unwrap();
-        };
-        hold(manager, &good, &server.client(), CancellationToken::new(), work)
-            .await
-            .unwrap();
+        lead_to_one_write(&server).await;
         assert_eq!(server.writes("configmaps/written").len(), 1);
     }
 
     #[tokio::test]
     async fn a_leader_that_ends_gives_the_lease_back() {
         let server = ApiServer::default();
-        let good = Good::new(SHORT);
-        let manager = build(good.noting(server.client()), "first").await;
-        let work = |client: Client, _| async move {
-            write(&client).await.unwrap();
-        };
-        hold(manager, &good, &server.client(), CancellationToken::new(), work)
-            .await
-            .unwrap();
+        lead_to_one_write(&server).await;
         let lease = server
             .object("/apis/coordination.k8s.io/v1/namespaces/default/leases/leading")
             .unwrap();

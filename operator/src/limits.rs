@@ -5,7 +5,7 @@ use clap::Args;
 
 use crate::{
     crd::ExternalMessaging,
-    validate::{DataStore, DatabaseBackend, MessagingBackend, Validated},
+    validate::{DatabaseBackend, MessagingBackend, Validated},
 };
 
 /// Bounds of what Shops ask for. What is not given is not bounded.
@@ -103,28 +103,20 @@ fn images(shop: &Validated) -> Vec<(String, String)> {
     images
 }
 
-fn is_placed(store: &DataStore) -> bool {
-    !store.node_selector.is_empty() || !store.tolerations.is_empty() || store.affinity.is_some()
-}
-
 /// The first part of a Shop that asks for nodes of its own choice.
 fn placed(shop: &Validated) -> Option<String> {
-    match (&shop.database, &shop.messaging) {
-        (DatabaseBackend::Embedded(database), _) if is_placed(database) => {
-            return Some("spec.database.embedded".to_owned());
-        }
-        (_, MessagingBackend::Embedded(messaging)) if is_placed(messaging) => {
-            return Some("spec.messaging.embedded".to_owned());
-        }
-        _ => {}
+    if let DatabaseBackend::Embedded(store) = &shop.database
+        && store.placement.is_chosen()
+    {
+        return Some("spec.database.embedded".to_owned());
+    }
+    if let MessagingBackend::Embedded(store) = &shop.messaging
+        && store.placement.is_chosen()
+    {
+        return Some("spec.messaging.embedded".to_owned());
     }
     let mut programs = shop.workloads.iter();
-    let (program, _) = programs.find(|(_, deployed)| {
-        let placement = &deployed.placement;
-        !placement.node_selector.is_empty()
-            || !placement.tolerations.is_empty()
-            || placement.affinity.is_some()
-    })?;
+    let (program, _) = programs.find(|(_, deployed)| deployed.placement.is_chosen())?;
     Some(format!("the placement of {}", program.name()))
 }
 

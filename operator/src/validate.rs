@@ -6,7 +6,7 @@ use std::{
 };
 
 use k8s_openapi::{
-    api::core::v1::{Affinity, ResourceRequirements, Toleration},
+    api::core::v1::{Affinity, EnvVar, ResourceRequirements, Toleration},
     apimachinery::pkg::{api::resource::Quantity, apis::meta::v1::OwnerReference},
 };
 use kube::{Resource as _, ResourceExt as _};
@@ -105,8 +105,28 @@ pub struct Deployed {
     pub replicas: Replicas,
     /// What a pod may use.
     pub resources: ResourceRequirements,
-    /// The rest, as asked for.
-    pub placement: Workload,
+    /// Its further environment variables, as asked for.
+    pub env: Vec<EnvVar>,
+    /// Where its pods run.
+    pub placement: Placement,
+}
+
+/// Which nodes the Shop wants pods to run on.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Placement {
+    /// Labels that a node must have.
+    pub node_selector: BTreeMap<String, String>,
+    /// Taints of nodes to put up with.
+    pub tolerations: Vec<Toleration>,
+    /// Which nodes and which neighbours are preferred or required.
+    pub affinity: Option<Affinity>,
+}
+
+impl Placement {
+    /// Whether the Shop says anything of it.
+    pub fn is_chosen(&self) -> bool {
+        !self.node_selector.is_empty() || !self.tolerations.is_empty() || self.affinity.is_some()
+    }
 }
 
 /// How many pods.
@@ -190,12 +210,8 @@ pub struct DataStore {
     pub storage_class_name: Option<String>,
     /// What its pod may use, if that is said.
     pub resources: Option<ResourceRequirements>,
-    /// Labels that its node must have.
-    pub node_selector: BTreeMap<String, String>,
-    /// Taints of nodes to put up with.
-    pub tolerations: Vec<Toleration>,
-    /// Which nodes and which neighbours are preferred or required.
-    pub affinity: Option<Affinity>,
+    /// Where its pod runs.
+    pub placement: Placement,
 }
 
 /// Decides everything.
@@ -276,7 +292,12 @@ fn deployed(field: &'static str, workload: &Workload) -> Result<Deployed, Valida
             None => Replicas::Fixed(workload.replicas.unwrap_or(1)),
         },
         resources: workload.resources.clone().unwrap_or_else(default_resources),
-        placement: workload.clone(),
+        env: workload.env.clone(),
+        placement: Placement {
+            node_selector: workload.node_selector.clone(),
+            tolerations: workload.tolerations.clone(),
+            affinity: workload.affinity.clone(),
+        },
     })
 }
 
@@ -365,8 +386,10 @@ fn data_store(embedded: &Embedded, image: &str) -> DataStore {
             .unwrap_or_else(|| Quantity(DEFAULT_STORAGE.to_owned())),
         storage_class_name: embedded.storage_class_name.clone(),
         resources: embedded.resources.clone(),
-        node_selector: embedded.node_selector.clone(),
-        tolerations: embedded.tolerations.clone(),
-        affinity: embedded.affinity.clone(),
+        placement: Placement {
+            node_selector: embedded.node_selector.clone(),
+            tolerations: embedded.tolerations.clone(),
+            affinity: embedded.affinity.clone(),
+        },
     }
 }

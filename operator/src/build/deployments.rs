@@ -18,7 +18,7 @@ use sha2::{Digest as _, Sha256};
 
 use super::{
     labels, owned,
-    pod::{http, mount_read_only, port, pull_secrets, restricted, unprivileged},
+    pod::{self, http, mount_read_only, port, unprivileged},
     secrets::{AMQP_URL, CA, DATABASE_URL, MOUNTED_AT},
     selector,
 };
@@ -83,14 +83,9 @@ pub(super) fn deployment(shop: &Validated, program: Program, secrets: &[Secret])
 }
 
 fn pod(shop: &Validated, program: Program, service_account: String) -> PodSpec {
-    let placement = &shop.workloads[&program].placement;
     PodSpec {
         service_account_name: Some(service_account),
-        automount_service_account_token: Some(false),
-        enable_service_links: Some(false),
-        security_context: Some(restricted(USER)),
         termination_grace_period_seconds: Some(TERMINATION_SECONDS),
-        image_pull_secrets: pull_secrets(shop),
         containers: vec![container(shop, program)],
         volumes: Some(volumes(shop, program)).filter(|volumes| !volumes.is_empty()),
         topology_spread_constraints: Some(vec![TopologySpreadConstraint {
@@ -100,10 +95,7 @@ fn pod(shop: &Validated, program: Program, service_account: String) -> PodSpec {
             label_selector: Some(selector(shop, program.name())),
             ..TopologySpreadConstraint::default()
         }]),
-        node_selector: Some(placement.node_selector.clone()).filter(|labels| !labels.is_empty()),
-        tolerations: Some(placement.tolerations.clone()).filter(|tolerations| !tolerations.is_empty()),
-        affinity: placement.affinity.clone(),
-        ..PodSpec::default()
+        ..pod::of(shop, USER, &shop.workloads[&program].placement)
     }
 }
 
@@ -216,7 +208,7 @@ fn environment(shop: &Validated, program: Program) -> Vec<EnvVar> {
             format!("{SIGNING_KEYS_MOUNTED_AT}/{SIGNING_KEYS}"),
         ));
     }
-    let own = &shop.workloads[&program].placement.env;
+    let own = &shop.workloads[&program].env;
     if program == Program::ApiGateway {
         let port = program.port().unwrap_or_default();
         let gateways = super::host(shop, names::GATEWAYS);

@@ -3,15 +3,30 @@
 use k8s_openapi::{
     api::core::v1::{
         Capabilities, ContainerPort, EmptyDirVolumeSource, HTTPGetAction, LocalObjectReference,
-        PodSecurityContext, Probe, SeccompProfile, SecurityContext, TCPSocketAction, Volume, VolumeMount,
+        PodSecurityContext, PodSpec, Probe, SeccompProfile, SecurityContext, TCPSocketAction, Volume,
+        VolumeMount,
     },
     apimachinery::pkg::util::intstr::IntOrString,
 };
 
-use crate::validate::Validated;
+use crate::validate::{Placement, Validated};
+
+/// A pod of a user, with what every pod has.
+pub(super) fn of(shop: &Validated, user: i64, placement: &Placement) -> PodSpec {
+    PodSpec {
+        automount_service_account_token: Some(false),
+        enable_service_links: Some(false),
+        security_context: Some(restricted(user)),
+        image_pull_secrets: pull_secrets(shop),
+        node_selector: Some(placement.node_selector.clone()).filter(|labels| !labels.is_empty()),
+        tolerations: Some(placement.tolerations.clone()).filter(|tolerations| !tolerations.is_empty()),
+        affinity: placement.affinity.clone(),
+        ..PodSpec::default()
+    }
+}
 
 /// <https://kubernetes.io/docs/concepts/security/pod-security-standards/#restricted>
-pub(super) fn restricted(user: i64) -> PodSecurityContext {
+fn restricted(user: i64) -> PodSecurityContext {
     PodSecurityContext {
         run_as_non_root: Some(true),
         run_as_user: Some(user),
@@ -27,7 +42,7 @@ pub(super) fn restricted(user: i64) -> PodSecurityContext {
 }
 
 /// What a node pulls images with.
-pub(super) fn pull_secrets(shop: &Validated) -> Option<Vec<LocalObjectReference>> {
+fn pull_secrets(shop: &Validated) -> Option<Vec<LocalObjectReference>> {
     let names = shop.image.pull_secrets.iter();
     let secrets: Vec<_> = names
         .map(|name| LocalObjectReference { name: name.clone() })

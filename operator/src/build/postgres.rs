@@ -15,7 +15,7 @@ use kube::core::ObjectMeta;
 
 use super::{
     labels, owned,
-    pod::{mount, mount_read_only, port, pull_secrets, restricted, scratch, tcp, unprivileged},
+    pod::{self, mount, mount_read_only, port, scratch, tcp, unprivileged},
     selector,
 };
 use crate::{
@@ -177,19 +177,11 @@ pub(super) fn data_store(
                     ..ObjectMeta::default()
                 }),
                 spec: Some(PodSpec {
-                    automount_service_account_token: Some(false),
-                    enable_service_links: Some(false),
-                    security_context: Some(restricted(user)),
                     // Time to write everything down.
                     termination_grace_period_seconds: Some(60),
                     containers: vec![container],
                     volumes: Some(volumes),
-                    image_pull_secrets: pull_secrets(shop),
-                    node_selector: Some(store.node_selector.clone()).filter(|labels| !labels.is_empty()),
-                    tolerations: Some(store.tolerations.clone())
-                        .filter(|tolerations| !tolerations.is_empty()),
-                    affinity: store.affinity.clone(),
-                    ..PodSpec::default()
+                    ..pod::of(shop, user, &store.placement)
                 }),
             },
             volume_claim_templates: persistent.then(|| vec![claim]),

@@ -51,7 +51,7 @@ fn a_variable_of_the_operator_is_refused_by_name() {
     }
     let spec = "{services: {orders: {env: [{name: DATABASE_MAX_CONNECTIONS, value: '16'}]}}}";
     let shop = validate(&with_spec(spec)).unwrap();
-    assert_eq!(shop.workloads[&Program::OrderService].placement.env.len(), 1);
+    assert_eq!(shop.workloads[&Program::OrderService].env.len(), 1);
 }
 
 #[test]

@@ -160,7 +160,8 @@ pub fn router(api: Api, config: &Config) -> Router {
     .with_state(api)
 }
 
-/// What is small stays as it is, and so do scripts and styles, which are compressed already for those who take them. The least effort halves a list as well as the most.
+/// What is small stays as it is, and so do scripts and styles, which are compressed already for those who take them. The
+/// least effort halves a list as well as the most.
 fn compression() -> CompressionLayer<impl Predicate> {
     let wanted = DefaultPredicate::new()
         .and(NotForContentType::const_new("text/javascript"))

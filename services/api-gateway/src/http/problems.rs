@@ -95,8 +95,8 @@ async fn list(headers: HeaderMap) -> Result<Response, Problem> {
     responses((status = 200, body = ProblemKind)),
 )]
 async fn get(headers: HeaderMap, Named(kind): Named) -> Result<Response, Problem> {
-    let page = One { kind: kind.into() };
-    answer(&headers, &page, Answer(ProblemKind::from(kind)))
+    let kind = ProblemKind::from(kind);
+    answer(&headers, &One { kind: &kind }, Answer(&kind))
 }
 
 #[derive(Template)]
@@ -107,8 +107,8 @@ struct List<'a> {
 
 #[derive(Template)]
 #[template(path = "docs/problem.html")]
-struct One {
-    kind: ProblemKind,
+struct One<'a> {
+    kind: &'a ProblemKind,
 }
 
 /// The page where a browser asks, which names HTML first. Whoever asks for nothing in particular is a program.

@@ -141,7 +141,8 @@ fn pieces(path: &str, operation: &Value) -> Vec<Piece> {
         pieces.push(match name {
             Some(name) => Piece::Parameter {
                 name: name.to_owned(),
-                value: parameter_example(name, operation).unwrap_or_else(|| variable_after(before).into()),
+                value: parameter_example(name, operation)
+                    .unwrap_or_else(|| format!("{VARIABLE}{}", variable_after(before)).into()),
             },
             None => Piece::Text(segment.to_owned()),
         });
@@ -150,9 +151,9 @@ fn pieces(path: &str, operation: &Value) -> Vec<Piece> {
     pieces
 }
 
-/// `$PRODUCT_ID` for what stands behind `products`.
+/// `PRODUCT_ID` for what stands behind `products`.
 pub(super) fn variable_after(segment: &str) -> String {
-    format!("{VARIABLE}{}_ID", vocabulary::singular(segment).to_uppercase())
+    format!("{}_ID", vocabulary::singular(segment).to_uppercase())
 }
 
 fn parameter_example(name: &str, operation: &Value) -> Option<Value> {
@@ -184,13 +185,6 @@ fn collect_variables<'a>(value: &'a Value, names: &mut Vec<&'a str>) {
     match value {
         Value::Array(values) => values.iter().for_each(|value| collect_variables(value, names)),
         Value::Object(fields) => fields.values().for_each(|value| collect_variables(value, names)),
-        value => names.extend(variable(value)),
+        value => names.extend(variable(value).filter(|name| !names.contains(name))),
     }
-    let mut known = Vec::new();
-    names.retain(|name| {
-        !known.contains(name) && {
-            known.push(*name);
-            true
-        }
-    });
 }

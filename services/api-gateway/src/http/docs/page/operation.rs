@@ -7,8 +7,8 @@ use super::{
     text::{Span, spans},
 };
 use crate::http::docs::{
-    example::{Schemas, VARIABLE},
-    samples,
+    example::Schemas,
+    samples::{self, variable_after},
 };
 
 pub(super) struct Operation<'a> {
@@ -132,10 +132,6 @@ impl<'a> Sample<'a> {
             source: sample["source"].as_str().unwrap_or_default(),
         }
     }
-}
-
-fn variable_after(collection: &str) -> String {
-    samples::variable_after(collection).replace(VARIABLE, "")
 }
 
 fn array(value: &Value) -> impl Iterator<Item = &Value> {

@@ -43,7 +43,7 @@ pub(super) fn write(call: &Call) -> String {
     let (binding, taken, shown) = match call.answers {
         Answers::Json => (
             "let answer: serde_json::Value",
-            "        .json()\n        .await?;\n",
+            "\n        .json()\n        .await?;\n",
             "    println!(\"{answer:#}\");\n",
         ),
         Answers::Nothing => ("let answer", ";\n", "    println!(\"{}\", answer.status());\n"),
@@ -53,11 +53,6 @@ pub(super) fn write(call: &Call) -> String {
             "    while let Some(chunk) = answer.chunk().await? {\n        \
              print!(\"{}\", String::from_utf8_lossy(&chunk));\n    }\n",
         ),
-    };
-    let taken = if taken == ";\n" {
-        ";\n".to_owned()
-    } else {
-        format!("\n{taken}")
     };
     let added = format!("// cargo add {}\n", crates.join("\n// cargo add "));
     format!(

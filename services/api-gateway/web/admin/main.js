@@ -1,7 +1,6 @@
 // What every page of the admin's has: who one is, and the script of the page that is shown.
-import { failure } from '../shop/elements.js';
 import { t } from '../shop/texts.js';
-import { follow } from '../shop/navigation.js';
+import { follow, viewer } from '../shop/navigation.js';
 import { hint, whenEnded } from '../shop/session.js';
 import { admitted, refused } from './access.js';
 import { askBeforeLeaving } from './confirm.js';
@@ -18,28 +17,17 @@ const VIEWS = {
   audit: () => import('./audit.js'),
 };
 
-let shown = new AbortController();
-
-async function show(main) {
-  shown.abort();
-  shown = new AbortController();
-  const { signal } = shown;
-  const load = VIEWS[main.dataset.view];
-  const content = main.querySelector('[data-content]');
-  if (!load || !content) return;
-  const again = () => show(main);
-  showSection();
-  try {
-    if (!(await admitted(content, again))) return;
-    const view = await load();
-    if (!signal.aborted) await view.show(main, { content, signal });
-  } catch (error) {
-    if (signal.aborted || error.name === 'AbortError') return;
-    if (error.status === 403) return refused(content, error);
-    if (!error.advice) console.error(error);
-    content.replaceChildren(failure(t('error.page'), error, again));
-  }
-}
+const show = viewer(VIEWS, {
+  admit(content, again) {
+    showSection();
+    return admitted(content, again);
+  },
+  told(error, content) {
+    if (error.status === 403) refused(content, error);
+    else if (!error.advice) console.error(error);
+    return error.status === 403;
+  },
+});
 
 /** On narrow screens the sections are a line that is longer than the screen. */
 function showSection() {

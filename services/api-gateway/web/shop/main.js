@@ -1,8 +1,7 @@
 // What every page has: who one is, how much is in the cart, and the script of the page that is shown.
 import * as cart from './cart.js';
 import { count, t } from './texts.js';
-import { failure } from './elements.js';
-import { follow, searchAsTyped } from './navigation.js';
+import { follow, searchAsTyped, viewer } from './navigation.js';
 import { hint, whenEnded } from './session.js';
 
 const VIEWS = {
@@ -17,24 +16,7 @@ const VIEWS = {
   register: () => import('./login.js'),
 };
 
-let shown = new AbortController();
-
-async function show(main) {
-  shown.abort();
-  shown = new AbortController();
-  const { signal } = shown;
-  const load = VIEWS[main.dataset.view];
-  if (!load) return;
-  try {
-    const view = await load();
-    if (!signal.aborted) await view.show(main, { signal });
-  } catch (error) {
-    if (signal.aborted || error.name === 'AbortError') return;
-    console.error(error);
-    const content = main.querySelector('[data-content]');
-    content?.replaceChildren(failure(t('error.page'), error, () => show(main)));
-  }
-}
+const show = viewer(VIEWS);
 
 function showCount() {
   const badge = document.getElementById('cart-count');

@@ -71,6 +71,31 @@ async function replace(url, signal, how, show) {
   }
 }
 
+/**
+ * What shows a page: by the script of its view, one page at a time, so that what is asked for a page that was left is given up.
+ * `admit` says whether the page is to be shown at all. `told` gets what went wrong, and says whether it has told of it.
+ */
+export function viewer(views, { admit = () => true, told = (error) => console.error(error) } = {}) {
+  let shown = new AbortController();
+  return async function show(main) {
+    shown.abort();
+    shown = new AbortController();
+    const { signal } = shown;
+    const load = views[main.dataset.view];
+    if (!load) return;
+    const content = () => main.querySelector('[data-content]');
+    const again = () => show(main);
+    try {
+      if (!(await admit(content(), again))) return;
+      const view = await load();
+      if (!signal.aborted) await view.show(main, { content: content(), signal });
+    } catch (error) {
+      if (signal.aborted || error.name === 'AbortError' || told(error, content())) return;
+      content()?.replaceChildren(failure(t('error.page'), error, again));
+    }
+  };
+}
+
 /** Goes there, as by a link. */
 export function go(path, { history = 'auto' } = {}) {
   if ('navigation' in window) navigation.navigate(path, { history });

@@ -9,7 +9,7 @@ use clap::Arg;
 use crate::{
     markdown::{self, add, cell, code},
     programs::{self, SHARED, programs},
-    sources,
+    sources::{self, Call},
 };
 
 /// The variables of OpenTelemetry that the programs or their SDK read, and what they do here. It has many more.
@@ -159,36 +159,26 @@ fn value(argument: &Arg) -> String {
 
 /// What is read from the environment as a secret.
 pub fn secrets() -> anyhow::Result<BTreeSet<String>> {
-    Ok(read_by("secret_from_env")?.into_iter().flatten().collect())
+    Ok(calls()?
+        .iter()
+        .filter(|call| reads_a_secret(call))
+        .filter_map(|call| call.text.clone())
+        .collect())
 }
 
-/// What is read from the environment by a call of that function, in any source: the name, or nothing where the call has
-/// none as it stands.
-fn read_by(function: &str) -> anyhow::Result<Vec<Option<String>>> {
-    let mut found = Vec::new();
-    for folder in folders() {
-        for source in sources::below(folder)? {
-            let calls = sources::functions(&source).into_iter();
-            found.extend(calls.filter(|call| call.name == function).map(|call| call.text));
-        }
-    }
-    Ok(found)
+fn reads_a_secret(call: &Call) -> bool {
+    call.name == "secret_from_env"
 }
 
 /// Every variable that any program reads past its command line.
 pub fn read_from_the_environment() -> anyhow::Result<BTreeSet<String>> {
-    let mut found = secrets()?;
-    let mut unnamed = 0;
-    for folder in folders() {
-        for source in sources::below(folder)? {
-            let of_environment = |path: &str| path.ends_with("env::var") || path.ends_with("env::var_os");
-            for call in sources::functions(&source) {
-                if of_environment(&call.path) {
-                    unnamed += usize::from(call.text.is_none());
-                    found.extend(call.text);
-                }
-            }
-        }
+    let reads = |call: &Call| {
+        reads_a_secret(call) || call.path.ends_with("env::var") || call.path.ends_with("env::var_os")
+    };
+    let (mut found, mut unnamed) = (BTreeSet::new(), 0);
+    for call in calls()?.into_iter().filter(reads) {
+        unnamed += usize::from(call.text.is_none());
+        found.extend(call.text);
     }
     // `secret_from_env` itself, of which every call has a name.
     ensure!(
@@ -196,6 +186,17 @@ pub fn read_from_the_environment() -> anyhow::Result<BTreeSet<String>> {
         "{unnamed} variables are read whose name does not stand in the call: they can't be listed"
     );
     Ok(found)
+}
+
+/// Every call of a function in any source.
+fn calls() -> anyhow::Result<Vec<Call>> {
+    let mut calls = Vec::new();
+    for folder in folders() {
+        for source in sources::below(folder)? {
+            calls.extend(sources::functions(&source));
+        }
+    }
+    Ok(calls)
 }
 
 fn folders() -> impl Iterator<Item = &'static str> {

@@ -26,13 +26,8 @@ pub fn below(folder: &str) -> anyhow::Result<Vec<Source>> {
     for path in paths {
         let shown = path.strip_prefix(&root).unwrap_or(&path).display().to_string();
         let mut file = syn::parse_file(&fs::read_to_string(&path)?).with_context(|| shown.clone())?;
-        tests.extend(
-            file.items
-                .iter()
-                .filter(|item| is_test(item))
-                .filter_map(|item| in_a_file(item, &path)),
-        );
-        file.items.retain(|item| !is_test(item));
+        let of_tests = file.items.extract_if(.., |item| is_test(item));
+        tests.extend(of_tests.filter_map(|item| in_a_file(&item, &path)));
         sources.push((path, Source { path: shown, file }));
     }
     sources.retain(|(path, _)| !tests.contains(path));

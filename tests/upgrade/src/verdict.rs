@@ -112,10 +112,8 @@ impl Load<'_> {
         let right = match (found["status"].as_str(), placed.cancelled) {
             (Some("confirmed"), Cancelled::No) | (Some("cancelled"), Cancelled::Yes) => true,
             (Some("rejected"), Cancelled::No | Cancelled::Refused) => {
-                let (rejection, short) = (
-                    &found["rejection"],
-                    json!({ "reason": "insufficient_stock", "product_id": self.scarce["id"] }),
-                );
+                let rejection = &found["rejection"];
+                let short = json!({ "reason": "insufficient_stock", "product_id": self.scarce["id"] });
                 // The version before names the first product at fault only, and of all of them there is one here.
                 let named = rejection["items"].is_null() || rejection["items"] == json!([short]);
                 named

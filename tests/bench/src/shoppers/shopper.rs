@@ -104,12 +104,7 @@ impl<'a> Shopper<'a> {
             Page::Search(words) => (Kind::Search, query("q", words)),
             Page::Product(id) => (Kind::Product, format!("/shop/products/{id}")),
         };
-        let request = Request {
-            method: "GET",
-            path: &path,
-            key: None,
-            body: None,
-        };
+        let request = Request::get(&path);
         Ok(self.ask(kind, request, 200).await?.is_some())
     }
 
@@ -157,12 +152,7 @@ impl<'a> Shopper<'a> {
             self.ask(Kind::Cancel, request, 200).await?;
         }
         if self.journey.looks_at_orders() {
-            let request = Request {
-                method: "GET",
-                path: "/orders",
-                key: None,
-                body: None,
-            };
+            let request = Request::get("/orders");
             self.ask(Kind::Orders, request, 200).await?;
         }
         Ok(())
@@ -187,12 +177,7 @@ impl<'a> Shopper<'a> {
         let mut status = "pending".to_owned();
         for _ in 0..LOOKS {
             self.pause(LOOK).await?;
-            let request = Request {
-                method: "GET",
-                path,
-                key: None,
-                body: None,
-            };
+            let request = Request::get(path);
             if let Some(order) = self.ask_json(Kind::FollowOrder, request, 200).await? {
                 order["status"]
                     .as_str()
@@ -296,4 +281,15 @@ struct Request<'a> {
     path: &'a str,
     key: Option<&'a str>,
     body: Option<&'a Value>,
+}
+
+impl<'a> Request<'a> {
+    fn get(path: &'a str) -> Self {
+        Self {
+            method: "GET",
+            path,
+            key: None,
+            body: None,
+        }
+    }
 }

@@ -1,6 +1,6 @@
 //! An API server in memory, for tests of what the operator asks of one and in which order. It knows objects by their path,
 //! merges patches into them, and can be made to answer nothing but errors. What a real one says is tried on a real one:
-//! `operator/tests/api_server`.
+//! `tests/operator/tests/api_server`.
 
 use std::{
     collections::BTreeMap,

@@ -10,6 +10,14 @@ use anyhow::{Context as _, bail};
 
 use crate::Service;
 
+/// The binary of a service, brought up to date.
+///
+/// # Errors
+/// Where it can't be built.
+pub fn program(name: &str) -> anyhow::Result<PathBuf> {
+    Ok(folder()?.join(name))
+}
+
 /// The folder of the binaries. The first call brings them up to date, which takes cargo a moment where they are.
 pub(crate) fn folder() -> anyhow::Result<&'static Path> {
     static FOLDER: OnceLock<Result<PathBuf, String>> = OnceLock::new();

@@ -43,6 +43,7 @@ mod suite;
 pub use agreement::stock_ledger_and_orders_agree;
 pub use asyncapi::AsyncApi;
 pub use authenticator::Authenticator;
+pub use binaries::program;
 pub use ledger::Ledger;
 pub use order_trace::{its_confirmation_is_part_of_the_trace, one_order_is_one_trace};
 pub use process::Service;

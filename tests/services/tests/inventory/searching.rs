@@ -204,10 +204,12 @@ async fn rows_from_before_are_filled_in() {
     }
     assert_eq!(found(&shop, "old 777", "").await, [""; 0]);
     for _ in 0..2 {
-        sqlx::raw_sql(include_str!("../../migrations/0008_terms_filled.sql"))
-            .execute(shop.database.pool())
-            .await
-            .unwrap();
+        sqlx::raw_sql(include_str!(
+            "../../../../services/inventory-service/migrations/0008_terms_filled.sql"
+        ))
+        .execute(shop.database.pool())
+        .await
+        .unwrap();
     }
     assert_eq!(found(&shop, "old 777", "").await, ["Old 777"]);
     let unfilled: i64 =

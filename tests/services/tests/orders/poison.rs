@@ -8,7 +8,7 @@ use super::support::{World, eventually};
 
 /// Whether it succeeded, and what it said.
 async fn run(database_url: &str, arguments: &[&str]) -> (bool, String) {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_order-service"));
+    let mut command = Command::new(e2e::program("order-service").unwrap());
     command
         .args(["outbox", "poison"])
         .args(arguments)

@@ -23,7 +23,7 @@ pub(crate) const SCRAPER_NAMESPACE: &str = "monitoring";
 
 /// The Shop of a file in `deploy/examples`, as the API server would give it.
 pub(crate) fn example(name: &str) -> Shop {
-    let path = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join(format!("../deploy/examples/{name}.yaml"));
+    let path = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join(format!("../../deploy/examples/{name}.yaml"));
     from_yaml(&std::fs::read_to_string(path).unwrap())
 }
 

@@ -43,7 +43,7 @@ async fn dead(count: usize) -> (Queue, Vec<String>) {
 
 /// Whether it succeeded, and what it said.
 async fn run(queue: &Queue, arguments: &[&str]) -> (bool, String) {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_consumer-service"));
+    let mut command = Command::new(e2e::program("consumer-service").unwrap());
     command
         .arg("dead-letters")
         .args(arguments)
@@ -155,7 +155,7 @@ async fn a_purge_wants_a_yes() {
 
 #[tokio::test]
 async fn a_broker_that_is_not_there_is_said_in_one_line_without_the_password() {
-    let output = Command::new(env!("CARGO_BIN_EXE_consumer-service"))
+    let output = Command::new(e2e::program("consumer-service").unwrap())
         .args(["dead-letters", "list"])
         .env("AMQP_URL", "amqp://shop:secret@127.0.0.1:1/")
         .output()

@@ -79,6 +79,6 @@ fn the_committed_schema_is_that_of_a_spec() {
     let committed = std::fs::read_to_string(&path).unwrap_or_default();
     assert!(
         committed == generated(),
-        "write it anew: UPDATE_CHARTS=1 cargo test -p shop-operator --test charts"
+        "write it anew: UPDATE_CHARTS=1 cargo test --workspace --release --test charts"
     );
 }

@@ -12,7 +12,7 @@ use serde_json::Value;
 /// A folder of a chart.
 fn chart(name: &str) -> PathBuf {
     PathBuf::from(env!("CARGO_MANIFEST_DIR"))
-        .join("../charts")
+        .join("../../charts")
         .join(name)
 }
 

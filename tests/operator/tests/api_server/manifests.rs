@@ -257,12 +257,12 @@ async fn what_is_wrong_is_refused_by_its_name() {
 async fn the_examples_are_accepted() {
     let client = connect().await;
     for text in [
-        include_str!("../../../deploy/examples/minimal.yaml"),
-        include_str!("../../../deploy/examples/production.yaml"),
-        include_str!("../../../deploy/examples/embedded.yaml"),
-        include_str!("../../../deploy/examples/external-database.yaml"),
-        include_str!("../../../deploy/examples/scheduling.yaml"),
-        include_str!("../../../deploy/examples/cloud-native.yaml"),
+        include_str!("../../../../deploy/examples/minimal.yaml"),
+        include_str!("../../../../deploy/examples/production.yaml"),
+        include_str!("../../../../deploy/examples/embedded.yaml"),
+        include_str!("../../../../deploy/examples/external-database.yaml"),
+        include_str!("../../../../deploy/examples/scheduling.yaml"),
+        include_str!("../../../../deploy/examples/cloud-native.yaml"),
     ] {
         let mut shop: DynamicObject = serde_saphyr::from_str(text).unwrap();
         shop.metadata.namespace = None;

@@ -3,7 +3,7 @@ import assert from 'node:assert/strict';
 import { readFile } from 'node:fs/promises';
 import { randomUUID } from 'node:crypto';
 import { after, before, test } from 'node:test';
-import { ADMIN, PASSWORD, URL_OF_SHOP, Shopkeeper, closeAll, shopper } from './shop.mjs';
+import { ADMIN, PASSWORD, URL_OF_SHOP, Shopkeeper, arrived, closeAll, expect, shopper } from './shop.mjs';
 import { account, admin, logIn, once, settled, told } from './office.mjs';
 import { totp } from './totp.mjs';
 
@@ -39,12 +39,14 @@ test('a product is made, found, changed, counted and deleted', async () => {
   await button(page, 'Move the stock').click();
   await told(page, 'There are 4 now.');
   await page.getByRole('row').filter({ hasText: 'Dented' }).filter({ hasText: '−3' }).waitFor();
-  assert.equal(await page.getByRole('img', { name: 'Stock over 2 movements; now it is 4' }).count(), 1);
+  await expect(page.getByRole('img', { name: 'Stock over 2 movements; now it is 4' })).toHaveCount(1);
+  // While one is on its way, the form takes no other.
+  await expect(page.locator('form[aria-busy]')).toHaveCount(0);
   await page.getByLabel('Units').fill('-5');
   await page.getByLabel('Reason').fill('More than there are');
   await button(page, 'Move the stock').click();
   await page.getByText('There is not so much in stock.').waitFor();
-  assert.equal(await page.getByLabel('Reason').inputValue(), 'More than there are');
+  await expect(page.getByLabel('Reason')).toHaveValue('More than there are');
   await page.reload();
 
   await page.goto('/admin/products');
@@ -70,8 +72,8 @@ test('what two have changed at once is shown side by side, and nothing of either
   await page.getByRole('heading', { name: 'Somebody else has changed' }).waitFor();
   const chosen = (field, side) => page.getByRole('radio', { name: `${field}: ${side}` });
   // What only one has changed is chosen already.
-  assert.ok(await chosen('Name', 'In the shop now').isChecked());
-  assert.ok(await chosen('Description', 'Yours').isChecked());
+  await expect(chosen('Name', 'In the shop now')).toBeChecked();
+  await expect(chosen('Description', 'Yours')).toBeChecked();
   await chosen('Price', 'In the shop now').check();
   await keeper.call('PATCH', `/products/${id}`, { category: 'Changed again' });
   await button(page, 'Save what is chosen').click();
@@ -87,16 +89,17 @@ test('what is typed stays when a request fails, when the session ends and when o
   const page = await admin({}, deputy);
   const { id } = await keeper.add({ name: 'Typed with care' });
   await page.goto(`/admin/products/${id}`);
+  await page.locator('.graph').waitFor();
   await page.getByLabel('Description').fill('A long text');
   await page.context().setOffline(true);
   await button(page, 'Save').click();
   await page.getByText('No connection to the shop.').waitFor();
   await page.context().setOffline(false);
-  assert.equal(await page.getByLabel('Description').inputValue(), 'A long text');
+  await expect(page.getByLabel('Description')).toHaveValue('A long text');
   page.once('dialog', (dialog) => dialog.dismiss());
   const [asked] = await Promise.all([page.waitForEvent('dialog'), page.getByRole('link', { name: 'Orders', exact: true }).click()]);
   assert.equal(asked.type(), 'confirm');
-  assert.ok(page.url().endsWith(id));
+  await expect(page).toHaveURL(`/admin/products/${id}`);
   await (await customerOf(deputy)).call('DELETE', '/users/me/sessions');
   await page.waitForTimeout(1100);
   await button(page, 'Save').click();
@@ -144,9 +147,10 @@ test('orders are found by customer, status and time, page after page, and comple
   await page.goto('/admin/orders');
   await page.getByLabel('Customer').fill(ada.email);
   await button(page, 'Show').click();
-  await page.getByText('23 orders').waitFor();
+  await arrived(page, '**/admin/orders?customer=*');
+  await page.getByText('23 orders', { exact: true }).waitFor();
   await button(page, 'Show more').click();
-  await page.waitForFunction(() => document.querySelectorAll('tbody tr').length === 23);
+  await expect(page.locator('tbody tr')).toHaveCount(23);
   const day = (later) => new Date(Date.now() + later * 24 * 60 * 60 * 1000).toISOString().slice(0, 10);
   await page.getByLabel('From', { exact: true }).fill(day(2));
   await button(page, 'Show').click();
@@ -154,14 +158,14 @@ test('orders are found by customer, status and time, page after page, and comple
   await page.getByLabel('From', { exact: true }).fill(day(-2));
   await page.getByLabel('To', { exact: true }).fill(day(2));
   await button(page, 'Show').click();
-  await page.getByText('23 orders').waitFor();
+  await page.getByText('23 orders', { exact: true }).waitFor();
 
   await page.goto(`/admin/orders/${orders[0].id}`);
   await button(page, 'Complete the order').click();
   await confirm(page, 'Complete the order');
   await page.locator('[data-status=completed]').waitFor();
   await page.locator('.happened').getByText('Order completed').waitFor();
-  assert.equal(await button(page, 'Cancel the order').count(), 0);
+  await expect(button(page, 'Cancel the order')).toHaveCount(0);
   await page.goto(`/admin/orders/${orders[1].id}`);
   await button(page, 'Cancel the order').click();
   // Somebody else is quicker.
@@ -171,7 +175,7 @@ test('orders are found by customer, status and time, page after page, and comple
   await confirm(page, 'Leave it');
   await page.locator('[data-status=completed]').waitFor();
   await page.goto(`/admin/orders?customer=${ada.id}&status=completed`);
-  await page.getByText('2 orders').waitFor();
+  await page.getByText('2 orders', { exact: true }).waitFor();
   await page.getByLabel('Customer').fill('nobody@shop.example');
   await button(page, 'Show').click();
   await page.getByText('There is no account of nobody@shop.example.').waitFor();
@@ -187,6 +191,7 @@ test('accounts are found by email, made admins, disabled, and let in again witho
   await page.goto('/admin/users');
   await page.getByLabel('Email').fill(ada.email.toUpperCase());
   await button(page, 'Show').click();
+  await arrived(page, '**/admin/users?email=*');
   await page.getByRole('link', { name: ada.email }).click();
   // As after ten minutes: the API wants a login of the last ones, and the page asks for it in place.
   await once(page, `**/users/${ada.id}`, 'PATCH', (route) => route.fulfill({
@@ -195,7 +200,7 @@ test('accounts are found by email, made admins, disabled, and let in again witho
   await button(page, 'Make an admin').click();
   await confirm(page, 'Make an admin');
   const asks = page.getByRole('dialog').filter({ hasText: 'Is it you?' });
-  assert.equal(await asks.getByLabel('Email').inputValue(), ADMIN.email);
+  await expect(asks.getByLabel('Email')).toHaveValue(ADMIN.email);
   await asks.getByLabel('Password').fill(ADMIN.password);
   await asks.getByRole('button', { name: 'Go on' }).click();
   await told(page, 'Saved.');
@@ -221,7 +226,7 @@ test('accounts are found by email, made admins, disabled, and let in again witho
   await page.getByLabel('What', { exact: true }).selectOption('user.role_changed');
   await page.getByLabel('Its id').fill(ada.id);
   await button(page, 'Show').click();
-  await page.waitForFunction(() => document.querySelectorAll('tbody tr').length === 2);
+  await expect(page.locator('tbody tr')).toHaveCount(2);
   await page.getByLabel('Who').fill(ada.email);
   await button(page, 'Show').click();
   await page.getByText('No record is like that.').waitFor();

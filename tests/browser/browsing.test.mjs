@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict';
 import { randomUUID } from 'node:crypto';
 import { after, before, test } from 'node:test';
-import { ADMIN, URL_OF_SHOP, Shopkeeper, closeAll, register, shopper, status, take } from './shop.mjs';
+import { ADMIN, URL_OF_SHOP, Shopkeeper, arrived, closeAll, expect, register, scripted, shopper, status, take } from './shop.mjs';
 
 let keeper;
 before(async () => { keeper = await Shopkeeper.logIn(URL_OF_SHOP, ADMIN); });
@@ -11,50 +11,52 @@ after(closeAll);
 test('everything but buying works without scripts', async () => {
   const page = await shopper({ javaScriptEnabled: false });
   await page.goto('/');
-  assert.ok((await page.locator('.card').count()) >= 20);
+  await expect(page.locator('.card').nth(19)).toBeVisible();
   await page.getByLabel('Search products').fill('lamp');
   await page.getByLabel('Search products').press('Enter');
-  await page.waitForURL('**/?q=lamp');
-  assert.equal(await page.getByRole('heading', { level: 1 }).textContent(), 'Results for “lamp”');
+  await arrived(page, '**/?q=lamp');
+  await expect(page.getByRole('heading', { level: 1 })).toHaveText('Results for “lamp”');
   await page.getByLabel('Sort by').selectOption('price');
   await page.getByRole('button', { name: 'Apply' }).click();
-  await page.waitForURL('**/?q=lamp&sort=price');
-  const names = await page.locator('.card-name').allTextContents();
-  assert.deepEqual(names.slice(0, 2), ['Bedside lamp “Ida”', 'Reading lamp “Otto”']);
+  await arrived(page, '**/?q=lamp&sort=price');
+  await expect(page.locator('.card-name').nth(0)).toHaveText('Bedside lamp “Ida”');
+  await expect(page.locator('.card-name').nth(1)).toHaveText('Reading lamp “Otto”');
   await page.locator('.categories').getByRole('link', { name: /Lighting/ }).click();
+  await arrived(page, '**/?q=lamp&category=Lighting&sort=price');
   await page.locator('.card-link').first().click();
   await page.getByRole('heading', { name: 'Bedside lamp “Ida”' }).waitFor();
   // Playwright's way of switching scripts off does not show what is in `noscript`.
-  assert.match(await page.locator('main noscript').textContent(), /To buy this, allow JavaScript/);
-  assert.equal(await page.getByRole('button', { name: 'Add to cart' }).count(), 0);
+  await expect.poll(() => page.locator('main noscript').textContent()).toContain('To buy this, allow JavaScript');
+  await expect(page.getByRole('button', { name: 'Add to cart' })).toHaveCount(0);
   await page.getByRole('link', { name: 'Cart' }).click();
-  await page.waitForURL('**/shop/cart');
-  assert.match(await page.locator('main noscript').textContent(), /This page needs JavaScript/);
+  await arrived(page, '**/shop/cart');
+  await expect.poll(() => page.locator('main noscript').textContent()).toContain('This page needs JavaScript');
 });
 
 test('one searches as one types, and goes back and forward through it', async () => {
   const page = await shopper();
   await page.goto('/');
+  await scripted(page);
   const search = page.getByLabel('Search products');
   await search.pressSequentially('vase', { delay: 30 });
-  await page.waitForURL('**/?q=vase');
+  await arrived(page, '**/?q=vase');
   await page.getByRole('heading', { name: 'Results for “vase”' }).waitFor();
-  assert.ok(await search.evaluate((input) => input === document.activeElement), 'the focus stays');
+  await expect(search, 'the focus stays').toBeFocused();
   await search.pressSequentially(' lund', { delay: 30 });
-  await page.waitForURL('**/?q=vase+lund');
+  await arrived(page, '**/?q=vase+lund');
   await page.getByRole('link', { name: 'Vase “Lund”' }).click();
   await page.getByRole('heading', { name: 'Vase “Lund”' }).waitFor();
   await page.goBack();
   await page.getByRole('heading', { name: 'Results for “vase lund”' }).waitFor();
-  assert.equal(await search.inputValue(), 'vase lund');
+  await expect(search).toHaveValue('vase lund');
   await page.goBack();
   await page.getByRole('heading', { name: 'All products' }).waitFor();
   await page.goForward();
   await page.getByRole('heading', { name: 'Results for “vase lund”' }).waitFor();
   await page.getByLabel('Sort by').focus();
   await page.getByLabel('Sort by').selectOption('name');
-  await page.waitForURL('**/?q=vase+lund&sort=name');
-  await page.waitForFunction(() => document.activeElement.id === 'sort');
+  await arrived(page, '**/?q=vase+lund&sort=name');
+  await expect(page.locator('#sort')).toBeFocused();
   assert.deepEqual(page.faults, []);
 });
 
@@ -64,8 +66,8 @@ test('pages are numbered, and what is not there says so', async () => {
   await Promise.all(Array.from({ length: 26 }, (_, number) => keeper.add({ name: `One of many ${number}`, category })));
   await page.goto(`/?${new URLSearchParams({ category })}`);
   await page.getByRole('link', { name: 'Next' }).click();
-  await page.waitForURL('**page=2');
-  assert.equal(await page.locator('.card').count(), 2);
+  await arrived(page, '**page=2');
+  await expect(page.locator('.card')).toHaveCount(2);
   await page.goto('/?q=nothinghasthisname');
   await page.getByText('Nothing to show here.').waitFor();
   await page.getByRole('main').getByRole('link', { name: 'See all products' }).click();
@@ -91,22 +93,27 @@ test('a page that could not be loaded can be tried again', async () => {
 test('what somebody writes is text, wherever it is shown', async () => {
   const attack = '"><img src=x onerror="window.hit=1"><script>window.hit=1</script><svg onload="window.hit=1">';
   const page = await shopper();
+  const unharmed = async () => assert.equal(await page.evaluate(() => window.hit), undefined);
   const product = await keeper.add({ name: `Harmless ${attack}`, description: `${attack}\n${attack}`, category: `Odd ${attack}`.slice(0, 60), sku: `ODD-${randomUUID()}` });
   await register(page, { name: `Ada ${attack}` });
+  await expect(page.getByLabel('Name')).toHaveValue(`Ada ${attack}`);
+  await unharmed();
   await take(page, product.id, 1);
-  for (const path of [`/?q=${encodeURIComponent(attack)}`, `/?category=${encodeURIComponent(product.category)}`, `/shop/products/${product.id}`, '/shop/cart', '/shop/account', '/shop/checkout']) {
+  for (const path of [`/?q=${encodeURIComponent(attack)}`, `/?category=${encodeURIComponent(product.category)}`, `/shop/products/${product.id}`, '/shop/cart', '/shop/checkout']) {
     await page.goto(path);
-    await page.waitForTimeout(150);
+    await expect(page.getByRole('main')).toContainText('onerror');
+    await unharmed();
   }
   await page.getByRole('button', { name: 'Buy now' }).click();
   await status(page).filter({ hasText: 'Confirmed' }).waitFor();
   await page.getByRole('link', { name: 'Orders' }).click();
   await page.locator('.order').filter({ hasText: 'onerror' }).waitFor();
+  await unharmed();
   for (const next of ['https://evil.example/', '//evil.example', 'javascript:window.hit=1', '/\\evil.example']) {
     await page.goto(`/shop/login?next=${encodeURIComponent(next)}`);
     await page.getByRole('main').getByRole('button', { name: 'Log in' }).waitFor();
+    await unharmed();
   }
-  assert.equal(await page.evaluate(() => window.hit), undefined);
   assert.deepEqual(page.faults, []);
 });
 
@@ -142,22 +149,22 @@ test('a price from the gateway is written as the browser writes it', async () =>
     const page = await shopper({ locale });
     for (const [index, { id }] of products.entries()) {
       await page.goto(`/shop/products/${id}`);
-      const written = await page.locator('.product .price').textContent();
       const expected = await page.evaluate(([currency]) =>
         new Intl.NumberFormat(document.documentElement.lang, { style: 'currency', currency }).format(1234), [currencies[index]]);
-      assert.equal(written.trim(), expected);
+      await expect.poll(async () => (await page.locator('.product .price').textContent()).trim()).toBe(expected);
     }
   }
 });
 
 test('the first page is under 60 KB on the wire, and its files are kept for ever', async () => {
   const page = await shopper();
-  const sizes = new Map();
-  page.on('requestfinished', async (request) => {
-    const { responseBodySize, responseHeadersSize } = await request.sizes();
-    sizes.set(request.url(), responseBodySize + responseHeadersSize);
-  });
+  const finished = [];
+  page.on('requestfinished', (request) => finished.push(request));
   await page.goto('/', { waitUntil: 'networkidle' });
+  const sizes = new Map(await Promise.all(finished.map(async (request) => {
+    const { responseBodySize, responseHeadersSize } = await request.sizes();
+    return [request.url(), responseBodySize + responseHeadersSize];
+  })));
   const total = [...sizes.values()].reduce((sum, size) => sum + size, 0);
   console.log(`${sizes.size} files, ${total} bytes`);
   assert.ok(total < 60_000, JSON.stringify([...sizes]));
@@ -176,8 +183,9 @@ test('keys alone are enough to buy', async () => {
   const product = await keeper.add({ name: 'Bought by keys' });
   await register(page);
   await page.goto(`/shop/products/${product.id}`);
+  await scripted(page);
   await page.keyboard.press('Tab');
-  assert.equal(await page.evaluate(() => document.activeElement.className), 'skip');
+  await expect(page.locator('.skip')).toBeFocused();
   const until = async (name) => {
     for (let presses = 0; presses < 40; presses++) {
       const text = await page.evaluate(() => document.activeElement.getAttribute('aria-label') ?? document.activeElement.textContent.trim());
@@ -188,11 +196,11 @@ test('keys alone are enough to buy', async () => {
   };
   await until('Add to cart');
   await page.locator('.toast').waitFor();
-  await until('Cart');
-  await page.waitForURL('**/shop/cart');
+  await until('Cart, 1 item');
+  await arrived(page, '**/shop/cart');
   await page.getByRole('link', { name: 'Go to checkout' }).waitFor();
   await until('Go to checkout');
   await page.getByRole('button', { name: 'Buy now' }).waitFor();
   await until('Buy now');
-  await page.waitForURL('**/shop/orders/*');
+  await arrived(page, '**/shop/orders/*');
 });

@@ -5,7 +5,7 @@ import { createRequire } from 'node:module';
 import { mkdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { after, test } from 'node:test';
-import { ADMIN, PASSWORD, closeAll, newEmail, shopper } from './shop.mjs';
+import { ADMIN, PASSWORD, URL_OF_SHOP, closeAll, expect, newEmail, shopper } from './shop.mjs';
 
 const AXE = readFileSync(createRequire(import.meta.url).resolve('axe-core/axe.min.js'), 'utf8');
 const FOLDER = process.env.SCREENSHOTS ?? 'screenshots';
@@ -13,12 +13,14 @@ after(closeAll);
 
 const tryOut = async (page, id) => {
   const form = page.locator(`#${id} form.try`);
-  if (!(await form.getByRole('button', { name: 'Send' }).isVisible())) await form.getByText('Try it').click();
+  await form.getByText('Try it').click();
   return form;
 };
 const sent = async (form, status) => {
   await form.getByRole('button', { name: 'Send' }).click();
   await form.locator('.outcome b').filter({ hasText: `${status} ` }).waitFor();
+  // Until then it may be stopped.
+  await expect(form.locator('.stop')).toBeHidden();
   return form.locator('.outcome > pre code').textContent();
 };
 const logIn = async (page, { email, password }, button = 'Log in') => {
@@ -33,17 +35,17 @@ const logIn = async (page, { email, password }, button = 'Log in') => {
 test('a call is sent, and the next one has what it answered', async () => {
   const page = await shopper();
   await page.goto('/docs');
-  assert.match(await page.locator('[data-start="first"]').textContent(), new RegExp(new URL(page.url()).origin));
+  await expect(page.locator('[data-start="first"]')).toContainText(URL_OF_SHOP);
   const unknown = await tryOut(page, 'createProduct');
   await sent(unknown, 401);
   await unknown.getByRole('link', { name: 'Authentication required' }).waitFor();
   await logIn(page, ADMIN);
-  const product = JSON.parse(await sent(await tryOut(page, 'createProduct'), 201));
+  const product = JSON.parse(await sent(unknown, 201));
   const placing = await tryOut(page, 'createOrder');
-  assert.match(await placing.getByLabel('Body').inputValue(), new RegExp(product.id));
+  await expect(placing.getByLabel('Body')).toHaveValue(new RegExp(product.id));
   const order = JSON.parse(await sent(placing, 201));
   const followed = await tryOut(page, 'getOrderEvents');
-  assert.equal(await followed.getByLabel('id').inputValue(), order.id);
+  await expect(followed.getByLabel('id')).toHaveValue(order.id);
   await followed.getByRole('button', { name: 'Send' }).click();
   await followed.locator('.outcome pre', { hasText: 'confirmed' }).waitFor();
   await followed.getByRole('button', { name: 'Stop' }).click();
@@ -68,12 +70,12 @@ test('without script everything is read, in the language that one chooses', asyn
   const page = await shopper({ javaScriptEnabled: false });
   await page.goto('/docs');
   const example = (language) => page.locator(`#createOrder .sample.${language}`);
-  assert(await example('curl').isVisible());
-  assert(!(await example('python').isVisible()));
+  await expect(example('curl')).toBeVisible();
+  await expect(example('python')).toBeHidden();
   await page.getByLabel('Python').check();
-  assert(await example('python').isVisible());
-  assert(!(await example('curl').isVisible()));
-  assert(!(await page.locator('#createOrder form.try').isVisible()));
+  await expect(example('python')).toBeVisible();
+  await expect(example('curl')).toBeHidden();
+  await expect(page.locator('#createOrder form.try')).toBeHidden();
   await page.locator('#createOrder').getByText('Refusals').click();
   await page.locator('#createOrder').getByRole('link', { name: '409' }).click();
   await page.locator('#problems-409').getByRole('link', { name: 'Idempotency key in flight' }).click();
@@ -84,10 +86,10 @@ test('the keyboard is enough', async () => {
   const page = await shopper();
   await page.goto('/docs');
   await page.keyboard.press('Tab');
-  assert.equal(await page.evaluate(() => document.activeElement.textContent), 'To the content');
+  await expect(page.getByText('To the content')).toBeFocused();
   await page.getByLabel('curl').focus();
   await page.keyboard.press('ArrowRight');
-  assert(await page.getByLabel('TypeScript').isChecked());
+  await expect(page.getByLabel('TypeScript')).toBeChecked();
   await page.locator('#listCategories form.try summary').focus();
   await page.keyboard.press('Enter');
   await page.keyboard.press('Tab');

@@ -3,6 +3,7 @@ import assert from 'node:assert/strict';
 import { after, before, test } from 'node:test';
 import { ADMIN, URL_OF_SHOP, Shopkeeper, closeAll, register, shopper, status, take } from './shop.mjs';
 import { look } from './looks.mjs';
+import { settled } from './office.mjs';
 
 const pages = [];
 let page;
@@ -23,8 +24,7 @@ before(async () => {
   for (const { id } of products) await take(page, id);
   const confirmed = await order();
   await take(page, rare.id);
-  await keeper.call('POST', '/orders', { items: [{ product_id: rare.id, quantity: 1 }] });
-  await page.waitForTimeout(500);
+  await settled(keeper, { items: [{ product_id: rare.id, quantity: 1 }] });
   const rejected = await order();
   for (const { id } of products) await take(page, id, 2);
   const anybody = await shopper({ reducedMotion: 'reduce' });

@@ -1,7 +1,7 @@
 // Who one is: a session that no script can steal, that ends in the middle of things, and that two tabs share.
 import assert from 'node:assert/strict';
 import { after, test } from 'node:test';
-import { PASSWORD, Shopkeeper, URL_OF_SHOP, closeAll, register, shopper } from './shop.mjs';
+import { PASSWORD, Shopkeeper, URL_OF_SHOP, arrived, closeAll, expect, register, shopper } from './shop.mjs';
 import { totp } from './totp.mjs';
 
 after(closeAll);
@@ -9,18 +9,19 @@ after(closeAll);
 test('no script can read the refresh token, and the page is not told it', async () => {
   const page = await shopper();
   const told = [];
-  page.on('response', async (response) => {
-    if (new URL(response.url()).pathname.startsWith('/auth/')) told.push(await response.text());
+  page.on('response', (response) => {
+    if (new URL(response.url()).pathname.startsWith('/auth/')) told.push(response.text());
   });
   await register(page);
+  await Promise.all(told);
   const [cookie] = (await page.context().cookies(`${URL_OF_SHOP}/auth/refresh`)).filter(({ name }) => name.endsWith('refresh'));
   assert.deepEqual([cookie.httpOnly, cookie.sameSite, cookie.path], [true, 'Strict', '/auth']);
   const seen = await page.evaluate(() => document.cookie + JSON.stringify(localStorage) + JSON.stringify(sessionStorage));
   assert.ok(!seen.includes(cookie.value));
   await page.reload();
   await page.getByLabel('Email').waitFor();
-  assert.ok(told.length >= 2);
-  for (const text of told) assert.ok(!text.includes('refresh_token') && !text.includes(cookie.value), text);
+  await expect.poll(() => told.length).toBeGreaterThanOrEqual(2);
+  for (const text of await Promise.all(told)) assert.ok(!text.includes('refresh_token') && !text.includes(cookie.value), text);
 });
 
 test('a session that ends while one is typing is opened again in place, and nothing is lost', async () => {
@@ -32,11 +33,11 @@ test('a session that ends while one is typing is opened again in place, and noth
   await page.waitForTimeout(1100);
   await page.getByRole('button', { name: 'Save' }).click();
   const dialog = page.getByRole('dialog');
-  assert.equal(await dialog.getByLabel('Email').inputValue(), email);
+  await expect(dialog.getByLabel('Email')).toHaveValue(email);
   await dialog.getByLabel('Password').fill(PASSWORD);
   await dialog.getByRole('button', { name: 'Log in' }).click();
   await page.getByText('Saved.').waitFor();
-  assert.equal(await page.getByLabel('Name').inputValue(), 'Ada, Countess of Lovelace');
+  await expect(page.getByLabel('Name')).toHaveValue('Ada, Countess of Lovelace');
   await page.reload();
   await page.getByRole('link', { name: 'Ada, Countess of Lovelace' }).waitFor();
   assert.deepEqual(page.faults, []);
@@ -77,10 +78,12 @@ test('the password can be changed, and other sessions ended', async () => {
   await page.getByLabel('New password').fill('another horse that is right');
   await page.getByRole('button', { name: 'Change the password' }).click();
   await page.getByText('The current password is wrong.').waitFor();
-  assert.equal(await page.getByLabel('New password').inputValue(), 'another horse that is right');
+  await expect(page.getByLabel('New password')).toHaveValue('another horse that is right');
   await page.getByLabel('Current password').fill(PASSWORD);
   await page.getByRole('button', { name: 'Change the password' }).click();
   await page.getByText('Your password is changed.').waitFor();
+  // And the session that ended by it is opened again.
+  await expect(page.locator('form[aria-busy]')).toHaveCount(0);
   await Shopkeeper.logIn(URL_OF_SHOP, { email, password: 'another horse that is right' });
   await page.reload();
   await page.getByLabel('Email').waitFor();
@@ -103,7 +106,7 @@ test('a second factor is asked for', async () => {
   await page.getByText('The code is wrong').waitFor();
   await page.getByLabel('Code').fill(recovery);
   await page.getByRole('button', { name: 'Log in' }).click();
-  await page.waitForURL('**/shop/account');
+  await arrived(page, '**/shop/account');
 });
 
 test('a second factor is set up and removed in the account', async () => {
@@ -120,13 +123,13 @@ test('a second factor is set up and removed in the account', async () => {
   await factor.getByLabel('Code').fill(totp(secret));
   await factor.getByRole('button', { name: 'Switch it on' }).click();
   await factor.getByText('They are shown this once.').waitFor();
-  const codes = await factor.locator('.codes code').allTextContents();
-  assert.equal(codes.length, 10);
+  await expect(factor.locator('.codes code')).toHaveCount(10);
+  const [code] = await factor.locator('.codes code').allTextContents();
   await factor.getByRole('button', { name: 'I have kept them' }).click();
   await factor.getByText('Recovery codes left: 10').waitFor();
-  assert.equal(await factor.locator('.codes').count(), 0);
+  await expect(factor.locator('.codes')).toHaveCount(0);
   await assert.rejects(Shopkeeper.logIn(URL_OF_SHOP, { email, password: PASSWORD }), /mfa-required/);
-  await factor.getByLabel('Code').fill(codes[0]);
+  await factor.getByLabel('Code').fill(code);
   await factor.getByRole('button', { name: 'Remove it' }).click();
   await factor.getByRole('button', { name: 'Set it up' }).waitFor();
   await Shopkeeper.logIn(URL_OF_SHOP, { email, password: PASSWORD });

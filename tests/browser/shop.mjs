@@ -1,6 +1,7 @@
 // A running shop, as shoppers see it: in a browser.
 import { randomUUID } from 'node:crypto';
-import { chromium } from 'playwright-core';
+import { chromium } from 'playwright';
+import { expect as base } from 'playwright/test';
 import { Shopkeeper } from './shopkeeper.mjs';
 
 export { Shopkeeper };
@@ -8,6 +9,10 @@ export { Shopkeeper };
 export const URL_OF_SHOP = process.env.SHOP_URL;
 export const ADMIN = { email: process.env.ADMIN_EMAIL, password: process.env.ADMIN_PASSWORD };
 export const PASSWORD = 'a horse that is correct';
+const TIMEOUT = 20_000;
+
+/** What is expected of a page may take as long as what is done to it. */
+export const expect = base.configure({ timeout: TIMEOUT });
 
 export const newEmail = () => `shopper-${randomUUID().slice(0, 13)}@shop.example`;
 
@@ -21,7 +26,7 @@ export async function shopper(options = {}) {
     args: ['--no-sandbox', '--disable-gpu', '--disable-dev-shm-usage'],
   });
   const context = await browser.newContext({ baseURL: URL_OF_SHOP, locale: 'en-GB', viewport: { width: 1280, height: 900 }, ...options });
-  context.setDefaultTimeout(20_000);
+  context.setDefaultTimeout(TIMEOUT);
   contexts.push(context);
   const page = await context.newPage();
   page.faults = [];
@@ -40,6 +45,22 @@ export async function closeAll() {
   browser = undefined;
 }
 
+/**
+ * Waits for a page of the shop. Where the browser stays in its document, the address is the new one before the page is, and
+ * whatever both pages have would be that of the old one (web/shop/navigation.js).
+ */
+export async function arrived(page, url) {
+  await page.waitForURL(url);
+  await expect(page.locator('html')).not.toHaveAttribute('data-loading');
+}
+
+/** Waits for the script of the catalogue, which comes after its pages: what is clicked before it does nothing. */
+export async function scripted(page) {
+  const script = await page.waitForFunction(() =>
+    performance.getEntriesByType('resource').find(({ name }) => name.includes('/assets/catalogue-'))?.name);
+  await page.evaluate(async (name) => { await import(name); }, script);
+}
+
 /** Registers by the page. */
 export async function register(page, { email = newEmail(), name = 'Ada' } = {}) {
   await page.goto('/shop/register');
@@ -47,13 +68,14 @@ export async function register(page, { email = newEmail(), name = 'Ada' } = {}) 
   await page.getByLabel('Password', { exact: true }).fill(PASSWORD);
   await page.getByLabel('Name').fill(name);
   await page.getByRole('button', { name: 'Register' }).click();
-  await page.waitForURL('**/shop/account');
+  await arrived(page, '**/shop/account');
   return email;
 }
 
 /** Puts a product into the cart from its page. */
 export async function take(page, id, quantity = 1) {
   await page.goto(`/shop/products/${id}`);
+  await scripted(page);
   await page.getByLabel('Quantity').fill(String(quantity));
   await page.getByRole('button', { name: 'Add to cart', exact: true }).click();
   await page.locator('.toast').waitFor();

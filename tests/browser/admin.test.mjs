@@ -47,6 +47,21 @@ test('a product is made, found, changed, counted and deleted', async () => {
   await button(page, 'Move the stock').click();
   await page.getByText('There is not so much in stock.').waitFor();
   await expect(page.getByLabel('Reason')).toHaveValue('More than there are');
+  // Moved, and then it can't be read how much there is: it is not moved again, and nothing that was entered is gone.
+  await page.getByLabel('Description').fill('It sings, softly.');
+  await page.getByLabel('Units').fill('+2');
+  await page.getByLabel('Reason').fill('Found');
+  await once(page, `**/products/${id}`, 'GET', (route) => route.abort());
+  await button(page, 'Move the stock').click();
+  const unread = page.getByRole('alert').filter({ hasText: 'The stock could not be loaded.' });
+  await unread.waitFor();
+  await expect(page.getByLabel('Units')).toHaveValue('');
+  await expect(page.getByLabel('Description')).toHaveValue('It sings, softly.');
+  await unread.getByRole('button', { name: 'Try again' }).click();
+  await page.getByRole('row').filter({ hasText: 'Found' }).filter({ hasText: '+2' }).waitFor();
+  await expect(page.getByText('The stock could not be loaded.')).toHaveCount(0);
+  product = await keeper.call('GET', `/products/${id}`);
+  assert.equal(product.stock, 6);
   await page.reload();
 
   await page.goto('/admin/products');

@@ -54,7 +54,7 @@ export async function arrived(page, url) {
   await expect(page.locator('html')).not.toHaveAttribute('data-loading');
 }
 
-/** Waits for the script of the catalogue, which comes after its pages: what is clicked before it does nothing. */
+/** Waits for the script of the catalogue, which comes after its pages: what is typed or chosen before it does nothing. */
 export async function scripted(page) {
   const script = await page.waitForFunction(() =>
     performance.getEntriesByType('resource').find(({ name }) => name.includes('/assets/catalogue-'))?.name);
@@ -75,7 +75,6 @@ export async function register(page, { email = newEmail(), name = 'Ada' } = {}) 
 /** Puts a product into the cart from its page. */
 export async function take(page, id, quantity = 1) {
   await page.goto(`/shop/products/${id}`);
-  await scripted(page);
   await page.getByLabel('Quantity').fill(String(quantity));
   await page.getByRole('button', { name: 'Add to cart', exact: true }).click();
   await page.locator('.toast').waitFor();

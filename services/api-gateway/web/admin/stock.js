@@ -1,5 +1,5 @@
 // The stock of a product: how much there is, and moving it by hand.
-import { field, h, say, submits } from '../shop/elements.js';
+import { failure, field, h, say, submits } from '../shop/elements.js';
 import { t } from '../shop/texts.js';
 import { call } from '../shop/session.js';
 import { keeps } from './confirm.js';
@@ -28,11 +28,18 @@ export async function stock(content, { id }, signal) {
     say(t('admin.stock.moved', product.stock));
     await show();
   });
+  // What can't be read is said here, and told to nobody: what is being entered stays, and what was moved is moved.
   const show = async () => {
-    // An admin sees the number whatever the shop shows to others.
-    const product = await call('GET', `/products/${id}`, { signal, cache: 'no-store' });
-    shown.textContent = product.stock ?? '–';
-    await ledger(rows, { id, now: product.stock ?? 0, signal });
+    try {
+      // An admin sees the number whatever the shop shows to others.
+      const product = await call('GET', `/products/${id}`, { signal, cache: 'no-store' });
+      shown.textContent = product.stock ?? '–';
+      await ledger(rows, { id, now: product.stock ?? 0, signal });
+    } catch (error) {
+      if (signal.aborted) return;
+      shown.textContent = '–';
+      rows.replaceChildren(failure(t('admin.stock.unread'), error, show));
+    }
   };
   content.replaceChildren(h('section', { class: 'stocked', 'aria-labelledby': 'stock-heading' },
     h('h2', { id: 'stock-heading' }, t('admin.stock')),

@@ -16,10 +16,13 @@ export function show(main, { signal }) {
     const button = target.closest('[data-add]');
     if (button) add(button.closest('[data-product]'), 1);
   }, { signal });
-  main.querySelector('[data-buy]')?.addEventListener('submit', (event) => {
+  const buy = main.querySelector('[data-buy]');
+  buy?.addEventListener('submit', (event) => {
     event.preventDefault();
     add(event.target.closest('[data-product]'), Number(event.target.elements.quantity.value));
   }, { signal });
+  // What is clicked before there is somebody to hear it is lost.
+  for (const button of main.querySelectorAll('[data-add], [data-buy] button')) button.disabled = false;
   // On narrow screens the categories are a line that is longer than the screen.
   const current = main.querySelector('.categories [aria-current]');
   const line = current?.closest('ul');

@@ -195,6 +195,25 @@ async fn replicas_go_beyond_it_by_a_hundred_each_at_most_and_notice() {
     world.end().await;
 }
 
+/// One question for the first of them, and another for the hundred-and-first.
+#[tokio::test]
+async fn a_hundred_orders_of_one_customer_are_one_question_to_the_database() {
+    let (world, cup) = shop_of(1_000).await;
+    world.execute("CREATE EXTENSION pg_stat_statements").await;
+    let asked = "SELECT COALESCE(sum(calls), 0)::bigint FROM pg_stat_statements
+                 JOIN pg_database ON pg_database.oid = dbid
+                 WHERE datname = current_database() AND query LIKE '%WITH ORDINALITY AS asked%' AND query NOT LIKE '%pg_stat%'";
+    let order = order_of(&[&cup]);
+    for number in 1..=101 {
+        world.place(order.clone()).await;
+        if [1, 100].contains(&number) {
+            assert_eq!(world.count(asked).await, 1, "{number}");
+        }
+    }
+    assert_eq!(world.count(asked).await, 2);
+    world.end().await;
+}
+
 #[tokio::test]
 async fn where_the_database_can_t_be_asked_the_order_fails_and_the_next_does_not() {
     let (world, cup) = shop_of(BOUND).await;

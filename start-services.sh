@@ -26,6 +26,7 @@ Environment (all optional):
   AMQP_URL          a RabbitMQ, whose login both services use; otherwise the one that answers at
                     amqp://guest:guest@localhost:5672/, likewise; otherwise an own one
   RATE_LIMIT=off    switches the gateway's rate limits off, for load tests
+  MAX_OPEN_ORDERS   how many orders of one customer may be open; as many as a load test places as one (10000, up to 1000000)
   RUST_LOG, LOG_FORMAT, OTEL_*    reach the services unchanged (--demo receives the spans itself)
   ADMIN_EMAIL       the first admin, when .shop/admin.env is made (admin@shop.example)
   SHOP_DIR          where data, logs and credentials are kept (.shop)

@@ -142,7 +142,8 @@ export interface paths {
         put?: never;
         /**
          * Places an order. It is `pending` until its stock is taken; from this answer on it is not lost. One account may place
-         *     1,000 an hour, where the shop says nothing else; ten lines count as a request more.
+         *     1,000 an hour and have 10,000 that are open, pending or confirmed, where the shop says nothing else; ten lines count as
+         *     a request more.
          */
         post: operations["createOrder"];
         delete?: never;

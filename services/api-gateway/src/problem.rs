@@ -434,6 +434,7 @@ mod tests {
             (Code::Aborted, "IDEMPOTENCY_KEY_IN_FLIGHT", 409),
             (Code::Aborted, "VERSION_MISMATCH", 412),
             (Code::FailedPrecondition, "IDEMPOTENCY_KEY_REUSED", 422),
+            (Code::FailedPrecondition, "TOO_MANY_OPEN_ORDERS", 409),
             (Code::ResourceExhausted, "HASHING_BUSY", 503),
             (Code::Unavailable, "PEER_UNAVAILABLE", 503),
             (Code::DeadlineExceeded, "", 503),

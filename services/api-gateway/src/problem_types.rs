@@ -237,6 +237,12 @@ pub const TYPES: &[ProblemType] = &[
         "Take another, or change that product.",
     ),
     kind(
+        "too-many-open-orders",
+        409,
+        "As many of your orders are open, pending or confirmed, as one customer may have; nothing was ordered.",
+        "Cancel one, or wait until some are completed; then send the same again.",
+    ),
+    kind(
         "decided-by-a-later-version",
         409,
         "A later version of the shop has decided this in a way that this one does not know.",

@@ -36,6 +36,10 @@ pub struct Config {
     /// How long the answer to an idempotency key is kept, 24 hours at least.
     #[arg(long, env = "IDEMPOTENCY_RETENTION", default_value = "25h", value_parser = retention)]
     pub idempotency_retention: Duration,
+    /// Orders of one customer that may be open at once, pending or confirmed. One more is refused until one is completed or
+    /// cancelled
+    #[arg(long, env = "MAX_OPEN_ORDERS", default_value_t = 10_000, value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
+    pub max_open_orders: u32,
 }
 
 impl AsRef<ServiceArgs> for Config {

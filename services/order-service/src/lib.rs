@@ -7,13 +7,16 @@
 //! per method; [`grpc`] translates between the contract and the rest.
 //!
 //! The hot path is [`grpc`]'s creation of orders: each is checked and priced by itself, and those that are ready at the
-//! same time share one transaction ([`group_commit`]).
+//! same time share one transaction ([`group_commit`]). How many a customer may have open is counted in memory
+//! ([`admission`], by the rule in [`open_orders`]).
 
+pub mod admission;
 pub mod audited;
 pub mod config;
 pub mod events;
 pub mod group_commit;
 pub mod grpc;
+pub mod open_orders;
 pub mod order;
 pub mod store;
 pub mod watch;
@@ -58,7 +61,7 @@ async fn begin(config: Config) -> Result<Running, StartError> {
         let (database, retention) = (database.clone(), config.idempotency_retention);
         move |shutdown| idempotency::table::remove_old_keys(database, retention, shutdown)
     });
-    let orders = grpc::Orders::new(store, inventory, watchers);
+    let orders = grpc::Orders::new(store, inventory, watchers, config.max_open_orders);
     let server = OrderServiceServer::new(orders).max_decoding_message_size(proto::limits::OUTCOMES_REQUEST);
     let routes = tonic::service::Routes::new(server).add_service(audit::service(database));
     Ok(service.serve_grpc(routes))

@@ -62,6 +62,11 @@ impl OrderStatus {
         )
     }
 
+    /// Whether something is still to come of the order.
+    pub fn is_open(self) -> bool {
+        !self.is_final()
+    }
+
     /// Whether nothing may follow.
     pub fn is_final(self) -> bool {
         !Self::ALL.into_iter().any(|next| self.may_become(next))

@@ -65,7 +65,7 @@ impl Builder {
             .with("OTEL_BSP_SCHEDULE_DELAY", "100")
     }
 
-    /// The gateway limits the rate of requests, as it does in production.
+    /// The gateway limits the rate of requests, and order-service open orders, as in production.
     pub fn with_rate_limits(mut self) -> Self {
         self.rate_limits = true;
         self
@@ -153,10 +153,12 @@ impl Builder {
         let shop = Shop::new(&format!("http://{gateway}"), ADMIN_EMAIL, &admin_password)?;
         let processes = Service::ALL.into_iter().map(|service| {
             let mut environment = backends.environment(service, &addresses, folder.path())?;
-            environment.push((
-                "RATE_LIMIT".into(),
-                if self.rate_limits { "on" } else { "off" }.into(),
-            ));
+            let rate_limit = if self.rate_limits { "on" } else { "off" };
+            environment.push(("RATE_LIMIT".into(), rate_limit.into()));
+            if !self.rate_limits {
+                // Load tests place all orders as a few customers.
+                environment.push(("MAX_OPEN_ORDERS".into(), "1000000".into()));
+            }
             let own = self
                 .environment
                 .iter()

@@ -143,3 +143,36 @@ async fn a_body_over_the_limit_is_refused() -> anyhow::Result<()> {
     assert_eq!(products().await?.is(200)?["total"], before);
     stack.stop().await
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn who_has_too_many_open_orders_is_told_so_until_one_is_over() -> anyhow::Result<()> {
+    let builder = Stack::builder().with_env(Service::Order, "MAX_OPEN_ORDERS", "2");
+    let stack = builder.start().await?;
+    let (admin, customer) = (stack.shop().admin().await?, stack.shop().customer().await?);
+    let product = admin.new_product("1", 10).await?;
+    let line = [(&product, 1)];
+    let keyed = |key: &str| {
+        customer
+            .post("/orders")
+            .header("Idempotency-Key", key)
+            .json(e2e::order_of(&line))
+    };
+    let first = keyed("first").await?.is(201)?;
+    let second = customer.place_order(&line).await?;
+
+    let refused = keyed("third")
+        .await?
+        .is_problem(409)?
+        .of_type("too-many-open-orders")?;
+    let detail = refused.document()["detail"].as_str().expect("a detail");
+    assert!(detail.starts_with("2 of your orders are open"), "{detail}");
+    assert_eq!(keyed("first").await?.is(201)?["id"], first["id"]);
+    assert_eq!(customer.get("/orders").await?.is(200)?["total"], 2);
+
+    let second = customer.decided(&second).await?;
+    admin.set_status(&second, "completed").await?.is(200)?;
+    let third = keyed("third").await?.is(201)?;
+    assert_eq!(customer.decided(&third).await?["status"], "confirmed");
+    keyed("fourth").await?.is_problem(409)?;
+    stack.stop().await
+}

@@ -239,7 +239,8 @@ pub(super) fn routes() -> OpenApiRouter<Api> {
 }
 
 /// Places an order. It is `pending` until its stock is taken; from this answer on it is not lost. One account may place
-/// 1,000 an hour, where the shop says nothing else; ten lines count as a request more.
+/// 1,000 an hour and have 10,000 that are open, pending or confirmed, where the shop says nothing else; ten lines count as
+/// a request more.
 #[utoipa::path(
     post, path = "/orders", tag = "orders", security(("token" = [])), request_body = Placing,
     params((
@@ -251,7 +252,8 @@ pub(super) fn routes() -> OpenApiRouter<Api> {
             ("location" = String),
             ("idempotency-replayed" = Option<String>, description = "`true` where it is an earlier answer"),
         )),
-        (status = 409, description = "The first request with this Idempotency-Key is still at work"),
+        (status = 409, description = "The first request with this Idempotency-Key is still at work, or as many orders of the \
+            customer are open as may be"),
     ),
 )]
 async fn create(

@@ -11,6 +11,7 @@ const NOTE = 'shop.checkout';
 const PLACED = 'shop.placed';
 /** The shop keeps keys for 24 hours at least. */
 const KEY_IS_GOOD = 20 * 60 * 60 * 1000;
+const TOO_MANY = 'too-many-open-orders';
 const PAUSES = [1000, 2000, 4000];
 
 /** `{key, user, lines, sent}`: `sent` is when it was sent first, none before. */
@@ -134,7 +135,8 @@ async function buy(content, key, signal, said = undefined) {
     const unsure = error instanceof Unreachable || error.status >= 500 || error.kind === 'idempotency-key-in-flight';
     button.textContent = unsure ? t('again') : t('checkout.buy');
     outcome.replaceChildren(unsure ? h('p', { class: 'form-wrong' }, t('checkout.unsure'))
-      : h('p', { class: 'form-wrong' }, error.status === 429 ? error.advice : `${t('checkout.refused')} ${t('checkout.refused.advice')}`));
+      : h('p', { class: 'form-wrong' }, error.status === 429 ? error.advice
+        : `${t('checkout.refused')} ${error.kind === TOO_MANY ? error.advice : t('checkout.refused.advice')}`));
     button.focus();
   }
 }
@@ -159,7 +161,8 @@ async function place(key) {
         continue;
       }
       // Refused for good: nothing was bought, and the key is still unused. It was only not sent if nobody has logged in.
-      const refused = error.status >= 400 && error.status < 500 && ![401, 408, 409, 429].includes(error.status);
+      const refused = error.kind === TOO_MANY
+        || (error.status >= 400 && error.status < 500 && ![401, 408, 409, 429].includes(error.status));
       if (refused || (error.name === 'AbortError' && !noted.sent)) write({ ...noted, sent: undefined });
       throw error;
     }

@@ -1,5 +1,6 @@
-//! Placing an order: check, look an earlier answer up, price, commit. Each order goes its way by itself, whatever call it
-//! came with; what it shares with others is the transaction alone ([`crate::group_commit`]).
+//! Placing an order: check, look an earlier answer up, price, see whether the customer may open another, commit. Each order
+//! goes its way by itself, whatever call it came with; what it shares with others is the transaction alone
+//! ([`crate::group_commit`]).
 
 use std::{
     collections::HashMap,
@@ -14,7 +15,7 @@ use chassis::{
     idempotency::{IdempotencyKey, Repetition, in_flight, kept_answer, reused},
     telemetry::trace,
 };
-use futures::future::join_all;
+use futures::future::{join, join_all};
 use prost::Message as _;
 use proto::{
     inventory::GetPricesRequest,
@@ -26,6 +27,7 @@ use uuid::Uuid;
 
 use super::{Orders, convert, internal, now, own_span};
 use crate::{
+    admission::NotLetIn,
     events,
     order::{Offer, WantedLine, merge_lines, place, placed_at},
     store::{Creation, NewOrder},
@@ -72,11 +74,20 @@ impl Orders {
         {
             return repeated(key.compare(saved));
         }
-        let offers = self.offers(&draft).await?;
-        let order = draft.price(offers)?;
+        // Side by side: what a customer's first order has to know more takes no more time.
+        let (offers, known) = join(self.offers(&draft), self.admission.know(draft.user_id)).await;
+        let order = draft.price(offers?)?;
+        known?;
         let answer = convert::order(&order.order);
+        let let_in = match self.admission.let_in(order.order.user_id, order.order.id).await {
+            Ok(let_in) => let_in,
+            Err(refused) => return self.twin_or(refused, order.key).await,
+        };
         // Before the commit: an order that is stored must not be answered with an error.
-        room.take(answer.encoded_len())?;
+        if let Err(full) = room.take(answer.encoded_len()) {
+            let_in.withdraw();
+            return Err(full);
+        }
         match self.group_commit.create(order).await? {
             Creation::Created => {
                 self.created.add(1, &[]);
@@ -85,9 +96,30 @@ impl Orders {
                     replayed: false,
                 })
             }
-            Creation::Repeated(repetition) => repeated(repetition),
-            Creation::InFlight => Err(in_flight()),
+            Creation::Repeated(repetition) => {
+                let_in.withdraw();
+                repeated(repetition)
+            }
+            Creation::InFlight => {
+                let_in.withdraw();
+                Err(in_flight())
+            }
         }
+    }
+
+    /// What an order is answered with that is not let in. The last one that was may have been its own twin, which was not
+    /// there yet when its key was looked up.
+    async fn twin_or(
+        &self,
+        refused: NotLetIn,
+        key: Option<(IdempotencyKey, Vec<u8>)>,
+    ) -> Result<CreatedOrder, Status> {
+        if let (NotLetIn::TooManyOpen { .. }, Some((key, _))) = (&refused, key)
+            && let Some(saved) = self.group_commit.saved_answer(key.clone()).await?
+        {
+            return repeated(key.compare(saved));
+        }
+        Err(refused.into())
     }
 
     /// What the draft's lines are and cost now, in their order; none where there is no such product.

@@ -36,6 +36,7 @@ use uuid::Uuid;
 
 use self::{create::Room, progress::Progress};
 use crate::{
+    admission::Admission,
     group_commit::GroupCommit,
     order::{Actor, Order, OrderStatus, Outcome, Step, TransitionError, check_actor},
     store::{StatusError, Store},
@@ -51,6 +52,7 @@ pub const MAX_OUTCOMES: usize = 1_000;
 #[derive(Clone, Debug)]
 pub struct Orders {
     store: Store,
+    admission: Admission,
     group_commit: GroupCommit,
     prices: Multiplexer<QuotePrices>,
     inventory: InventoryServiceClient<ClientChannel>,
@@ -61,8 +63,8 @@ pub struct Orders {
 }
 
 impl Orders {
-    /// Reads prices from `inventory`, and tells `watchers` of every change.
-    pub fn new(store: Store, inventory: ClientChannel, watchers: Watchers) -> Self {
+    /// Reads prices from `inventory`, and tells `watchers` of every change. Of one customer so many orders may be open.
+    pub fn new(store: Store, inventory: ClientChannel, watchers: Watchers, max_open_orders: u32) -> Self {
         let created = meter()
             .u64_counter("shop.orders.created")
             .with_unit("{order}")
@@ -79,6 +81,7 @@ impl Orders {
             decided.add(0, &[KeyValue::new("shop.order.status", status.as_str())]);
         }
         Self {
+            admission: Admission::new(store.clone(), max_open_orders),
             group_commit: GroupCommit::new(store.clone()),
             store,
             prices: Multiplexer::new(inventory.clone()),

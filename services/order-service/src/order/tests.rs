@@ -48,6 +48,10 @@ fn the_state_machine_is_the_designs() {
         OrderStatus::ALL.map(OrderStatus::is_final),
         [false, false, true, true, true]
     );
+    assert_eq!(
+        OrderStatus::ALL.map(OrderStatus::is_open),
+        [true, true, false, false, false]
+    );
 }
 
 #[test]

@@ -10,6 +10,7 @@ use chassis::postgres::Database;
 use outbox::Outbox;
 
 pub use create::{Creation, NewOrder};
+pub use read::{OPEN_AMONG_LATEST, ORDERS_OF_EACH};
 pub use transition::{Recorded, StatusError};
 
 /// The database. Cheap to clone.

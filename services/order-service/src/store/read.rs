@@ -23,6 +23,21 @@ macro_rules! columns {
     };
 }
 
+/// From the index by customer alone, so far as the table's pages are known to be all visible. In the index's order, since a
+/// bitmap of it would be of all of a customer's orders, whatever the limit.
+pub const ORDERS_OF_EACH: &str = "
+    SELECT (SELECT count(*) FROM (
+        SELECT FROM orders WHERE orders.user_id = asked.user_id AND orders.id <> ALL($2)
+        ORDER BY orders.id DESC LIMIT $3
+    ) AS orders)
+    FROM unnest($1::uuid[]) WITH ORDINALITY AS asked (user_id, position) ORDER BY position";
+
+/// By the index by customer, from its end.
+pub const OPEN_AMONG_LATEST: &str = "
+    SELECT count(*) FROM (
+        SELECT status FROM orders WHERE user_id = $1 AND id <> ALL($2) ORDER BY id DESC LIMIT $3
+    ) AS latest WHERE status = ANY($4)";
+
 #[derive(FromRow)]
 struct OrderRow {
     id: Uuid,
@@ -135,6 +150,40 @@ impl Store {
             .collect())
     }
 
+    /// How many orders each of these customers has, in order, up to `limit`; without those that are to be left out.
+    pub async fn orders_of_each(
+        &self,
+        customers: &[Uuid],
+        left_out: &[Uuid],
+        limit: u32,
+    ) -> sqlx::Result<Vec<u32>> {
+        let counts: Vec<i64> = sqlx::query_scalar(ORDERS_OF_EACH)
+            .bind(customers)
+            .bind(left_out)
+            .bind(i64::from(limit))
+            .fetch_all(&self.database)
+            .await?;
+        Ok(counts.into_iter().map(counted).collect())
+    }
+
+    /// How many are open of the customer's latest orders, twice as many as `bound`; without those that are to be left out.
+    pub async fn open_among_latest(
+        &self,
+        customer: Uuid,
+        left_out: &[Uuid],
+        bound: u32,
+    ) -> sqlx::Result<u32> {
+        let open = OrderStatus::ALL.into_iter().filter(|status| status.is_open());
+        let count: i64 = sqlx::query_scalar(OPEN_AMONG_LATEST)
+            .bind(customer)
+            .bind(left_out)
+            .bind(2 * i64::from(bound))
+            .bind(open.map(OrderStatus::as_str).collect::<Vec<_>>())
+            .fetch_one(&self.database)
+            .await?;
+        Ok(counted(count))
+    }
+
     async fn with_lines(&self, rows: Vec<OrderRow>) -> sqlx::Result<Vec<Order>> {
         if rows.is_empty() {
             return Ok(Vec::new());
@@ -164,6 +213,10 @@ impl Store {
             })
             .collect())
     }
+}
+
+fn counted(rows: i64) -> u32 {
+    u32::try_from(rows).unwrap_or(u32::MAX)
 }
 
 impl OrderRow {

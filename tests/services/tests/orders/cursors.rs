@@ -54,7 +54,7 @@ async fn add_by_sql(world: &World, user: &str, status: &str, newest: OffsetDateT
 
 #[tokio::test]
 async fn every_order_is_reached_and_none_twice_while_others_are_placed() {
-    let world = World::start().await;
+    let world = World::start_with(&["--max-open-orders", "20000"]).await;
     let cup = world.product(1, "EUR").await;
     let (user, other) = (Uuid::now_v7().to_string(), Uuid::now_v7().to_string());
     let now = OffsetDateTime::now_utc();

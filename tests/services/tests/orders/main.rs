@@ -6,6 +6,7 @@ mod audit;
 mod creation;
 mod cursors;
 mod limits;
+mod open_orders;
 mod outbox;
 mod poison;
 mod reading;

@@ -137,6 +137,11 @@ pub(crate) async fn serve_producer(publications: &Publications, args: &ServiceAr
 
 impl World {
     pub(crate) async fn start() -> Self {
+        Self::start_with(&[]).await
+    }
+
+    /// With these settings of order-service.
+    pub(crate) async fn start_with(settings: &[&str]) -> Self {
         let (database, inventory_database) = tokio::join!(Database::create(), Database::create());
         // Its events stay with it.
         let mut inventory_config = inventory_service::Config::parse_from([
@@ -148,8 +153,8 @@ impl World {
         let inventory_running = inventory_service::start(inventory_config).await.unwrap();
         let publications = Publications::default();
         let producer = serve_producer(&publications, &ServiceArgs::loopback()).await;
-        let mut config =
-            order_service::Config::parse_from(["order-service", "--outbox-poll-interval", "100ms"]);
+        let usual = ["order-service", "--outbox-poll-interval", "100ms"];
+        let mut config = order_service::Config::parse_from(usual.iter().chain(settings));
         config.service = ServiceArgs::loopback();
         config.postgres = PostgresArgs::from_url(database.url());
         config.inventory_service_url = format!("http://{}", inventory_running.addr()).parse().unwrap();

@@ -3,8 +3,8 @@ import assert from 'node:assert/strict';
 import { readFile } from 'node:fs/promises';
 import { randomUUID } from 'node:crypto';
 import { after, before, test } from 'node:test';
-import { ADMIN, PASSWORD, URL_OF_SHOP, Shopkeeper, arrived, closeAll, expect, shopper } from './shop.mjs';
-import { account, admin, logIn, once, settled, told } from './office.mjs';
+import { ADMIN, PASSWORD, URL_OF_SHOP, Shopkeeper, arrived, closeAll, expect, once, shopper } from './shop.mjs';
+import { account, admin, logIn, settled, told } from './office.mjs';
 import { totp } from './totp.mjs';
 
 let keeper;

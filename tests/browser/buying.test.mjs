@@ -2,9 +2,8 @@
 import assert from 'node:assert/strict';
 import { after, before, test } from 'node:test';
 import {
-  ADMIN, URL_OF_SHOP, PASSWORD, Shopkeeper, arrived, closeAll, expect, newEmail, ordersOf, register, scripted, shopper, status, take,
+  ADMIN, URL_OF_SHOP, PASSWORD, Shopkeeper, arrived, closeAll, expect, newEmail, once, ordersOf, register, scripted, shopper, status, take,
 } from './shop.mjs';
-import { once } from './office.mjs';
 
 let keeper;
 before(async () => { keeper = await Shopkeeper.logIn(URL_OF_SHOP, ADMIN); });

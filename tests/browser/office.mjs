@@ -37,13 +37,3 @@ export async function settled(customer, body) {
     await new Promise((after) => { setTimeout(after, 100); });
   }
 }
-
-/** The first request of that method there is answered so; of others, however many come before, nothing changes. */
-export async function once(page, pattern, method, answer) {
-  let done = false;
-  await page.route(pattern, (route) => {
-    if (done || route.request().method() !== method) return route.fallback();
-    done = true;
-    return answer(route);
-  });
-}

@@ -80,6 +80,16 @@ export async function take(page, id, quantity = 1) {
   await page.locator('.toast').waitFor();
 }
 
+/** The first request of that method there is answered so; of others, however many come before, nothing changes. */
+export async function once(page, pattern, method, answer) {
+  let done = false;
+  await page.route(pattern, (route) => {
+    if (done || route.request().method() !== method) return route.fallback();
+    done = true;
+    return answer(route);
+  });
+}
+
 export const status = (page) => page.locator('[data-status]');
 
 /** The orders of an account, by the API. */

@@ -99,6 +99,18 @@ impl World {
         panic!("it does not settle");
     }
 
+    /// Applies until something is written, which takes until the watches have seen what is amiss.
+    async fn mend(&self, seen: &str) {
+        let written = async {
+            while self.apply().await.unwrap() == 0 {
+                tokio::time::sleep(Duration::from_millis(20)).await;
+            }
+        };
+        tokio::time::timeout(Duration::from_secs(10), written)
+            .await
+            .expect(seen);
+    }
+
     async fn end(self) {
         self.watching.abort();
         self.namespace.delete().await;
@@ -121,13 +133,7 @@ async fn a_settled_shop_is_not_written_and_a_touched_one_is_mended() {
         .patch(&name, &PatchParams::default(), &patch)
         .await
         .unwrap();
-    tokio::time::timeout(Duration::from_secs(10), async {
-        while world.apply().await.unwrap() == 0 {
-            tokio::time::sleep(Duration::from_millis(20)).await;
-        }
-    })
-    .await
-    .expect("the change is seen");
+    world.mend("the change is seen").await;
     let mended = world.services().get(&name).await.unwrap();
     assert_eq!(mended.spec.unwrap().selector, before.spec.unwrap().selector);
     world.settle().await;
@@ -136,13 +142,7 @@ async fn a_settled_shop_is_not_written_and_a_touched_one_is_mended() {
         .delete(&name, &DeleteParams::default())
         .await
         .unwrap();
-    tokio::time::timeout(Duration::from_secs(10), async {
-        while world.apply().await.unwrap() == 0 {
-            tokio::time::sleep(Duration::from_millis(20)).await;
-        }
-    })
-    .await
-    .expect("the deletion is seen");
+    world.mend("the deletion is seen").await;
     assert!(world.services().get_opt(&name).await.unwrap().is_some());
     world.end().await;
 }

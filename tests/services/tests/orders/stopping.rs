@@ -2,7 +2,6 @@
 
 use std::time::{Duration, Instant};
 
-use proto::order::WatchOrderRequest;
 use tonic::Code;
 
 use super::support::{World, order_of};
@@ -12,17 +11,7 @@ async fn an_open_stream_does_not_hold_up_the_stop_and_its_follower_is_told_to_as
     let mut world = World::start().await;
     let cup = world.product(1, "EUR").await;
     let order = world.place(order_of(&[&cup])).await;
-    let request = WatchOrderRequest {
-        order_id: order.id,
-        user_id: None,
-    };
-    let mut answers = world
-        .orders
-        .clone()
-        .watch_order(request)
-        .await
-        .unwrap()
-        .into_inner();
+    let mut answers = world.watch(&order.id).await;
     let first = answers.message().await.unwrap().unwrap().order.unwrap();
     assert_eq!(first.status_name, "pending");
 

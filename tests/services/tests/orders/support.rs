@@ -20,7 +20,7 @@ use proto::{
     order::{
         ActorRole, CreateOrderResult, CreateOrdersRequest, CreatedOrder, NewOrder, NewOrderLine, Order,
         OrderOutcome, OrderStatus, RecordOutcomeResult, RecordOutcomesRequest, StockConfirmed,
-        UpdateOrderStatusRequest, create_order_result, order_outcome,
+        UpdateOrderStatusRequest, WatchOrderRequest, WatchOrderResponse, create_order_result, order_outcome,
         order_service_client::OrderServiceClient,
     },
     producer::{
@@ -29,7 +29,7 @@ use proto::{
         publish_result,
     },
 };
-use tonic::{Code, Request, Response, Status};
+use tonic::{Code, Request, Response, Status, Streaming};
 use uuid::Uuid;
 
 /// What producer-service's stand-in was given, in order of arrival, and what it shall refuse.
@@ -292,6 +292,16 @@ impl World {
         };
         let answer = self.orders.clone().update_order_status(request).await?;
         Ok(answer.into_inner().order.unwrap())
+    }
+
+    /// Follows an order that is there, whoever's it is.
+    pub(crate) async fn watch(&self, order_id: &str) -> Streaming<WatchOrderResponse> {
+        let request = WatchOrderRequest {
+            order_id: order_id.to_owned(),
+            user_id: None,
+        };
+        let answer = self.orders.clone().watch_order(request).await;
+        answer.unwrap().into_inner()
     }
 
     pub(crate) async fn confirm(&self, order_ids: &[&str]) -> Vec<RecordOutcomeResult> {

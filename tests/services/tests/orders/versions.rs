@@ -2,7 +2,7 @@
 
 use proto::order::{
     ActorRole, GetOrderRequest, ListOrdersRequest, NewOrder, Order, OrderOutcome, OrderStatus,
-    RecordOutcomesRequest, Rejection, WatchOrderRequest, order_outcome, record_outcome_result,
+    RecordOutcomesRequest, Rejection, order_outcome, record_outcome_result,
 };
 use tonic::Code;
 
@@ -35,11 +35,7 @@ async fn everything(world: &World, product: &str, key: &str) {
         let page = orders.list_orders(request).await.unwrap().into_inner();
         assert_eq!(page.orders, std::slice::from_ref(&order));
     }
-    let request = WatchOrderRequest {
-        order_id: order.id.clone(),
-        user_id: None,
-    };
-    let mut watched = orders.watch_order(request).await.unwrap().into_inner();
+    let mut watched = world.watch(&order.id).await;
     assert!(watched.message().await.unwrap().is_some());
     // The second is answered with what there is.
     for _ in 0..2 {
@@ -105,17 +101,7 @@ async fn a_status_of_a_later_version_is_shown_as_it_is_and_nothing_is_decided_by
         .into_inner();
     assert_eq!(list.orders, [shown]);
 
-    let request = WatchOrderRequest {
-        order_id: order.id.clone(),
-        user_id: None,
-    };
-    let mut watched = world
-        .orders
-        .clone()
-        .watch_order(request)
-        .await
-        .unwrap()
-        .into_inner();
+    let mut watched = world.watch(&order.id).await;
     let first = watched.message().await.unwrap().unwrap().order.unwrap();
     assert_eq!(first.status_name, "packed");
 

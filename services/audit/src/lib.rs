@@ -19,7 +19,7 @@ pub use store::append;
 /// The table, for [`Service::postgres`](chassis::Service::postgres). It has a history of its own, beside that of the
 /// service's tables.
 pub fn migrations() -> Migrator {
-    let mut migrator = sqlx::migrate!();
+    let mut migrator = chassis::migrations!["0001_audit_records"];
     migrator.dangerous_set_table_name("_audit_migrations");
     migrator
 }

@@ -44,7 +44,7 @@ async fn begin(config: Config) -> Result<Running, StartError> {
     let database = service
         .postgres(
             &config.postgres,
-            [sqlx::migrate!(), outbox::migrations(), audit::migrations()],
+            [store::migrations(), outbox::migrations(), audit::migrations()],
         )
         .await?;
     let inventory = service.grpc_channel("inventory-service", &config.inventory_service_url)?;

@@ -3,7 +3,7 @@
 use std::{collections::HashMap, time::Instant};
 
 use chassis::postgres::Transaction;
-use sqlx::{FromRow, Postgres, postgres::PgArguments, query::QueryAs};
+use sqlx::{Postgres, postgres::PgArguments, query::QueryAs};
 use tokio::sync::mpsc;
 use uuid::Uuid;
 
@@ -47,12 +47,18 @@ const APPEND: &str = concat!(
 );
 
 /// Where an event is.
-#[derive(Clone, Copy, Debug, FromRow)]
+#[derive(Clone, Copy, Debug)]
 pub struct Appended {
     seq: i64,
     event_id: Uuid,
     follows: Option<i64>,
 }
+
+chassis::from_row!(Appended {
+    seq,
+    event_id,
+    follows
+});
 
 /// Events that are being appended, in their order. Whoever appends them says when they are committed.
 #[derive(Debug)]

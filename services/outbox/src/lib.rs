@@ -51,7 +51,7 @@ const MAX_COMMITS: usize = 1_024;
 
 /// The tables, for [`Service::postgres`]. They have a history of their own, beside that of the service's tables.
 pub fn migrations() -> Migrator {
-    let mut migrator = sqlx::migrate!();
+    let mut migrator = chassis::migrations!["0001_outbox", "0002_first_outbox"];
     migrator.dangerous_set_table_name("_outbox_migrations");
     migrator
 }

@@ -6,7 +6,6 @@ use std::time::{Duration, Instant};
 
 use chassis::postgres::{Database, Transaction};
 use proto::trace::TraceContext;
-use sqlx::FromRow;
 use time::OffsetDateTime;
 use uuid::Uuid;
 
@@ -24,7 +23,6 @@ pub const SWEEP: &str =
        )
      ORDER BY seq LIMIT $1 FOR UPDATE SKIP LOCKED";
 
-#[derive(FromRow)]
 struct Row {
     seq: i64,
     event_id: Uuid,
@@ -36,6 +34,18 @@ struct Row {
     occurred_at: OffsetDateTime,
     attempts: i32,
 }
+
+chassis::from_row!(Row {
+    seq,
+    event_id,
+    subject,
+    r#type,
+    data,
+    traceparent,
+    tracestate,
+    occurred_at,
+    attempts
+});
 
 /// Events that are locked for one attempt. Dropping it unlocks them unchanged.
 pub(crate) struct Sweep {
@@ -160,7 +170,7 @@ async fn delete(executor: impl sqlx::PgExecutor<'_>, published: &[i64]) -> sqlx:
 }
 
 /// How much there is.
-#[derive(Clone, Copy, Debug, FromRow)]
+#[derive(Clone, Copy, Debug)]
 pub(crate) struct Backlog {
     /// Events to be published, counted up to 100,000.
     pub(crate) rows: i64,
@@ -169,6 +179,12 @@ pub(crate) struct Backlog {
     /// Events that were set aside, counted up to 100,000.
     pub(crate) poison: i64,
 }
+
+chassis::from_row!(Backlog {
+    rows,
+    oldest_seconds,
+    poison
+});
 
 /// Measures the tables.
 pub(crate) async fn backlog(database: &Database) -> sqlx::Result<Backlog> {

@@ -61,7 +61,7 @@ async fn begin(config: Config) -> Result<Running, StartError> {
     let database = service
         .postgres(
             &config.postgres,
-            [sqlx::migrate!(), outbox::migrations(), audit::migrations()],
+            [store::migrations(), outbox::migrations(), audit::migrations()],
         )
         .await?;
     let producer = service.grpc_channel("producer-service", &config.producer_service_url)?;

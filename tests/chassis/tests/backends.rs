@@ -13,7 +13,7 @@ use fixtures::{Broker, Database};
 use sqlx::migrate::Migrator;
 
 fn migrator() -> Migrator {
-    sqlx::migrate!("tests/migrations")
+    chassis::migrations!["0001_notes"]
 }
 const PORTS: DefaultAddrs = DefaultAddrs { listen: 0, admin: 0 };
 

@@ -37,6 +37,23 @@ fn every_migration_leaves_the_version_before_alone() {
     );
 }
 
+/// One that is not named in `chassis::migrations!` would never run.
+#[test]
+fn every_migration_is_named_in_its_crate() {
+    let mut unnamed = migrations();
+    unnamed.retain(|file| {
+        let name = file.file_stem().and_then(|name| name.to_str()).unwrap();
+        let sources = file.ancestors().nth(2).unwrap().join("src");
+        let named = |source: PathBuf| {
+            std::fs::read_to_string(source).is_ok_and(|text| text.contains(&format!("\"{name}\"")))
+        };
+        ![sources.join("lib.rs"), sources.join("store/mod.rs")]
+            .into_iter()
+            .any(named)
+    });
+    assert!(unnamed.is_empty(), "{unnamed:?}");
+}
+
 #[test]
 #[allow(clippy::too_many_lines, reason = "a table")]
 fn what_breaks_the_version_before_or_locks_a_table_is_found() {

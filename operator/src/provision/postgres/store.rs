@@ -3,7 +3,7 @@
 //! Names can't be parameters of such statements, so they are quoted here ([`ident`], [`literal`]), and every one has a deadline. A statement changes
 //! an object and marks it in one transaction wherever the server allows that.
 
-use sqlx::{AssertSqlSafe, FromRow, PgConnection};
+use sqlx::{AssertSqlSafe, PgConnection};
 
 use super::{
     PostgresError, Server,
@@ -17,7 +17,7 @@ const MAINTENANCE_DATABASE: &str = "postgres";
 const MEMBERSHIP_OPTIONS: i32 = 160_000;
 
 /// A role as the server has it.
-#[derive(Debug, FromRow)]
+#[derive(Debug)]
 #[allow(clippy::struct_excessive_bools, reason = "the server's own attributes")]
 pub(super) struct Role {
     pub(super) mark: Option<String>,
@@ -32,6 +32,19 @@ pub(super) struct Role {
     /// The role that its sessions begin as.
     pub(super) acts_as: Option<String>,
 }
+
+chassis::from_row!(Role {
+    mark,
+    rolcanlogin,
+    rolinherit,
+    rolsuper,
+    rolcreatedb,
+    rolcreaterole,
+    rolreplication,
+    rolbypassrls,
+    expires,
+    acts_as
+});
 
 impl Role {
     /// The words that make its attributes what they should be. Only those that differ: some may be named by a superuser
@@ -55,7 +68,7 @@ impl Role {
 }
 
 /// A database as the server has it.
-#[derive(Debug, FromRow)]
+#[derive(Debug)]
 pub(super) struct DatabaseRow {
     pub(super) mark: Option<String>,
     pub(super) owner: String,
@@ -64,6 +77,13 @@ pub(super) struct DatabaseRow {
     /// Whether the owner has every privilege on it.
     pub(super) open_to_owner: bool,
 }
+
+chassis::from_row!(DatabaseRow {
+    mark,
+    owner,
+    open_to_all,
+    open_to_owner
+});
 
 /// One session with a server.
 pub(super) struct Store {

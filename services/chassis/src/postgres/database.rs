@@ -12,7 +12,7 @@ use deadpool::{
 };
 use futures::future::BoxFuture;
 use sqlx::{
-    Describe, Execute, Executor, Postgres, SqlStr,
+    Execute, Executor, Postgres, SqlStr,
     postgres::{PgConnectOptions, PgRow, PgStatement, PgTypeInfo},
 };
 use tokio::{
@@ -254,13 +254,6 @@ macro_rules! executor {
                 $lifetime: 'e,
             {
                 Box::pin(lease::prepare_with($lease(self), sql, parameters))
-            }
-
-            fn describe<'e>(self, sql: SqlStr) -> BoxFuture<'e, sqlx::Result<Describe<Postgres>>>
-            where
-                $lifetime: 'e,
-            {
-                Box::pin(lease::describe($lease(self), sql))
             }
         }
     };

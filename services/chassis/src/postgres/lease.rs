@@ -6,7 +6,7 @@ use async_stream::try_stream;
 use deadpool::managed::Object;
 use futures::{StreamExt as _, future::FutureExt as _, stream::BoxStream};
 use sqlx::{
-    Describe, Either, Execute, Executor as _, PgConnection, Postgres, SqlStr,
+    Either, Execute, Executor as _, PgConnection, Postgres, SqlStr,
     postgres::{PgQueryResult, PgRow, PgStatement, PgTypeInfo},
 };
 use tokio::time::Instant;
@@ -130,16 +130,6 @@ pub(super) async fn prepare_with<L: BorrowMut<Lease>>(
     usage
         .until(ANSWER_BOUND, connection.prepare_with(sql, parameters))
         .await
-}
-
-/// As [`fetch_many`].
-pub(super) async fn describe<L: BorrowMut<Lease>>(
-    lease: impl Future<Output = sqlx::Result<L>>,
-    sql: SqlStr,
-) -> sqlx::Result<Describe<Postgres>> {
-    let mut lease = lease.await?;
-    let (connection, usage) = lease.borrow_mut().parts()?;
-    usage.until(ANSWER_BOUND, connection.describe(sql)).await
 }
 
 impl Drop for Lease {

@@ -17,7 +17,9 @@ mod database;
 mod error;
 mod lease;
 mod metrics;
+mod migrations;
 mod options;
+mod rows;
 mod session;
 mod watch;
 
@@ -32,6 +34,7 @@ use tokio_util::sync::CancellationToken;
 
 pub use database::{Database, Transaction};
 pub use error::{constraint, is_transient, status};
+pub use migrations::{MigrationFile, migrator};
 
 use crate::{
     config::{ConfigError, PostgresArgs},

@@ -16,7 +16,7 @@ use chassis::{
     postgres::{Transaction, constraint},
 };
 use proto::event::{self, StockChangeKind};
-use sqlx::{FromRow, types::Json};
+use sqlx::types::Json;
 use uuid::Uuid;
 
 use super::{Store, StoreError};
@@ -232,7 +232,6 @@ async fn lock_and_read(
     order_ids: &[Uuid],
     product_ids: &[Uuid],
 ) -> sqlx::Result<(HashMap<Uuid, Decision>, HashMap<Uuid, i64>)> {
-    #[derive(FromRow)]
     struct Row {
         id: Uuid,
         available: Option<i64>,
@@ -241,6 +240,14 @@ async fn lock_and_read(
         product: Option<Uuid>,
         lines: Option<RejectedLines>,
     }
+    chassis::from_row!(Row {
+        id,
+        available,
+        status,
+        reason,
+        product,
+        lines
+    });
     let rows: Vec<Row> = sqlx::query_as(
         "WITH locked AS (
              SELECT s.product_id, s.available, p.deleted_at

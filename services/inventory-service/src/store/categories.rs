@@ -4,7 +4,6 @@ use std::sync::Arc;
 
 use chassis::page::MAX_WINDOW;
 use proto::limits::CATEGORIES as MAX_CATEGORIES;
-use sqlx::FromRow;
 
 use super::{Store, StoreError};
 
@@ -29,13 +28,15 @@ pub const ALONG_AN_INDEX: &str =
     "SELECT set_config('enable_bitmapscan', 'off', true), set_config('enable_seqscan', 'off', true)";
 
 /// A category that products are in.
-#[derive(Clone, Debug, PartialEq, Eq, FromRow)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Category {
     /// Not empty.
     pub name: String,
     /// How many, exact up to [`MAX_WINDOW`].
     pub products: i64,
 }
+
+chassis::from_row!(Category { name, products });
 
 impl Store {
     /// The first categories by name, as they were some seconds ago at most. It is a list as any other: it waits for its turn,

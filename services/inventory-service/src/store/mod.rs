@@ -20,6 +20,7 @@ use chassis::{
 use moka::sync::Cache;
 use outbox::Outbox;
 use proto::event::StockChangeKind;
+use sqlx::migrate::Migrator;
 use tokio::sync::{Semaphore, SemaphorePermit};
 use uuid::Uuid;
 
@@ -128,6 +129,20 @@ impl StoreError {
             _ => Self::Database(error),
         }
     }
+}
+
+/// The tables, in the steps in which they came to be.
+pub(crate) fn migrations() -> Migrator {
+    chassis::migrations![
+        "0001_products",
+        "0002_stock",
+        "0003_idempotency_keys",
+        "0004_rejected_lines",
+        "0005_terms",
+        "0006_terms_idx",
+        "0007_price_amount_idx",
+        "0008_terms_filled",
+    ]
 }
 
 impl Store {

@@ -8,6 +8,7 @@ mod transition;
 
 use chassis::postgres::Database;
 use outbox::Outbox;
+use sqlx::migrate::Migrator;
 
 pub use create::{Creation, NewOrder};
 pub use read::{OPEN_AMONG_LATEST, ORDERS_OF_EACH};
@@ -18,6 +19,16 @@ pub use transition::{Recorded, StatusError};
 pub struct Store {
     database: Database,
     outbox: Outbox,
+}
+
+/// The tables, in the steps in which they came to be.
+pub(crate) fn migrations() -> Migrator {
+    chassis::migrations![
+        "0001_orders",
+        "0002_outbox",
+        "0003_idempotency_keys",
+        "0004_rejected_lines",
+    ]
 }
 
 impl Store {

@@ -7,7 +7,7 @@ use chassis::{
     page::{Entries, Keyset, MAX_WINDOW},
 };
 use proto::event;
-use sqlx::{FromRow, types::Json};
+use sqlx::types::Json;
 use time::OffsetDateTime;
 use uuid::Uuid;
 
@@ -38,7 +38,6 @@ pub const OPEN_AMONG_LATEST: &str = "
         SELECT status FROM orders WHERE user_id = $1 AND id <> ALL($2) ORDER BY id DESC LIMIT $3
     ) AS latest WHERE status = ANY($4)";
 
-#[derive(FromRow)]
 struct OrderRow {
     id: Uuid,
     user_id: Uuid,
@@ -52,7 +51,19 @@ struct OrderRow {
     updated_at: OffsetDateTime,
 }
 
-#[derive(FromRow)]
+chassis::from_row!(OrderRow {
+    id,
+    user_id,
+    status,
+    currency_code,
+    total_minor_units,
+    rejection_reason,
+    rejected_product,
+    rejected_lines,
+    created_at,
+    updated_at
+});
+
 struct LineRow {
     order_id: Uuid,
     product_id: Uuid,
@@ -60,6 +71,14 @@ struct LineRow {
     quantity: i64,
     unit_price_minor_units: i64,
 }
+
+chassis::from_row!(LineRow {
+    order_id,
+    product_id,
+    product_name,
+    quantity,
+    unit_price_minor_units
+});
 
 impl Store {
     /// One order; with `user_id`, only if it is that user's.

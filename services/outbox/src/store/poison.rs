@@ -1,12 +1,12 @@
 //! Events that were set aside: what a person does with them.
 
 use serde::Serialize;
-use sqlx::{FromRow, PgConnection};
+use sqlx::PgConnection;
 use time::OffsetDateTime;
 use uuid::Uuid;
 
 /// An event that can't be published.
-#[derive(Debug, FromRow, Serialize)]
+#[derive(Debug, Serialize)]
 pub(crate) struct PoisonEvent {
     pub(crate) event_id: Uuid,
     pub(crate) subject: Uuid,
@@ -20,6 +20,18 @@ pub(crate) struct PoisonEvent {
     pub(crate) traceparent: String,
     pub(crate) tracestate: String,
 }
+
+chassis::from_row!(PoisonEvent {
+    event_id,
+    subject,
+    r#type,
+    reason,
+    set_aside_at,
+    occurred_at,
+    data,
+    traceparent,
+    tracestate
+});
 
 /// The oldest of them.
 pub(crate) async fn list(session: &mut PgConnection, limit: u32) -> sqlx::Result<Vec<PoisonEvent>> {

@@ -12,6 +12,7 @@ use std::time::Duration;
 
 use chassis::postgres::{Database, is_transient};
 use outbox::Outbox;
+use sqlx::migrate::Migrator;
 use tokio_util::sync::CancellationToken;
 
 pub(crate) use refresh_tokens::{Opened, Proven, Refresh};
@@ -84,6 +85,18 @@ impl StoreError {
     pub(crate) fn may_pass(&self) -> bool {
         matches!(self, Self::Database(error) if is_transient(error))
     }
+}
+
+/// The tables, in the steps in which they came to be.
+pub(crate) fn migrations() -> Migrator {
+    chassis::migrations![
+        "0001_users",
+        "0002_refresh_tokens",
+        "0003_signing_keys",
+        "0004_sessions",
+        "0005_backoff",
+        "0007_second_factors",
+    ]
 }
 
 impl Store {

@@ -1,7 +1,6 @@
 //! Refresh tokens. Every method that adds or removes some of a user locks the user's row first.
 
 use chassis::{grpc::Principal, postgres::Transaction};
-use sqlx::FromRow;
 use time::OffsetDateTime;
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
@@ -70,7 +69,6 @@ pub(crate) enum Opened {
 }
 
 /// A token that is known.
-#[derive(FromRow)]
 struct Known {
     family_id: Uuid,
     spent: bool,
@@ -79,13 +77,25 @@ struct Known {
     expired: bool,
 }
 
+chassis::from_row!(Known {
+    family_id,
+    spent,
+    graced,
+    expired
+});
+
 /// A session that is known.
-#[derive(FromRow)]
 struct Keeping {
     seed: [u8; 32],
     authenticated_at: Option<OffsetDateTime>,
     ended: bool,
 }
+
+chassis::from_row!(Keeping {
+    seed,
+    authenticated_at,
+    ended
+});
 
 impl Store {
     /// Opens a session of a user who has proven what he is asked for, knows the device from now on, and forgets the

@@ -2,7 +2,6 @@
 //! that open and end sessions: nobody logs in past a factor that is switched on meanwhile.
 
 use chassis::{grpc::Principal, postgres::Transaction};
-use sqlx::FromRow;
 use time::OffsetDateTime;
 use uuid::Uuid;
 
@@ -14,12 +13,17 @@ use crate::{
 };
 
 /// A factor that is there.
-#[derive(FromRow)]
 struct Kept {
     secret: [u8; 20],
     confirmed: bool,
     last_step: i64,
 }
+
+chassis::from_row!(Kept {
+    secret,
+    confirmed,
+    last_step
+});
 
 /// What became of the first code of a factor that was begun.
 #[derive(Debug)]

@@ -178,6 +178,26 @@ test('the first page is under 60 KB on the wire, and its files are kept for ever
   }
 });
 
+// The phone of Lighthouse, with its slow 4G: https://github.com/GoogleChrome/lighthouse/blob/main/docs/throttling.md. The time is
+// printed, and nothing fails for it.
+test('what is largest on the first page was in its first answer, also on a slow phone', async () => {
+  const page = await shopper({ viewport: { width: 412, height: 823 } });
+  const devtools = await page.context().newCDPSession(page);
+  await devtools.send('Network.enable');
+  await devtools.send('Network.emulateNetworkConditions', { offline: false, latency: 150, downloadThroughput: 1638.4 * 1000 / 8, uploadThroughput: 675 * 1000 / 8 });
+  await devtools.send('Emulation.setCPUThrottlingRate', { rate: 4 });
+  await page.goto('/', { waitUntil: 'networkidle' });
+  const { after, what } = await page.evaluate(() => new Promise((resolve) => {
+    new PerformanceObserver((list) => {
+      const { startTime, element } = list.getEntries().at(-1);
+      resolve({ after: Math.round(startTime), what: element.getAttribute('src') ?? element.textContent.trim() });
+    }).observe({ type: 'largest-contentful-paint', buffered: true });
+  }));
+  console.log(`largest paint after ${after} ms: ${what}`);
+  const answered = await (await fetch(URL_OF_SHOP, { headers: { accept: 'text/html' } })).text();
+  assert.ok(answered.includes(what), what);
+});
+
 test('keys alone are enough to buy', async () => {
   const page = await shopper();
   const product = await keeper.add({ name: 'Bought by keys' });

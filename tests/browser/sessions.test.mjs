@@ -1,6 +1,8 @@
 // Who one is: a session that no script can steal, that ends in the middle of things, and that two tabs share.
 import assert from 'node:assert/strict';
 import { after, test } from 'node:test';
+import jsQR from 'jsqr';
+import { PNG } from 'pngjs';
 import { PASSWORD, Shopkeeper, URL_OF_SHOP, arrived, closeAll, expect, register, shopper } from './shop.mjs';
 import { totp } from './totp.mjs';
 
@@ -117,6 +119,8 @@ test('a second factor is set up and removed in the account', async () => {
   const secret = (await factor.locator('.secret').textContent()).replaceAll(' ', '');
   const link = await factor.getByRole('link', { name: 'Open in an app' }).getAttribute('href');
   assert.ok(link.startsWith('otpauth://totp/') && link.includes(`secret=${secret}`), link);
+  const { data, width, height } = PNG.sync.read(await factor.getByRole('img', { name: 'QR code of the secret' }).screenshot());
+  assert.equal(jsQR(new Uint8ClampedArray(data), width, height)?.data, link, 'what a camera reads');
   await factor.getByLabel('Code').fill('000000');
   await factor.getByRole('button', { name: 'Switch it on' }).click();
   await factor.getByText('The code is wrong').waitFor();

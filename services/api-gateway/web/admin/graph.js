@@ -1,20 +1,12 @@
 // Stock over time, as a line that steps at each movement. What it shows stands in the table beneath it too.
-import { h } from '../shop/elements.js';
+import { h, svg } from '../shop/elements.js';
 import { time } from '../shop/format.js';
 import { t } from '../shop/texts.js';
 
-const SVG = 'http://www.w3.org/2000/svg';
 const WIDTH = 600;
 const HEIGHT = 160;
 /** So many movements can still be told apart as points. */
 const POINTS = 60;
-
-function s(name, attributes, ...children) {
-  const element = document.createElementNS(SVG, name);
-  for (const [key, value] of Object.entries(attributes)) element.setAttribute(key, value);
-  element.append(...children);
-  return element;
-}
 
 /** A round number that is no smaller, and whose half is one too. */
 function rounded(most) {
@@ -34,15 +26,15 @@ export function graph(points, now) {
   line += `H${WIDTH}`;
   const thin = { 'vector-effect': 'non-scaling-stroke' };
   const levels = [0, top / 2, top];
-  const drawing = s('svg', { class: 'graph', viewBox: `0 0 ${WIDTH} ${HEIGHT}`, preserveAspectRatio: 'none', role: 'img', 'aria-label': t('admin.graph', points.length, now) },
-    ...levels.map((level) => s('path', { class: 'graph-level', d: `M0 ${y(level)}H${WIDTH}`, ...thin })),
-    s('path', { class: 'graph-area', d: `${line}V${HEIGHT}H0Z` }),
-    s('path', { class: 'graph-line', d: line, ...thin }),
+  const drawing = svg('svg', { class: 'graph', viewBox: `0 0 ${WIDTH} ${HEIGHT}`, preserveAspectRatio: 'none', role: 'img', 'aria-label': t('admin.graph', points.length, now) },
+    ...levels.map((level) => svg('path', { class: 'graph-level', d: `M0 ${y(level)}H${WIDTH}`, ...thin })),
+    svg('path', { class: 'graph-area', d: `${line}V${HEIGHT}H0Z` }),
+    svg('path', { class: 'graph-line', d: line, ...thin }),
     // Lines of no length have round ends: points that stay round however the drawing is stretched.
     ...(points.length > POINTS ? [] : points.filter(({ text }) => text).map(({ at, stock, text }) => {
-      const title = s('title', {});
+      const title = svg('title', {});
       title.textContent = text;
-      return s('path', { class: 'graph-point', d: `M${x(at)} ${y(stock)}h.01`, ...thin }, title);
+      return svg('path', { class: 'graph-point', d: `M${x(at)} ${y(stock)}h.01`, ...thin }, title);
     })));
   return h('div', { class: 'graphed' },
     h('div', { class: 'graph-levels', 'aria-hidden': 'true' }, [...levels].reverse().map((level) => h('span', {}, level))),

@@ -23,8 +23,10 @@ export function secondFactor(signal, changed) {
 function off(content, show, changed) {
   const form = submits(h('form', { class: 'form' },
     h('p', { class: 'actions' }, h('button', { type: 'submit', class: 'button' }, t('factor.begin')))), async () => {
-    const made = await call('POST', '/users/me/mfa');
-    content.replaceChildren(...setUp(made, content, show, changed));
+    // Here and nowhere else: no page waits for it.
+    const [made, { qrCode }] = await Promise.all([call('POST', '/users/me/mfa'), import('./qr-code.js')]);
+    const picture = qrCode(made.otpauth_uri, t('factor.code_as_picture'));
+    content.replaceChildren(...setUp(made, picture, content, show, changed));
     content.querySelector('input[name=code]').focus();
   });
   return [h('p', {}, t('factor.off')), form];
@@ -33,7 +35,7 @@ function off(content, show, changed) {
 /** Four letters at a time are easier to type. */
 const grouped = (secret) => secret.match(/.{1,4}/g).join(' ');
 
-function setUp({ secret, otpauth_uri: uri }, content, show, changed) {
+function setUp({ secret, otpauth_uri: uri }, picture, content, show, changed) {
   const form = submits(h('form', { class: 'form' },
     field(t('factor.code'), { name: 'code', required: true, inputmode: 'numeric', autocomplete: 'one-time-code', maxlength: 20 }, t('factor.code.explained')),
     h('p', { class: 'actions' },
@@ -46,6 +48,7 @@ function setUp({ secret, otpauth_uri: uri }, content, show, changed) {
   });
   return [
     h('p', {}, t('factor.secret.explained')),
+    picture,
     h('p', {}, h('code', { class: 'secret', tabindex: 0, 'aria-label': t('factor.secret') }, grouped(secret))),
     h('p', { class: 'actions' },
       // An app on this very device takes it by the link.

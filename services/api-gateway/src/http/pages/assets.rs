@@ -50,7 +50,9 @@ const SOURCES: &[(&str, &str)] = sources! {
         "events.js",
         "account.js",
         "second-factor.js",
+        "qr-code.js",
     ],
+    "vendor": ["lean-qr.js"],
     "admin": [
         "admin.css",
         "main.js",

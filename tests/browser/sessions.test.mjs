@@ -123,10 +123,10 @@ test('a second factor is set up and removed in the account', async () => {
   await picture.evaluate((element) => element.scrollIntoView({ block: 'center', behavior: 'instant' })); // from under the header
   const { data, width, height } = PNG.sync.read(await picture.screenshot());
   assert.equal(jsQR(new Uint8ClampedArray(data), width, height)?.data, link, 'what a camera reads');
-  await factor.getByLabel('Code').fill('000000');
+  await factor.getByRole('textbox', { name: 'Code' }).fill('000000');
   await factor.getByRole('button', { name: 'Switch it on' }).click();
   await factor.getByText('The code is wrong').waitFor();
-  await factor.getByLabel('Code').fill(totp(secret));
+  await factor.getByRole('textbox', { name: 'Code' }).fill(totp(secret));
   await factor.getByRole('button', { name: 'Switch it on' }).click();
   await factor.getByText('They are shown this once.').waitFor();
   await expect(factor.locator('.codes code')).toHaveCount(10);
@@ -135,7 +135,7 @@ test('a second factor is set up and removed in the account', async () => {
   await factor.getByText('Recovery codes left: 10').waitFor();
   await expect(factor.locator('.codes')).toHaveCount(0);
   await assert.rejects(Shopkeeper.logIn(URL_OF_SHOP, { email, password: PASSWORD }), /mfa-required/);
-  await factor.getByLabel('Code').fill(code);
+  await factor.getByRole('textbox', { name: 'Code' }).fill(code);
   await factor.getByRole('button', { name: 'Remove it' }).click();
   await factor.getByRole('button', { name: 'Set it up' }).waitFor();
   await Shopkeeper.logIn(URL_OF_SHOP, { email, password: PASSWORD });

@@ -187,13 +187,13 @@ test('what is largest on the first page was in its first answer, also on a slow 
   await devtools.send('Network.emulateNetworkConditions', { offline: false, latency: 150, downloadThroughput: 1638.4 * 1000 / 8, uploadThroughput: 675 * 1000 / 8 });
   await devtools.send('Emulation.setCPUThrottlingRate', { rate: 4 });
   await page.goto('/', { waitUntil: 'networkidle' });
-  const { after, what } = await page.evaluate(() => new Promise((resolve) => {
+  const { at, what } = await page.evaluate(() => new Promise((resolve) => {
     new PerformanceObserver((list) => {
       const { startTime, element } = list.getEntries().at(-1);
-      resolve({ after: Math.round(startTime), what: element.getAttribute('src') ?? element.textContent.trim() });
+      resolve({ at: Math.round(startTime), what: element.getAttribute('src') ?? element.textContent.trim() });
     }).observe({ type: 'largest-contentful-paint', buffered: true });
   }));
-  console.log(`largest paint after ${after} ms: ${what}`);
+  console.log(`largest paint after ${at} ms: ${what}`);
   const answered = await (await fetch(URL_OF_SHOP, { headers: { accept: 'text/html' } })).text();
   assert.ok(answered.includes(what), what);
 });

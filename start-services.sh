@@ -34,7 +34,7 @@ Environment (all optional):
                     a second shop runs beside the first (0; up to 14000)
   SHOP_BIN_DIR      binaries to run instead of building them
 
-Ports: 8080 gateway; 50051 orders, 50052 users, 50054 producer, 50055 inventory; 9080 and 9051-9055 health and metrics;
+Ports: 8080 gateway; 50051 orders, 50052 users, 50053 consumer, 50054 producer, 50055 inventory; 9080 and 9051-9055 health and metrics;
 5432 and 5672 for an own PostgreSQL and RabbitMQ, 9090 for Prometheus, or the next free ones.
 END
 }
@@ -56,7 +56,7 @@ source "$root/deploy/local/prometheus.sh"
 
 # In the order in which they start; each is stopped before those that it calls.
 services=(producer-service user-service inventory-service order-service consumer-service api-gateway)
-declare -A listen_ports=([api-gateway]=8080 [order-service]=50051 [user-service]=50052 [producer-service]=50054 [inventory-service]=50055)
+declare -A listen_ports=([api-gateway]=8080 [order-service]=50051 [user-service]=50052 [consumer-service]=50053 [producer-service]=50054 [inventory-service]=50055)
 declare -A admin_ports=([api-gateway]=9080 [order-service]=9051 [user-service]=9052 [consumer-service]=9053 [producer-service]=9054 [inventory-service]=9055)
 declare -A databases=([user-service]=users [inventory-service]=inventory [order-service]=orders)
 
@@ -158,7 +158,7 @@ port_of() { printf '%s' $(($1 + offset)); }
 check_ports() {
     local name port
     for name in "${services[@]}"; do
-        for port in ${listen_ports[$name]:-} "${admin_ports[$name]}"; do
+        for port in "${listen_ports[$name]}" "${admin_ports[$name]}"; do
             port=$(port_of "$port")
             port_is_free "$port" || fail "port $port, needed by $name, is in use$(port_holder "$port")"
         done
@@ -407,14 +407,14 @@ start_service() {
     done
     environment+=(
         NO_COLOR=1 # into a file
-        "ADMIN_ADDR=127.0.0.1:$(port_of "${admin_ports[$name]}")"
+        "LISTEN_ADDR=127.0.0.1:$(port_of "${listen_ports[$name]}")" "ADMIN_ADDR=127.0.0.1:$(port_of "${admin_ports[$name]}")"
         "TLS_CERT_FILE=$tls/$name.crt" "TLS_KEY_FILE=$tls/$name.key" "TLS_CA_FILE=$tls/ca.crt"
         "USER_SERVICE_URL=$(service_url https user-service)"
         "INVENTORY_SERVICE_URL=$(service_url https inventory-service)"
         "ORDER_SERVICE_URL=$(service_url https order-service)"
         "PRODUCER_SERVICE_URL=$(service_url https producer-service)"
+        "CONSUMER_SERVICE_URL=$(service_url https consumer-service)"
     )
-    [[ -z ${listen_ports[$name]:-} ]] || environment+=("LISTEN_ADDR=127.0.0.1:$(port_of "${listen_ports[$name]}")")
     [[ -z ${databases[$name]:-} ]] || environment+=("DATABASE_URL_FILE=$RUN_DIR/${databases[$name]}.database-url")
     case $name in
         user-service) environment+=("ADMIN_EMAIL=$admin_email" "ADMIN_PASSWORD_FILE=$RUN_DIR/admin-password") ;;

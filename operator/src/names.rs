@@ -40,15 +40,15 @@ impl Program {
         }
     }
 
-    /// Where it answers calls, if anybody calls it.
-    pub const fn port(self) -> Option<u16> {
+    /// Where it answers calls.
+    pub const fn port(self) -> u16 {
         match self {
-            Self::UserService => Some(50052),
-            Self::InventoryService => Some(50055),
-            Self::ProducerService => Some(50054),
-            Self::OrderService => Some(50051),
-            Self::ConsumerService => None,
-            Self::ApiGateway => Some(8080),
+            Self::UserService => 50052,
+            Self::InventoryService => 50055,
+            Self::ProducerService => 50054,
+            Self::OrderService => 50051,
+            Self::ConsumerService => 50053,
+            Self::ApiGateway => 8080,
         }
     }
 
@@ -84,9 +84,10 @@ impl Program {
         const USERS: (Program, &str) = (Program::UserService, "USER_SERVICE_URL");
         const INVENTORY: (Program, &str) = (Program::InventoryService, "INVENTORY_SERVICE_URL");
         const ORDERS: (Program, &str) = (Program::OrderService, "ORDER_SERVICE_URL");
+        const CONSUMER: (Program, &str) = (Program::ConsumerService, "CONSUMER_SERVICE_URL");
         const PRODUCER: (Program, &str) = (Program::ProducerService, "PRODUCER_SERVICE_URL");
         match self {
-            Self::ApiGateway => &[USERS, INVENTORY, ORDERS],
+            Self::ApiGateway => &[USERS, INVENTORY, ORDERS, CONSUMER],
             Self::OrderService => &[INVENTORY, PRODUCER],
             Self::ConsumerService => &[INVENTORY, ORDERS],
             Self::UserService | Self::InventoryService => &[PRODUCER],

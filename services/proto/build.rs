@@ -2,12 +2,14 @@
 
 use std::{env, error::Error, path::PathBuf};
 
-const FILES: [&str; 5] = [
+const FILES: [&str; 7] = [
     "shop/audit/v1/audit.proto",
     "shop/user/v1/user.proto",
     "shop/inventory/v1/inventory.proto",
     "shop/order/v1/order.proto",
     "shop/producer/v1/producer.proto",
+    "shop/consumer/v1/consumer.proto",
+    "shop/outbox/v1/outbox.proto",
 ];
 
 fn main() -> Result<(), Box<dyn Error>> {

@@ -51,6 +51,7 @@ test('axe-core finds nothing on any page of the admin’s, in either theme, and 
   await visit('order-sure', `/admin/orders/${orders[2].id}`, () => page.getByRole('button', { name: 'Complete the order' }).click());
   await visit('users', '/admin/users');
   await visit('user', `/admin/users/${ada.id}`);
+  await visit('flow', '/admin/flow', () => page.getByRole('heading', { name: 'Outboxes' }).waitFor());
   await visit('audit', '/admin/audit');
   await visit('import', '/admin/import', async () => {
     await page.getByLabel('File', { exact: true }).setInputFiles({ name: 'products.csv', mimeType: 'text/csv', buffer: Buffer.from(CSV) });

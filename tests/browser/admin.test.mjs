@@ -309,13 +309,13 @@ test('nobody but an admin sees anything, and is told so', async () => {
   const page = await shopper();
   const data = [];
   page.on('response', (response) => {
-    if (/^\/(users|audit|orders)/.test(new URL(response.url()).pathname) && response.ok()) data.push(response.url());
+    if (/^\/(users|audit|orders|flow|dead-letters)/.test(new URL(response.url()).pathname) && response.ok()) data.push(response.url());
   });
   await page.goto('/admin/users');
   await page.getByText("Log in with an admin's account").waitFor();
   await logIn(page, await account(keeper));
   await page.getByText('This account does not run the shop.').waitFor();
-  for (const path of ['/admin', '/admin/audit', '/admin/orders', '/admin/products']) {
+  for (const path of ['/admin', '/admin/audit', '/admin/flow', '/admin/orders', '/admin/products']) {
     await page.goto(path);
     await page.getByText('This account does not run the shop.').waitFor();
   }

@@ -63,7 +63,7 @@ test('everything that is read', async () => {
     await example(id, 200);
   }
   for (const id of ['listOrders', 'getOrder', 'getUsersMe', 'getUsersMeSessions', 'getUsersMeMfa']) await example(id, 200, as(ada.token));
-  for (const id of ['listUsers', 'getUser', 'listAudit', 'listProductStockMovements']) await example(id, 200, as(admin.token));
+  for (const id of ['listUsers', 'getUser', 'listAudit', 'listProductStockMovements', 'getFlow', 'listDeadLetters']) await example(id, 200, as(admin.token));
 });
 
 test('everything that is changed', async () => {
@@ -77,6 +77,7 @@ test('everything that is changed', async () => {
   assert.equal((await example('postUsersMeMfaConfirm', 403, as(ada.token))).type, '/problems/wrong-mfa-code');
   await example('deleteUsersMeMfa', 409, as(ada.token));
   await example('deleteUserMfa', 409, as(admin.token));
+  await example('postDeadLettersRedrive', 200, as(admin.token));
   // An account of its own: this makes an admin of it.
   const { user } = await (await fetch(`${SHOP_URL}/auth/register`, {
     method: 'POST', headers: { 'content-type': 'application/json' },

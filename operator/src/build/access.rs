@@ -17,18 +17,17 @@ use crate::{
     validate::Validated,
 };
 
-/// The Service of a program that answers calls. Those of gRPC are headless: their clients know all addresses and take
+/// The Service of a program. Those of gRPC are headless: their clients know all addresses and take
 /// turns, where a virtual address would keep each long connection at one pod.
-pub(super) fn service(shop: &Validated, program: Program) -> Option<Service> {
-    let port = program.port()?;
-    Some(Service {
+pub(super) fn service(shop: &Validated, program: Program) -> Service {
+    Service {
         metadata: owned(shop, names::object(&shop.name, program.name()), program.name()),
         spec: Some(ServiceSpec {
             cluster_ip: (program != Program::ApiGateway).then(|| "None".to_owned()),
             selector: Some(labels(&shop.name, program.name())),
             ports: Some(vec![ServicePort {
                 name: Some(port_name(program).to_owned()),
-                port: i32::from(port),
+                port: i32::from(program.port()),
                 target_port: Some(IntOrString::String(port_name(program).to_owned())),
                 app_protocol: (program != Program::ApiGateway).then(|| "kubernetes.io/h2c".to_owned()),
                 ..ServicePort::default()
@@ -36,7 +35,7 @@ pub(super) fn service(shop: &Validated, program: Program) -> Option<Service> {
             ..ServiceSpec::default()
         }),
         status: None,
-    })
+    }
 }
 
 /// All gateways by one name, for themselves: each grants a client its share of what it may ask. Those that are not ready
@@ -49,14 +48,12 @@ pub(super) fn gateways(shop: &Validated) -> Service {
             cluster_ip: Some("None".to_owned()),
             publish_not_ready_addresses: Some(true),
             selector: Some(labels(&shop.name, program.name())),
-            ports: program.port().map(|port| {
-                vec![ServicePort {
-                    name: Some(port_name(program).to_owned()),
-                    port: i32::from(port),
-                    target_port: Some(IntOrString::String(port_name(program).to_owned())),
-                    ..ServicePort::default()
-                }]
-            }),
+            ports: Some(vec![ServicePort {
+                name: Some(port_name(program).to_owned()),
+                port: i32::from(program.port()),
+                target_port: Some(IntOrString::String(port_name(program).to_owned())),
+                ..ServicePort::default()
+            }]),
             ..ServiceSpec::default()
         }),
         status: None,

@@ -101,12 +101,10 @@ fn pod(shop: &Validated, program: Program, service_account: String) -> PodSpec {
 
 fn container(shop: &Validated, program: Program) -> Container {
     let deployed = &shop.workloads[&program];
-    let mut ports: Vec<_> = program
-        .port()
-        .map(|number| port(port_name(program), number))
-        .into_iter()
-        .collect();
-    ports.push(port("admin", program.admin_port()));
+    let ports = vec![
+        port(port_name(program), program.port()),
+        port("admin", program.admin_port()),
+    ];
     Container {
         name: program.name().to_owned(),
         image: Some(format!(
@@ -154,15 +152,13 @@ fn environment(shop: &Validated, program: Program) -> Vec<EnvVar> {
         value_from: None,
     };
     let mut variables = Vec::new();
-    if let Some(port) = program.port() {
-        variables.push(value("LISTEN_ADDR", format!("0.0.0.0:{port}")));
-    }
+    variables.push(value("LISTEN_ADDR", format!("0.0.0.0:{}", program.port())));
     variables.push(value("ADMIN_ADDR", format!("0.0.0.0:{}", program.admin_port())));
     variables.push(value("LOG_FORMAT", "json".to_owned()));
     variables.push(value("RUST_LOG", shop.telemetry.log_level.as_str().to_owned()));
     variables.push(value("SHUTDOWN_GRACE", format!("{SHUTDOWN_GRACE_SECONDS}s")));
     for (callee, variable) in program.calls() {
-        let port = callee.port().unwrap_or_default();
+        let port = callee.port();
         let scheme = if shop.tls { "https" } else { "http" };
         variables.push(value(
             variable,
@@ -210,7 +206,7 @@ fn environment(shop: &Validated, program: Program) -> Vec<EnvVar> {
     }
     let own = &shop.workloads[&program].env;
     if program == Program::ApiGateway {
-        let port = program.port().unwrap_or_default();
+        let port = program.port();
         let gateways = super::host(shop, names::GATEWAYS);
         variables.push(value("GATEWAY_REPLICAS", format!("{gateways}:{port}")));
         // One proxy, the ingress controller, unless the Shop knows of others.

@@ -114,7 +114,7 @@ pub fn build(shop: &Validated, credentials: &Credentials, surroundings: &Surroun
         services: Services {
             services: Program::ALL
                 .into_iter()
-                .filter_map(|program| access::service(shop, program))
+                .map(|program| access::service(shop, program))
                 .chain([access::gateways(shop)])
                 .collect(),
             deployments,

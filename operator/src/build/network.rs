@@ -72,22 +72,18 @@ fn embedded_rabbitmq(shop: &Validated, neighbours: &Neighbours) -> NetworkPolicy
 
 fn of_program(shop: &Validated, neighbours: &Neighbours, program: Program) -> NetworkPolicy {
     let mut ingress = vec![allow(Some(scrapers(neighbours)), &[program.admin_port()])];
-    match (program, program.port()) {
-        (Program::ApiGateway, Some(port)) => ingress.push(allow(None, &[port])),
-        (_, Some(port)) => {
-            let callers = Program::ALL
-                .into_iter()
-                .filter(|caller| caller.calls().iter().any(|(callee, _)| *callee == program));
-            let from = callers.map(|caller| part(shop, caller.name())).collect();
-            ingress.push(allow(Some(from), &[port]));
-        }
-        (_, None) => {}
-    }
+    ingress.push(if program == Program::ApiGateway {
+        allow(None, &[program.port()])
+    } else {
+        let callers = Program::ALL
+            .into_iter()
+            .filter(|caller| caller.calls().iter().any(|(callee, _)| *callee == program));
+        let from = callers.map(|caller| part(shop, caller.name())).collect();
+        allow(Some(from), &[program.port()])
+    });
     let mut egress = vec![dns()];
     for (callee, _) in program.calls() {
-        if let Some(port) = callee.port() {
-            egress.push(to(Some(vec![part(shop, callee.name())]), Some(port)));
-        }
+        egress.push(to(Some(vec![part(shop, callee.name())]), Some(callee.port())));
     }
     if program.database().is_some() {
         egress.push(match &shop.database {

@@ -113,6 +113,60 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/dead-letters": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** The oldest messages that could not be worked off. Looking at them takes none away. */
+        get: operations["listDeadLetters"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/dead-letters/redrive": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Puts dead letters back into the queue that they came from, the oldest first. None is lost, and one that is put back twice
+         *     moves no stock twice, so it may be repeated.
+         */
+        post: operations["postDeadLettersRedrive"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/flow": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** What moves through the shop at this moment, and what waits: orders, outboxes, the queue, dead letters. */
+        get: operations["getFlow"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/healthz": {
         parameters: {
             query?: never;
@@ -650,12 +704,69 @@ export interface components {
             /** @description In the place of a code, once. */
             recovery_code?: string;
         };
+        /** @description A message that could not be worked off. */
+        DeadLetter: {
+            /**
+             * Format: int64
+             * @description How often it was dead-lettered.
+             */
+            count: number;
+            /**
+             * Format: date-time
+             * @description When it was dead-lettered last.
+             * @example 2026-01-02T03:04:05.120000Z
+             */
+            dead_at: string | null;
+            /**
+             * @description The message's id, which is the event's.
+             * @example 019b7a1c-5f2e-7b1a-9c3d-2f4e5a6b7c8d
+             */
+            message_id: string | null;
+            /**
+             * @description Why it was dead-lettered, in RabbitMQ's words. Later versions may have others.
+             * @example rejected
+             * @example delivery_limit
+             */
+            reason: string | null;
+            /**
+             * @description The order, as far as the message tells.
+             * @example 019b7a1c-5f2e-7b1a-9c3d-2f4e5a6b7c8d
+             */
+            subject: string | null;
+            /**
+             * Format: uri-reference
+             * @description The event's type.
+             * @example order.created
+             */
+            type: string | null;
+        };
+        /** @description The oldest dead letters. */
+        DeadLetterList: {
+            /** @description The oldest first. */
+            items: components["schemas"]["DeadLetter"][];
+            /**
+             * Format: int64
+             * @description How many there are.
+             */
+            total: number;
+        };
         /** @description One field at fault. */
         FieldError: {
             /** @description What is expected. */
             detail: string;
             /** @description Where it is: a path into the body such as `items[0].quantity`, a parameter or a header. */
             field: string;
+        };
+        /** @description What moves, and what waits. */
+        Flow: {
+            /** @description Orders; left out where order-service does not answer. */
+            orders?: components["schemas"]["OrderFlow"];
+            /** @description What waits to be published, of each service that answers. */
+            outboxes: components["schemas"]["OutboxBacklog"][];
+            /** @description What waits to be worked off; left out where consumer-service does not answer, or RabbitMQ doesn't answer it. */
+            queue?: components["schemas"]["QueueState"];
+            /** @description The services that did not answer in time. */
+            unavailable: string[];
         };
         /** @description A session that one is logged in with. */
         LiveSession: {
@@ -878,6 +989,28 @@ export interface components {
             /** @description Always `status`. */
             event: string;
         };
+        /** @description How orders come, and how many wait. */
+        OrderFlow: {
+            /**
+             * Format: date-time
+             * @description When the oldest of these was placed.
+             * @example 2026-01-02T03:04:05.120000Z
+             */
+            oldest_pending_at: string | null;
+            /**
+             * Format: int64
+             * @description Orders that are not decided, whenever they were placed; exact up to 10,000.
+             */
+            pending: number;
+            /** @description Those that were placed in that time, by the status that they have now. */
+            placed: components["schemas"]["OrdersOfStatus"][];
+            /**
+             * Format: int32
+             * @description The orders of the last so many seconds are counted.
+             * @example 10
+             */
+            window_seconds: number;
+        };
         /** @description A line of an order, with the name and price that the product had when the order was placed. */
         OrderItem: {
             /** @description What it is called. */
@@ -926,6 +1059,49 @@ export interface components {
              * @description How many there are on all pages, exact up to 10,000.
              */
             total: number;
+        };
+        /** @description How many orders have a status. */
+        OrdersOfStatus: {
+            /**
+             * Format: int64
+             * @description Exact up to 100,000.
+             */
+            orders: number;
+            /**
+             * @description Later versions may add others.
+             * @example pending
+             * @example confirmed
+             * @example rejected
+             * @example cancelled
+             * @example completed
+             */
+            status: string;
+        };
+        /** @description Events of a service that wait to be published. */
+        OutboxBacklog: {
+            /**
+             * Format: int64
+             * @description Events that are to be published; exact up to 100,000.
+             */
+            events: number;
+            /**
+             * Format: decimal
+             * @description Age of the oldest of them; 0 where there is none.
+             * @example 0.25
+             */
+            oldest_seconds: number;
+            /**
+             * @description Whose they are.
+             * @example order-service
+             * @example inventory-service
+             * @example user-service
+             */
+            service: string;
+            /**
+             * Format: int64
+             * @description Events that can't be published and were set aside for a person; exact up to 100,000.
+             */
+            set_aside: number;
         };
         /** @description An order to place. */
         Placing: {
@@ -1149,10 +1325,44 @@ export interface components {
             /** @description In the place of a code. */
             recovery_code?: string;
         };
+        /** @description Messages that wait at the broker. */
+        QueueState: {
+            /**
+             * Format: int64
+             * @description Messages that could not be worked off: see `/dead-letters`.
+             */
+            dead_letters: number;
+            /**
+             * Format: int64
+             * @description Events that wait, without those that are being worked off.
+             */
+            messages: number;
+        };
         /** @description What takes the place of the app when it is lost. */
         RecoveryCodes: {
             /** @description Shown this once: to be kept in a safe place. Each is good once. */
             recovery_codes: string[];
+        };
+        /**
+         * @description Which dead letters are put back.
+         * @example {}
+         */
+        Redrive: {
+            /** @description Only the one of this id; all where it is left out. */
+            message_id?: string;
+        };
+        /** @description How far it came. */
+        Redriven: {
+            /**
+             * Format: int64
+             * @description So many were put back; 500 at most.
+             */
+            redriven: number;
+            /**
+             * Format: int64
+             * @description So many of those that were there are left: ask again for them.
+             */
+            remaining: number;
         };
         RefreshToken: {
             /** @description As it was given last; left out where it is a cookie. */
@@ -1490,6 +1700,73 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["CategoryList"];
+                };
+            };
+        };
+    };
+    listDeadLetters: {
+        parameters: {
+            query?: {
+                /** @description The most of them; 20 where nothing is said. */
+                limit?: number;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["DeadLetterList"];
+                };
+            };
+        };
+    };
+    postDeadLettersRedrive: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["Redrive"];
+            };
+        };
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Redriven"];
+                };
+            };
+        };
+    };
+    getFlow: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Flow"];
                 };
             };
         };

@@ -1,24 +1,33 @@
 //! The services behind the gateway.
 
-use std::future::Future;
+use std::{future::Future, time::Duration};
 
 use chassis::{
     grpc::{self, AdaptiveLimit, ClientChannel, multiplex::Multiplexer, status},
     telemetry::trace,
 };
-use futures::future::try_join_all;
+use futures::{
+    future::{join_all, try_join_all},
+    join,
+};
 use proto::{
     audit::{ListAuditRecordsRequest, ListAuditRecordsResponse, audit_service_client::AuditServiceClient},
+    consumer::{GetQueueRequest, GetQueueResponse, consumer_service_client::ConsumerServiceClient},
     inventory::inventory_service_client::InventoryServiceClient,
     limits,
     multiplex::PlaceOrders,
     order::{
-        CreateOrdersRequest, CreatedOrder, NewOrder, create_order_result::Outcome,
-        order_service_client::OrderServiceClient,
+        CreateOrdersRequest, CreatedOrder, GetOrderFlowRequest, GetOrderFlowResponse, NewOrder,
+        create_order_result::Outcome, order_service_client::OrderServiceClient,
     },
+    outbox::{GetBacklogRequest, GetBacklogResponse, outbox_service_client::OutboxServiceClient},
     user::user_service_client::UserServiceClient,
 };
+use tokio::time::timeout;
 use tonic::{Code, Request, Response, Status};
+
+/// A service that has not said by then what it has is done without.
+const FLOW_TIMEOUT: Duration = Duration::from_secs(2);
 
 /// Clients of each service. Cheap to clone.
 #[derive(Clone, Debug)]
@@ -29,10 +38,34 @@ pub struct Backends {
     pub inventory: InventoryServiceClient<ClientChannel>,
     /// Orders.
     pub orders: OrderServiceClient<ClientChannel>,
+    /// The queue and the dead letters.
+    pub consumer: ConsumerServiceClient<ClientChannel>,
     /// Of each that keeps records.
     audits: [AuditServiceClient<ClientChannel>; 3],
+    measured: Measured,
     placing: Multiplexer<PlaceOrders>,
     limits: Limits,
+}
+
+/// Those that are asked what moves and what waits, outside of the bounds on calls at work: it is asked when these are reached.
+#[derive(Clone, Debug)]
+struct Measured {
+    orders: OrderServiceClient<ClientChannel>,
+    outboxes: [(&'static str, OutboxServiceClient<ClientChannel>); 3],
+    consumer: ConsumerServiceClient<ClientChannel>,
+}
+
+/// What moves, and what waits; of each service that has answered in time.
+#[derive(Debug)]
+pub struct Flow {
+    /// Orders.
+    pub orders: Option<GetOrderFlowResponse>,
+    /// By the service whose events they are.
+    pub backlogs: Vec<(&'static str, GetBacklogResponse)>,
+    /// The queue.
+    pub queue: Option<GetQueueResponse>,
+    /// Those that have not; one twice of which two things were asked.
+    pub unavailable: Vec<&'static str>,
 }
 
 /// How many calls may be at work with each.
@@ -41,6 +74,7 @@ struct Limits {
     users: AdaptiveLimit,
     inventory: AdaptiveLimit,
     orders: AdaptiveLimit,
+    consumer: AdaptiveLimit,
 }
 
 impl Backends {
@@ -49,19 +83,25 @@ impl Backends {
         users: ClientChannel,
         inventory: ClientChannel,
         orders: ClientChannel,
+        consumer: ClientChannel,
         most_calls: usize,
     ) -> Self {
         let limits = Limits {
             users: AdaptiveLimit::new("user-service", most_calls),
             inventory: AdaptiveLimit::new("inventory-service", most_calls),
             orders: AdaptiveLimit::new("order-service", most_calls),
+            consumer: AdaptiveLimit::new("consumer-service", most_calls),
         };
+        let measured = Measured::new(&users, &inventory, &orders, &consumer);
         let users = users.limited(limits.users.clone());
         let inventory = inventory.limited(limits.inventory.clone());
         let orders = orders.limited(limits.orders.clone());
+        let consumer = consumer.limited(limits.consumer.clone());
         let audits = [&users, &inventory, &orders];
         Self {
             limits,
+            measured,
+            consumer: ConsumerServiceClient::new(consumer),
             audits: audits.map(|channel| AuditServiceClient::new(channel.clone())),
             users: UserServiceClient::new(users),
             inventory: InventoryServiceClient::new(inventory)
@@ -77,11 +117,47 @@ impl Backends {
             Some(Asked::Users) => self.limits.users.is_full(),
             Some(Asked::Inventory) => self.limits.inventory.is_full(),
             Some(Asked::Orders) => self.limits.orders.is_full(),
+            Some(Asked::Consumer) => self.limits.consumer.is_full(),
             Some(Asked::All) => {
                 let limits = [&self.limits.users, &self.limits.inventory, &self.limits.orders];
                 limits.into_iter().any(AdaptiveLimit::is_full)
             }
-            None => false,
+            Some(Asked::WhoeverAnswers) | None => false,
+        }
+    }
+
+    /// Asks each service what moves and what waits there.
+    pub async fn flow(&self) -> Flow {
+        let Measured {
+            orders,
+            outboxes,
+            consumer,
+        } = &self.measured;
+        let backlogs = outboxes.iter().map(|(service, outbox)| async move {
+            let backlog = read(outbox, GetBacklogRequest {}, |mut outbox, request| async move {
+                outbox.get_backlog(request).await
+            });
+            (*service, in_time(backlog).await)
+        });
+        let orders = read(orders, GetOrderFlowRequest {}, |mut orders, request| async move {
+            orders.get_order_flow(request).await
+        });
+        let queue = read(consumer, GetQueueRequest {}, |mut consumer, request| async move {
+            consumer.get_queue(request).await
+        });
+        let (orders, backlogs, queue) = join!(in_time(orders), join_all(backlogs), in_time(queue));
+        let silent = backlogs.iter().filter(|(_, backlog)| backlog.is_none());
+        let mut unavailable: Vec<_> = silent.map(|(service, _)| *service).collect();
+        unavailable.extend(orders.is_none().then_some("order-service"));
+        unavailable.extend(queue.is_none().then_some("consumer-service"));
+        Flow {
+            orders,
+            backlogs: backlogs
+                .into_iter()
+                .filter_map(|(service, backlog)| Some((service, backlog?)))
+                .collect(),
+            queue,
+            unavailable,
         }
     }
 
@@ -123,6 +199,38 @@ impl Backends {
     }
 }
 
+impl Measured {
+    fn new(
+        users: &ClientChannel,
+        inventory: &ClientChannel,
+        orders: &ClientChannel,
+        consumer: &ClientChannel,
+    ) -> Self {
+        let outbox = |channel: &ClientChannel| OutboxServiceClient::new(channel.clone());
+        Self {
+            orders: OrderServiceClient::new(orders.clone()),
+            outboxes: [
+                ("order-service", outbox(orders)),
+                ("inventory-service", outbox(inventory)),
+                ("user-service", outbox(users)),
+            ],
+            consumer: ConsumerServiceClient::new(consumer.clone()),
+        }
+    }
+}
+
+/// What is answered in time; the log says why there is nothing.
+async fn in_time<A>(answer: impl Future<Output = Result<A, Status>>) -> Option<A> {
+    match timeout(FLOW_TIMEOUT, answer).await {
+        Ok(Ok(answer)) => Some(answer),
+        Ok(Err(status)) => {
+            tracing::debug!(%status, "a service can't say what moves there");
+            None
+        }
+        Err(_) => None,
+    }
+}
+
 /// The service that a request is for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Asked {
@@ -132,8 +240,12 @@ pub(crate) enum Asked {
     Inventory,
     /// order-service.
     Orders,
-    /// Each of these.
+    /// consumer-service.
+    Consumer,
+    /// Each that keeps records: users, inventory and orders.
     All,
+    /// Each; who doesn't answer is done without.
+    WhoeverAnswers,
 }
 
 /// Which service a request to that path asks; none where the gateway answers by itself.
@@ -142,7 +254,9 @@ pub(crate) fn asked_by(path: &str) -> Option<Asked> {
         "auth" | "users" => Some(Asked::Users),
         "products" | "categories" => Some(Asked::Inventory),
         "orders" => Some(Asked::Orders),
+        "dead-letters" => Some(Asked::Consumer),
         "audit" => Some(Asked::All),
+        "flow" => Some(Asked::WhoeverAnswers),
         _ => None,
     }
 }

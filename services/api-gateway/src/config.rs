@@ -35,6 +35,9 @@ pub struct Config {
     /// Where orders are.
     #[arg(long, env = "ORDER_SERVICE_URL", default_value = "http://127.0.0.1:50051")]
     pub order_service_url: GrpcUrl,
+    /// Where the queue and the dead letters are looked after.
+    #[arg(long, env = "CONSUMER_SERVICE_URL", default_value = "http://127.0.0.1:50053")]
+    pub consumer_service_url: GrpcUrl,
     /// What a client may ask of this process.
     #[command(flatten)]
     pub limits: Limits,

@@ -70,6 +70,7 @@ async fn begin(config: Config) -> Result<Running, StartError> {
         users,
         service.grpc_channel("inventory-service", &config.inventory_service_url)?,
         service.grpc_channel("order-service", &config.order_service_url)?,
+        service.grpc_channel("consumer-service", &config.consumer_service_url)?,
         config.limits.max_concurrent_requests,
     );
 

@@ -223,7 +223,7 @@ impl Service {
         })
     }
 
-    /// For a service that nobody calls: only its admin address answers.
+    /// For a program that nobody calls, such as the operator: only its admin address answers.
     pub fn serve_admin_only(self) -> Running {
         self.serve(|listener, _, shutdown| async move {
             drop(listener);

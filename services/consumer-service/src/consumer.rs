@@ -67,16 +67,18 @@ pub struct Consumer {
     intake: IntakeArgs,
     /// How long the batch in hand may take at shutdown.
     patience: Duration,
+    depth: Depth,
     metrics: Metrics,
 }
 
 impl Consumer {
-    /// `grace`: the time between being told to stop and the end.
-    pub fn new(backends: Backends, intake: IntakeArgs, grace: Duration) -> Self {
+    /// `grace`: the time between being told to stop and the end. `depth` is told how much waits.
+    pub fn new(backends: Backends, intake: IntakeArgs, grace: Duration, depth: Depth) -> Self {
         Self {
             backends,
             intake,
             patience: grace.saturating_sub(CLOSING),
+            depth,
             metrics: Metrics::default(),
         }
     }
@@ -85,14 +87,13 @@ impl Consumer {
     /// connection are forgotten; the broker hands them over again.
     pub async fn run(self, args: AmqpArgs, broker: ReadinessFlag, shutdown: CancellationToken) {
         let declare = args.amqp_declare_topology;
-        let depth = Depth::default();
         let mut connections =
             amqp::Connections::new(args, "consumer-service", broker.clone(), shutdown.clone());
         while let Some(connection) = connections.next().await {
             let outcome = tokio::select! {
                 outcome = self.session(&connection, declare, &broker, &shutdown) => outcome,
                 error = amqp::lost(&connection) => Err(error),
-                never = depth.watch(&connection) => match never {},
+                never = self.depth.watch(&connection) => match never {},
             };
             // Most often it is lost already, which is no news.
             if let Err(error) = amqp::close(&connection).await {

@@ -5,7 +5,8 @@
 //! asked of whom ([`processing`]) and asks ([`backends`]): one gRPC call carries a whole batch, for as long as the other
 //! side is not well, and is halved where an item of it is at fault ([`bisection`]).
 //! A message is acknowledged when inventory-service has committed and order-service has recorded. A message that can
-//! never succeed goes to the dead letters, alone; [`dead_letters`] lists them and puts them back. Nothing is stored
+//! never succeed goes to the dead letters, alone; [`dead_letters`] lists them and puts them back, for a person at a terminal
+//! and, over gRPC ([`grpc`]), for an admin. Nothing is stored
 //! here: every step may be repeated, because the ledger of inventory-service knows what it has done.
 
 pub mod backends;
@@ -15,6 +16,7 @@ pub mod consumer;
 pub mod dead_letters;
 pub mod delivery;
 pub mod depth;
+pub mod grpc;
 pub mod message;
 pub mod processing;
 pub mod telemetry;
@@ -22,10 +24,11 @@ pub mod topology;
 
 use chassis::{DefaultAddrs, Running, Service, StartError, Starting};
 pub use config::{Command, Config, IntakeArgs};
+use proto::consumer::consumer_service_server::ConsumerServiceServer;
 
-/// The service's ports. Nobody calls it: only the admin port is used.
+/// The service's ports.
 pub const DEFAULT_ADDRS: DefaultAddrs = DefaultAddrs {
-    listen: 0,
+    listen: 50053,
     admin: 9053,
 };
 
@@ -42,8 +45,11 @@ async fn begin(config: Config) -> Result<Running, StartError> {
         service.grpc_channel("inventory-service", &config.inventory_service_url)?,
         service.grpc_channel("order-service", &config.order_service_url)?,
     );
-    let consumer = consumer::Consumer::new(backends, config.intake, config.service.shutdown_grace);
+    let depth = depth::Depth::default();
+    let queue = grpc::Queue::new(depth.clone(), config.amqp.clone());
+    let consumer = consumer::Consumer::new(backends, config.intake, config.service.shutdown_grace, depth);
     let broker = service.health().flag("rabbitmq");
     service.spawn("consumer", |shutdown| consumer.run(config.amqp, broker, shutdown));
-    Ok(service.serve_admin_only())
+    let routes = tonic::service::Routes::new(ConsumerServiceServer::new(queue));
+    Ok(service.serve_grpc(routes))
 }

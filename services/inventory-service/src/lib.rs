@@ -66,6 +66,8 @@ async fn begin(config: Config) -> Result<Running, StartError> {
     ));
     let inventory =
         InventoryServiceServer::new(inventory).max_decoding_message_size(proto::limits::ALLOCATE_REQUEST);
-    let routes = tonic::service::Routes::new(inventory).add_service(audit::service(database));
+    let routes = tonic::service::Routes::new(inventory)
+        .add_service(audit::service(database.clone()))
+        .add_service(outbox::service(database));
     Ok(service.serve_grpc(routes))
 }

@@ -63,6 +63,8 @@ async fn begin(config: Config) -> Result<Running, StartError> {
     });
     let orders = grpc::Orders::new(store, inventory, watchers, config.max_open_orders);
     let server = OrderServiceServer::new(orders).max_decoding_message_size(proto::limits::OUTCOMES_REQUEST);
-    let routes = tonic::service::Routes::new(server).add_service(audit::service(database));
+    let routes = tonic::service::Routes::new(server)
+        .add_service(audit::service(database.clone()))
+        .add_service(outbox::service(database));
     Ok(service.serve_grpc(routes))
 }

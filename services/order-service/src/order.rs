@@ -9,7 +9,7 @@ use chassis::{
 use time::OffsetDateTime;
 use uuid::Uuid;
 
-pub use filter::{OrderFilter, placed_at};
+pub use filter::{OrderFilter, first_id, placed_at};
 pub use rules::order::{MAX_LINES, MAX_QUANTITY, WantedLine, merge_lines};
 
 /// Where an order stands.

@@ -3,7 +3,7 @@
 //!
 //! A service that emits events calls [`start`] once, adds [`migrations`] to its own, and [`Outbox::append`]s an
 //! [`Event`] within the transaction of each change, or, where round trips matter, within its very statement
-//! ([`appended!`]). That is all it has to know. Its command line gains [`Command`], which
+//! ([`appended!`]), and answers for what waits by [`service`]. That is all it has to know. Its command line gains [`Command`], which
 //! `main` hands to [`command::run`].
 //!
 //! ```text
@@ -24,6 +24,7 @@ mod append;
 pub mod command;
 mod event;
 mod fresh;
+mod grpc;
 mod publish;
 mod relay;
 mod store;
@@ -39,6 +40,7 @@ use tokio::sync::mpsc;
 pub use append::{Appended, Appending};
 pub use command::Command;
 pub use event::Event;
+pub use grpc::{OutboxState, service};
 pub use relay::RelayArgs;
 pub use store::SWEEP;
 

@@ -65,6 +65,8 @@ impl fmt::Display for Caller {
 pub const METHODS: &[(&str, &[Caller])] = &[
     // Of each service that keeps something.
     ("/shop.audit.v1.AuditService/ListAuditRecords", &[ApiGateway]),
+    // Of each service that emits events.
+    ("/shop.outbox.v1.OutboxService/GetBacklog", &[ApiGateway]),
     ("/shop.user.v1.UserService/Register", &[ApiGateway]),
     ("/shop.user.v1.UserService/LogIn", &[ApiGateway]),
     ("/shop.user.v1.UserService/RefreshSession", &[ApiGateway]),
@@ -111,10 +113,17 @@ pub const METHODS: &[(&str, &[Caller])] = &[
     ("/shop.order.v1.OrderService/ListOrders", &[ApiGateway]),
     ("/shop.order.v1.OrderService/WatchOrder", &[ApiGateway]),
     ("/shop.order.v1.OrderService/UpdateOrderStatus", &[ApiGateway]),
+    ("/shop.order.v1.OrderService/GetOrderFlow", &[ApiGateway]),
     ("/shop.order.v1.OrderService/RecordOutcomes", &[ConsumerService]),
     (
         "/shop.producer.v1.ProducerService/PublishEvents",
         &[OrderService, InventoryService, UserService],
+    ),
+    ("/shop.consumer.v1.ConsumerService/GetQueue", &[ApiGateway]),
+    ("/shop.consumer.v1.ConsumerService/ListDeadLetters", &[ApiGateway]),
+    (
+        "/shop.consumer.v1.ConsumerService/RedriveDeadLetters",
+        &[ApiGateway],
     ),
 ];
 

@@ -53,17 +53,31 @@ mod generated {
                 tonic::include_proto!("shop.producer.v1");
             }
         }
+        pub mod consumer {
+            pub mod v1 {
+                tonic::include_proto!("shop.consumer.v1");
+            }
+        }
+        pub mod outbox {
+            pub mod v1 {
+                tonic::include_proto!("shop.outbox.v1");
+            }
+        }
     }
 }
 
 /// `shop.audit.v1`: who changed what.
 pub use generated::shop::audit::v1 as audit;
+/// `shop.consumer.v1`: the queue, and the dead letters.
+pub use generated::shop::consumer::v1 as consumer;
 /// `shop.inventory.v1`: products, stock and the ledger.
 pub use generated::shop::inventory::v1 as inventory;
 /// `shop.money.v1`: exact amounts.
 pub use generated::shop::money::v1 as money;
 /// `shop.order.v1`: orders.
 pub use generated::shop::order::v1 as order;
+/// `shop.outbox.v1`: what waits to be published.
+pub use generated::shop::outbox::v1 as outbox;
 /// `shop.producer.v1`: publishing of events.
 pub use generated::shop::producer::v1 as producer;
 /// `shop.trace.v1`: the trace of one item of a batch.

@@ -87,6 +87,8 @@ async fn begin(config: Config) -> Result<Running, StartError> {
     let cleaned = store.clone();
     service.spawn("cleaning", |shutdown| cleaned.clean(shutdown));
     let users = grpc::Users::new(store, hasher, issuer);
-    let routes = Routes::new(UserServiceServer::new(users)).add_service(audit::service(database));
+    let routes = Routes::new(UserServiceServer::new(users))
+        .add_service(audit::service(database.clone()))
+        .add_service(outbox::service(database));
     Ok(service.serve_grpc(routes))
 }

@@ -49,6 +49,7 @@ impl Backends {
                 url(Service::User)?,
                 url(Service::Inventory)?,
                 url(Service::Order)?,
+                url(Service::Consumer)?,
             ],
             Service::User => vec![
                 database(&self.users)?,

@@ -26,7 +26,7 @@ enum For {
 }
 
 /// Every operation of the OpenAPI document. A new one belongs here, with who may call it.
-const OPERATIONS: [(&str, &str, For); 35] = [
+const OPERATIONS: [(&str, &str, For); 38] = [
     ("get", "/healthz", For::Anybody),
     ("get", "/readyz", For::Anybody),
     ("post", "/auth/register", For::Anybody),
@@ -47,6 +47,9 @@ const OPERATIONS: [(&str, &str, For); 35] = [
     ("get", "/users/{id}", For::Admin),
     ("patch", "/users/{id}", For::Admin),
     ("get", "/audit", For::Admin),
+    ("get", "/flow", For::Admin),
+    ("get", "/dead-letters", For::Admin),
+    ("post", "/dead-letters/redrive", For::Admin),
     ("get", "/problems", For::Anybody),
     ("get", "/problems/{name}", For::Anybody),
     ("get", "/categories", For::Anybody),

@@ -8,10 +8,10 @@ use std::{
 };
 
 use anyhow::Context as _;
-use e2e::{Api, Ledger, Service, Stack, order_of, stock_ledger_and_orders_agree, wait_until};
+use e2e::{Api, Ledger, RabbitMq, Service, Stack, order_of, stock_ledger_and_orders_agree, wait_until};
 use futures::{StreamExt as _, TryStreamExt as _, future::try_join_all, stream};
 use lapin::BasicProperties;
-use serde_json::Value;
+use serde_json::{Value, json};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn an_event_that_is_delivered_three_times_moves_stock_once() -> anyhow::Result<()> {
@@ -236,8 +236,13 @@ async fn a_poison_message_goes_to_the_dead_letters_alone() -> anyhow::Result<()>
         "{listed}"
     );
     assert_eq!(rabbitmq.dead_letters().await?, 2, "a look takes nothing away");
+    an_admin_sees_them_and_puts_them_back(&admin, &rabbitmq).await?;
 
     stack.terminate(Service::Consumer).await?;
+    let flow = admin.get("/flow").await?.is(200)?;
+    assert_eq!(flow["unavailable"], json!(["consumer-service"]), "{flow}");
+    assert!(flow["queue"].is_null() && flow["orders"].is_object(), "{flow}");
+    assert_eq!(flow["outboxes"].as_array().map(Vec::len), Some(3), "{flow}");
     dead_letters(&stack, &["redrive"]).await?;
     assert_eq!(
         (rabbitmq.dead_letters().await?, rabbitmq.orders_waiting().await?),
@@ -257,6 +262,42 @@ async fn a_poison_message_goes_to_the_dead_letters_alone() -> anyhow::Result<()>
         (0, 0)
     );
     stack.stop().await
+}
+
+async fn an_admin_sees_them_and_puts_them_back(admin: &Api, rabbitmq: &RabbitMq) -> anyhow::Result<()> {
+    let flow = || async { admin.get("/flow").await?.is(200) };
+    let flow = wait_until("the two are seen", flow, |flow| {
+        flow["queue"]["dead_letters"] == 2
+    })
+    .await?;
+    assert_eq!(flow["unavailable"], json!([]), "{flow}");
+    assert_eq!(flow["orders"]["pending"], 0, "{flow}");
+
+    let listed = || async { admin.get("/dead-letters?limit=1").await?.is(200) };
+    let list = listed().await?;
+    assert_eq!(list["total"], 2, "{list}");
+    let [letter] = list["items"].as_array().map(Vec::as_slice).unwrap_or_default() else {
+        anyhow::bail!("one is asked for: {list}");
+    };
+    assert_eq!(
+        (&letter["reason"], &letter["count"]),
+        (&json!("rejected"), &json!(1)),
+        "{letter}"
+    );
+    let id = letter["message_id"].clone();
+
+    let redrive = |body: Value| admin.post("/dead-letters/redrive").json(body);
+    redrive(json!({ "message_id": "none-of-ours" })).await?.is(404)?;
+    redrive(json!({ "message_id": "" })).await?.is(422)?;
+    let redriven = redrive(json!({ "message_id": id })).await?.is(200)?;
+    assert_eq!(redriven, json!({ "redriven": 1, "remaining": 1 }));
+    // It is refused once more, and is the last of them now.
+    rabbitmq.wait_for_dead_letters(2).await?;
+    let list = listed().await?;
+    assert_ne!(list["items"][0]["message_id"], id, "{list}");
+    let redriven = redrive(json!({})).await?.is(200)?;
+    assert_eq!(redriven, json!({ "redriven": 2, "remaining": 0 }));
+    rabbitmq.wait_for_dead_letters(2).await
 }
 
 async fn dead_letters(stack: &Stack, arguments: &[&str]) -> anyhow::Result<String> {

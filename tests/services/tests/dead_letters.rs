@@ -1,4 +1,4 @@
-//! The subcommand `dead-letters`, as a process of its own, on a real RabbitMQ.
+//! The dead letters on a real RabbitMQ: the subcommand `dead-letters`, as a process of its own, and the same over gRPC.
 #![allow(clippy::unwrap_used, clippy::expect_used, missing_docs)]
 
 mod queue;
@@ -8,9 +8,14 @@ use lapin::{
     Connection, ConnectionProperties,
     options::{BasicGetOptions, BasicRejectOptions, QueueDeleteOptions},
 };
+use proto::consumer::{
+    GetQueueRequest, ListDeadLettersRequest, RedriveDeadLettersRequest,
+    consumer_service_client::ConsumerServiceClient,
+};
 use queue::{Queue, id_of};
 use serde_json::Value;
 use tokio::process::Command;
+use tonic::{Code, transport::Channel};
 use uuid::Uuid;
 
 /// A queue with that many orders among the dead letters, and their message ids.
@@ -151,6 +156,121 @@ async fn a_purge_wants_a_yes() {
     );
     assert!(listed(&queue, &[]).await.is_empty());
     queue.broker.drop().await;
+}
+
+/// The service without peers: nothing that a healthy event would ask for can be done.
+async fn served(amqp_url: &str) -> (chassis::Running, ConsumerServiceClient<Channel>) {
+    let nobody: chassis::config::GrpcUrl = "http://127.0.0.1:1".parse().unwrap();
+    let config = consumer_service::Config {
+        command: None,
+        service: chassis::config::ServiceArgs::loopback(),
+        tls: chassis::tls::TlsArgs::default(),
+        amqp: chassis::config::AmqpArgs::from_url(amqp_url),
+        inventory_service_url: nobody.clone(),
+        order_service_url: nobody,
+        intake: consumer_service::IntakeArgs::default(),
+    };
+    let running = consumer_service::start(config).await.unwrap();
+    let client = ConsumerServiceClient::connect(format!("http://{}", running.addr()))
+        .await
+        .unwrap();
+    (running, client)
+}
+
+fn redrive(message_id: Option<&str>, limit: u32) -> RedriveDeadLettersRequest {
+    RedriveDeadLettersRequest {
+        message_id: message_id.map(str::to_owned),
+        limit,
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_admin_sees_and_puts_back_what_a_person_at_a_terminal_does() {
+    let (queue, published) = dead(3).await;
+    let (running, mut client) = served(queue.broker.amqp_url()).await;
+    let listed = client
+        .list_dead_letters(ListDeadLettersRequest { limit: 2 })
+        .await
+        .unwrap()
+        .into_inner();
+    assert_eq!(listed.total, 3);
+    let ids: Vec<_> = listed
+        .dead_letters
+        .iter()
+        .map(|letter| letter.message_id.as_str())
+        .collect();
+    assert_eq!(ids, published[..2]);
+    assert_eq!(listed.dead_letters[0].r#type, "order.created");
+    assert_eq!(
+        (&*listed.dead_letters[0].reason, listed.dead_letters[0].count),
+        ("rejected", 1)
+    );
+
+    let deadline = std::time::Instant::now() + std::time::Duration::from_secs(30);
+    loop {
+        match client.get_queue(GetQueueRequest {}).await {
+            Ok(state) if state.get_ref().dead_letters == 3 => break,
+            _ => assert!(
+                std::time::Instant::now() < deadline,
+                "the dead letters are not counted"
+            ),
+        }
+        tokio::time::sleep(std::time::Duration::from_millis(50)).await;
+    }
+
+    for (wrong, field) in [
+        (redrive(Some(""), 1), "message_id"),
+        (redrive(None, 0), "limit"),
+        (redrive(None, 1_001), "limit"),
+    ] {
+        let refused = client.redrive_dead_letters(wrong).await.unwrap_err();
+        assert_eq!(refused.code(), Code::InvalidArgument, "{field}");
+    }
+    for limit in [0, 101] {
+        let refused = client
+            .list_dead_letters(ListDeadLettersRequest { limit })
+            .await
+            .unwrap_err();
+        assert_eq!(refused.code(), Code::InvalidArgument, "{limit}");
+    }
+    let unknown = client
+        .redrive_dead_letters(redrive(Some("none"), 10))
+        .await
+        .unwrap_err();
+    assert_eq!(unknown.code(), Code::NotFound);
+    let done = client
+        .redrive_dead_letters(redrive(Some(&published[1]), 10))
+        .await
+        .unwrap()
+        .into_inner();
+    assert_eq!((done.redriven, done.remaining), (1, 2));
+    let done = client
+        .redrive_dead_letters(redrive(None, 1))
+        .await
+        .unwrap()
+        .into_inner();
+    assert_eq!((done.redriven, done.remaining), (1, 1));
+    assert_eq!(queue.waiting(DEAD_LETTER_QUEUE).await, 1);
+    running.stop().await.unwrap();
+    queue.broker.drop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn without_a_broker_it_is_said_that_nobody_knows() {
+    let (running, mut client) = served("amqp://shop:secret@127.0.0.1:1/").await;
+    let refusals = [
+        client.get_queue(GetQueueRequest {}).await.unwrap_err(),
+        client
+            .list_dead_letters(ListDeadLettersRequest { limit: 1 })
+            .await
+            .unwrap_err(),
+        client.redrive_dead_letters(redrive(None, 1)).await.unwrap_err(),
+    ];
+    for refused in refusals {
+        assert_eq!(refused.code(), Code::Unavailable);
+        assert!(!refused.message().contains("secret"), "{refused}");
+    }
+    running.stop().await.unwrap();
 }
 
 #[tokio::test]

@@ -45,6 +45,7 @@ use crate::{
         (name = "products", description = "The catalogue and its stock"),
         (name = "orders", description = "Orders"),
         (name = "audit", description = "Who changed what"),
+        (name = "flow", description = "What moves through the shop, what waits, and what could not be worked off"),
         (name = "problems", description = "What the `type` of a problem document means"),
         (name = "probes", description = "How the gateway does"),
     ),

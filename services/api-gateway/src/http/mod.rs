@@ -13,8 +13,10 @@ mod body;
 mod caller;
 mod categories;
 mod conditional;
+mod dead_letters;
 mod decode;
 mod docs;
+mod flow;
 mod idempotency;
 mod input;
 mod list;
@@ -189,6 +191,8 @@ fn described() -> OpenApiRouter<Api> {
         .merge(orders::routes())
         .merge(order_events::routes())
         .merge(audit::routes())
+        .merge(flow::routes())
+        .merge(dead_letters::routes())
         .merge(problems::routes())
         .merge(probes::routes())
 }

@@ -14,6 +14,7 @@ const VIEWS = {
   order: () => import('./order.js'),
   users: () => import('./users.js'),
   user: () => import('./user.js'),
+  flow: () => import('./flow.js'),
   audit: () => import('./audit.js'),
 };
 

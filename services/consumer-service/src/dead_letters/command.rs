@@ -73,7 +73,7 @@ pub fn run(args: &AmqpArgs, command: &Command) -> ExitCode {
 async fn execute(args: &AmqpArgs, command: &Command, out: &mut impl Write) -> Result<(), CommandError> {
     match command {
         Command::List { limit, json } => {
-            let letters = super::list(args, *limit).await?;
+            let letters = super::list(args, *limit).await?.letters;
             if *json {
                 write_json(&letters, out)
             } else {
@@ -81,7 +81,7 @@ async fn execute(args: &AmqpArgs, command: &Command, out: &mut impl Write) -> Re
             }
         }
         Command::Redrive { message_id, limit } => {
-            let Redriven { count, outcome } =
+            let Redriven { count, outcome, .. } =
                 super::redrive(args, message_id.as_deref(), limit.unwrap_or(u32::MAX)).await?;
             outcome.map_err(|source| CommandError::Interrupted { count, source })?;
             match message_id {

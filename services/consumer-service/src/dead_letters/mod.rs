@@ -66,9 +66,19 @@ pub struct DeadLetter {
     pub time: Option<OffsetDateTime>,
 }
 
+/// Dead letters, and how many there are.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Listed {
+    /// The oldest.
+    pub letters: Vec<DeadLetter>,
+    /// All of them.
+    pub total: u32,
+}
+
 /// The oldest dead letters, `limit` at most. They keep their places.
-pub async fn list(args: &AmqpArgs, limit: u32) -> Result<Vec<DeadLetter>, DeadLetterError> {
+pub async fn list(args: &AmqpArgs, limit: u32) -> Result<Listed, DeadLetterError> {
     let session = Session::open(args).await?;
+    let total = session.waiting().await?;
     let mut letters = Vec::new();
     while letters.len() < limit as usize
         && let Some(letter) = session.get().await?
@@ -76,7 +86,7 @@ pub async fn list(args: &AmqpArgs, limit: u32) -> Result<Vec<DeadLetter>, DeadLe
         letters.push(DeadLetter::read(&letter));
     }
     session.give_back_and_close().await?;
-    Ok(letters)
+    Ok(Listed { letters, total })
 }
 
 /// How far [`redrive`] came.
@@ -84,6 +94,8 @@ pub async fn list(args: &AmqpArgs, limit: u32) -> Result<Vec<DeadLetter>, DeadLe
 pub struct Redriven {
     /// So many dead letters were put back.
     pub count: u32,
+    /// So many were there at the start.
+    pub waiting: u32,
     /// Why it did not go on, where it did not.
     pub outcome: Result<(), DeadLetterError>,
 }
@@ -99,6 +111,7 @@ pub async fn redrive(args: &AmqpArgs, wanted: Option<&str>, limit: u32) -> Resul
     let closed = session.give_back_and_close().await;
     Ok(Redriven {
         count,
+        waiting,
         outcome: outcome.and(closed),
     })
 }

@@ -16,8 +16,9 @@ use proto::{
 use tonic::Status;
 use uuid::Uuid;
 
-use crate::order::{
-    MAX_LINES, Order, OrderFilter, OrderStatus, Outcome, RejectedLine, Rejection, RejectionReason,
+use crate::{
+    order::{MAX_LINES, Order, OrderFilter, OrderStatus, Outcome, RejectedLine, Rejection, RejectionReason},
+    store::{OrderFlow, WINDOW},
 };
 
 pub(super) fn order(order: &Order) -> contract::Order {
@@ -48,6 +49,23 @@ pub(super) fn order(order: &Order) -> contract::Order {
         rejection: order.rejection.as_ref().map(rejection),
         created_at: Some(timestamp(order.created_at)),
         updated_at: Some(timestamp(order.updated_at)),
+    }
+}
+
+pub(super) fn flow(flow: OrderFlow) -> contract::GetOrderFlowResponse {
+    let count = |rows: i64| u64::try_from(rows).unwrap_or_default();
+    let placed = flow
+        .placed
+        .into_iter()
+        .map(|(status_name, orders)| contract::OrdersOfStatus {
+            status_name,
+            orders: count(orders),
+        });
+    contract::GetOrderFlowResponse {
+        window_seconds: u32::try_from(WINDOW.as_secs()).unwrap_or(u32::MAX),
+        placed: placed.collect(),
+        pending: count(flow.pending),
+        oldest_pending_at: flow.oldest_pending_at.map(timestamp),
     }
 }
 

@@ -23,10 +23,11 @@ use proto::{
     inventory::inventory_service_client::InventoryServiceClient,
     multiplex::{PlaceOrders, QuotePrices},
     order::{
-        ActorRole, CreateOrdersRequest, CreateOrdersResponse, GetOrderRequest, GetOrderResponse,
-        ListOrdersRequest, ListOrdersResponse, OrderOutcome, PlaceOrdersRequest, RecordOutcomeResult,
-        RecordOutcomesRequest, RecordOutcomesResponse, UpdateOrderStatusRequest, UpdateOrderStatusResponse,
-        WatchOrderRequest, order_service_server::OrderService, record_outcome_result,
+        ActorRole, CreateOrdersRequest, CreateOrdersResponse, GetOrderFlowRequest, GetOrderFlowResponse,
+        GetOrderRequest, GetOrderResponse, ListOrdersRequest, ListOrdersResponse, OrderOutcome,
+        PlaceOrdersRequest, RecordOutcomeResult, RecordOutcomesRequest, RecordOutcomesResponse,
+        UpdateOrderStatusRequest, UpdateOrderStatusResponse, WatchOrderRequest,
+        order_service_server::OrderService, record_outcome_result,
     },
     trace::TraceContext,
 };
@@ -38,8 +39,8 @@ use self::{create::Room, progress::Progress};
 use crate::{
     admission::Admission,
     group_commit::GroupCommit,
-    order::{Actor, Order, OrderStatus, Outcome, Step, TransitionError, check_actor},
-    store::{StatusError, Store},
+    order::{Actor, Order, OrderStatus, Outcome, Step, TransitionError, check_actor, first_id},
+    store::{self, StatusError, Store},
     watch::Watchers,
 };
 
@@ -282,6 +283,15 @@ impl OrderService for Orders {
         Ok(Response::new(RecordOutcomesResponse {
             results: results.collect(),
         }))
+    }
+
+    async fn get_order_flow(
+        &self,
+        _: Request<GetOrderFlowRequest>,
+    ) -> Result<Response<GetOrderFlowResponse>, Status> {
+        let first = first_id(now() - store::WINDOW);
+        let flow = self.store.flow(first).await.map_err(postgres::status)?;
+        Ok(Response::new(convert::flow(flow)))
     }
 }
 

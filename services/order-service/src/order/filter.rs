@@ -77,7 +77,7 @@ fn apart() -> time::Duration {
 }
 
 /// The least id of those that were made at that time.
-fn first_id(time: OffsetDateTime) -> Uuid {
+pub fn first_id(time: OffsetDateTime) -> Uuid {
     let milliseconds = (time.unix_timestamp_nanos() / 1_000_000).clamp(0, (1 << 48) - 1);
     let milliseconds = u128::try_from(milliseconds).unwrap_or_default();
     Uuid::from_u128(milliseconds << 80)

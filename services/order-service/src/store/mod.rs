@@ -2,6 +2,7 @@
 //! `migrations/`.
 
 mod create;
+mod flow;
 mod idempotency;
 mod read;
 mod transition;
@@ -11,6 +12,7 @@ use outbox::Outbox;
 use sqlx::migrate::Migrator;
 
 pub use create::{Creation, NewOrder};
+pub use flow::{OrderFlow, PENDING, PLACED, WINDOW};
 pub use read::{OPEN_AMONG_LATEST, ORDERS_OF_EACH};
 pub use transition::{Recorded, StatusError};
 

@@ -168,7 +168,7 @@ async fn the_consumer_deals_with_its_dead_letters() {
     }
     die(2).await;
     let listed = dead_letters::list(&args, 10).await.unwrap();
-    assert_eq!(listed.len(), 2);
+    assert_eq!(listed.letters.len(), 2);
     let redriven = dead_letters::redrive(&args, None, 10).await.unwrap();
     redriven.outcome.unwrap();
     assert_eq!(redriven.count, 2);

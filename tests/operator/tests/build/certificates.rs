@@ -113,7 +113,7 @@ fn who_may_call_a_program_is_who_calls_it() {
     for (path, callers) in proto::callers::METHODS {
         // "/shop.order.v1.OrderService/GetOrder"
         let callees = match path.split('.').nth(1).unwrap() {
-            "audit" => vec!["user", "inventory", "order"],
+            "audit" | "outbox" => vec!["user", "inventory", "order"],
             name => vec![name],
         };
         for callee in callees.iter().map(|name| named(&format!("{name}-service"))) {

@@ -3,7 +3,7 @@
 use crate::support::{Gateway, is, problem};
 
 /// Pages that show nothing of the services.
-const SHELLS: [&str; 17] = [
+const SHELLS: [&str; 18] = [
     "/shop/cart",
     "/shop/checkout",
     "/shop/orders",
@@ -21,6 +21,7 @@ const SHELLS: [&str; 17] = [
     "/admin/users",
     "/admin/users/0190a3b0-0000-7000-8000-000000000000",
     "/admin/audit",
+    "/admin/flow",
 ];
 
 fn html(response: &reqwest::Response) -> bool {

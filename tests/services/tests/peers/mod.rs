@@ -272,6 +272,9 @@ impl OrderService for Peers {
     async fn create_orders(&self, _: Request<CreateOrdersRequest>) -> Answer<CreateOrdersResponse> {
         Err(Status::unimplemented("not asked for"))
     }
+    async fn get_order_flow(&self, _: Request<GetOrderFlowRequest>) -> Answer<GetOrderFlowResponse> {
+        Err(Status::unimplemented("not asked for"))
+    }
     async fn get_order(&self, _: Request<GetOrderRequest>) -> Answer<GetOrderResponse> {
         Err(Status::unimplemented("not asked for"))
     }

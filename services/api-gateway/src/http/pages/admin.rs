@@ -32,7 +32,7 @@ const fn view(path: &'static str, name: &'static str, title: &'static str, secti
 }
 
 /// All of them.
-pub(super) static VIEWS: [View; 10] = [
+pub(super) static VIEWS: [View; 11] = [
     view("/admin", "overview", "admin.overview", "/admin"),
     view("/admin/products", "products", "admin.products", "/admin/products"),
     view(
@@ -52,6 +52,7 @@ pub(super) static VIEWS: [View; 10] = [
     view("/admin/orders/{id}", "order", "admin.order", "/admin/orders"),
     view("/admin/users", "users", "admin.users", "/admin/users"),
     view("/admin/users/{id}", "user", "admin.user", "/admin/users"),
+    view("/admin/flow", "flow", "admin.flow", "/admin/flow"),
     view("/admin/audit", "audit", "admin.audit", "/admin/audit"),
 ];
 
@@ -68,7 +69,7 @@ const fn section(path: &'static str, title: &'static str, icon: &'static str) ->
     Section { path, title, icon }
 }
 
-static SECTIONS: [Section; 6] = [
+static SECTIONS: [Section; 7] = [
     section("/admin", "admin.overview", "M3 9.5 10 3l7 6.5V17h-4.5v-5h-5v5H3z"),
     section(
         "/admin/products",
@@ -85,6 +86,7 @@ static SECTIONS: [Section; 6] = [
         "admin.users",
         "M7.5 9a3 3 0 1 0 0-6 3 3 0 0 0 0 6M2 17c.4-3.4 2.6-5 5.5-5s5.1 1.6 5.5 5M13 3.3a3 3 0 0 1 0 5.4M15 12.5c1.8.700 2.8 2.2 3 4.5",
     ),
+    section("/admin/flow", "admin.flow", "M2 10h4l2-6 4 12 2-6h4"),
     section(
         "/admin/audit",
         "admin.audit",

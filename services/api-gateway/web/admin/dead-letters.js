@@ -37,12 +37,12 @@ export async function deadLetters(content, { signal, redriven }) {
     onclick: () => sure({ title: t('admin.dead.redrive.one', shortId(id)), text: t('admin.dead.redrive.explained'), action: t('admin.dead.redrive') }, () => redrive({ message_id: id })),
   }, t('admin.dead.redrive'));
   const { element, add } = table(t('admin.flow.dead'), [
-    { title: t('admin.dead.type'), kind: 'main-cell', cell: ({ type }) => type ?? undefined },
+    { title: t('admin.dead.type'), kind: 'main-cell', cell: ({ type, message_id: id }) => h('span', {}, type ?? '–', id && h('span', { class: 'small what' }, id)) },
     { title: t('admin.order'), cell: ({ subject }) => (subject ? order(subject) : undefined) },
     { title: t('admin.dead.reason'), cell: ({ reason }) => (reason ? reasonText(reason) : undefined) },
     { title: t('admin.when'), kind: 'quiet when', cell: ({ dead_at: at }) => (at ? time(at) : undefined) },
     { title: t('admin.dead.count'), kind: 'number', cell: ({ count }) => String(count) },
-    { title: t('admin.dead.redrive'), kind: 'row-action', cell: ({ message_id: id }) => (id ? button(id) : undefined) },
+    { title: t('admin.dead.action'), kind: 'row-action', cell: ({ message_id: id }) => (id ? button(id) : undefined) },
   ]);
   add(items);
   content.replaceChildren(

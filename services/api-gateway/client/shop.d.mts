@@ -14,6 +14,14 @@ export interface Options {
   session?: Session | undefined;
   /** Is called with each new session, and with nothing when it has ended: keep it where nobody else can read it. */
   onSession?: (session: Session | undefined) => void;
+  /**
+   * Sees to a session in your way, before each call that needs one, and with the problem when the shop has answered 401:
+   * resolves where the call can be sent (again, with what `session` is then), to `false` where a 401 is final, and rejects
+   * with what the call is to throw. Where nothing is said, a session is refreshed that there is.
+   */
+  authorize?: (problem?: ShopProblem) => Promise<boolean | void>;
+  /** Runs a refresh when nobody else does who has the same refresh token, as other tabs have a cookie: `navigator.locks`. */
+  exclusively?: <T>(refresh: () => Promise<T>) => Promise<T>;
   fetch?: typeof globalThis.fetch;
   /** How often a call is tried that may be repeated; 3 where nothing is said. */
   attempts?: number;
@@ -27,6 +35,8 @@ export interface Session {
   refresh_token?: string | undefined;
   /** In milliseconds since 1970; missing where nobody can refresh it. */
   expires_at?: number;
+  /** Whose it is, as of when it was opened or refreshed last. */
+  user?: Schemas['User'];
 }
 
 /** What the shop has refused: a problem document (RFC 9457). */
@@ -39,12 +49,26 @@ export class ShopProblem extends Error {
   readonly errors: Schemas['FieldError'][];
   readonly traceId: string | undefined;
   readonly response: Response;
+  /** After so many seconds another try makes sense. */
+  readonly retryAfter: number | undefined;
 }
+
+/** There was no answer, or it broke off: what was asked for may be done or not. `cause` is what `fetch` has thrown. */
+export class ShopUnreachable extends Error {}
+
+/** A key for what is to be made once, to be kept by whoever may send it again later. */
+export function newIdempotencyKey(): string;
 
 interface Sending {
   /** The same key makes one of what is sent twice; a new one is made for each call where nothing is said. */
   idempotencyKey?: string;
   signal?: AbortSignal;
+  /** With the session's token where the call needs none: an admin is told more of a product. */
+  authenticated?: boolean;
+  /** As in `Options`, for this call. */
+  attempts?: number;
+  /** What a browser may take from its cache. */
+  cache?: RequestCache;
 }
 
 /** A part of the input, which may be left out if all that is in it may be. */
@@ -95,6 +119,8 @@ export interface Shop extends Omit<Calls, 'logout' | 'refresh'> {
   logout(input?: Partial<Input<'logout'>>): Promise<void>;
   /** Trades the refresh token. Calls do it themselves when it is time. */
   refresh(input?: Partial<Input<'refresh'>>): Promise<Answer<'refresh'>>;
+  /** Drops the session here, and tells nobody. */
+  forget(): void;
   /** A call with its whole answer: status, `etag` and `link` are in the headers of `response`. */
   call<Id extends OperationId>(id: Id, ...input: Arguments<Input<Id>>): Promise<{ data: Answer<Id>; response: Response }>;
   /** Everything on a list, page by page. */

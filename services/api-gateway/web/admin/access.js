@@ -2,7 +2,7 @@
 import { h, notice, skeleton } from '../shop/elements.js';
 import { t } from '../shop/texts.js';
 import { loginForm } from '../shop/login.js';
-import { call, resume, who } from '../shop/session.js';
+import { resume, shop } from '../shop/session.js';
 
 /** Whether an admin is logged in; where none is, the page says so. `again` shows it once somebody is. */
 export async function admitted(content, again) {
@@ -16,7 +16,7 @@ export async function admitted(content, again) {
       })));
     return false;
   }
-  const { role } = who() ?? await call('GET', '/users/me');
+  const { role } = shop.session.user;
   if (role === 'admin') return true;
   refused(content);
   return false;
@@ -25,7 +25,7 @@ export async function admitted(content, again) {
 /** Says that the API does not let this account do that. */
 export function refused(content, error) {
   const toShop = h('a', { class: 'plain', href: '/' }, t('admin.to_shop'));
-  content.replaceChildren(error?.kind === 'admin-mfa-required'
+  content.replaceChildren(error?.type === '/problems/admin-mfa-required'
     ? notice(t('admin.factor'), t('admin.factor.advice'), h('a', { class: 'button', href: '/shop/account' }, t('admin.factor.begin')), toShop)
     : notice(t('admin.forbidden'), t('admin.forbidden.advice'), h('a', { class: 'button', href: '/shop/account' }, t('account.title')), toShop));
 }

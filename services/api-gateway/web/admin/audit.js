@@ -2,7 +2,7 @@
 import { h, notice } from '../shop/elements.js';
 import { time } from '../shop/format.js';
 import { has, t } from '../shop/texts.js';
-import { call } from '../shop/session.js';
+import { shop } from '../shop/session.js';
 import { shortId } from '../shop/order-page.js';
 import { day, filters, wanted, wrong } from './filters.js';
 import { idOf, isId, person } from './people.js';
@@ -24,13 +24,11 @@ const MOST = 500;
 export const actionText = (action) => (has(`admin.action.${action}`) ? t(`admin.action.${action}`) : action);
 
 /** Every record of a query, page after page. */
-export async function all(path, signal) {
+export async function all(query, signal) {
   const records = [];
-  for (let cursor = ''; records.length < MOST;) {
-    const { items, next } = await call('GET', `${path}&${new URLSearchParams({ cursor })}`, { signal });
-    records.push(...items);
-    if (!next) break;
-    cursor = next;
+  for await (const record of shop.each('listAudit', { query, signal })) {
+    records.push(record);
+    if (records.length === MOST) break;
   }
   return records;
 }
@@ -59,7 +57,7 @@ export async function show(main, { content, signal }) {
     if (!query.actor) return list.replaceChildren(notice(t('admin.users.nobody', actor)));
   }
   await paged(list, {
-    path: '/audit', query: Object.fromEntries(Object.entries(query).filter(([, value]) => value)), signal,
+    list: 'listAudit', query: Object.fromEntries(Object.entries(query).filter(([, value]) => value)), signal,
     label: t('admin.audit'), columns: columns(), nothing: [t('admin.audit.nothing'), t('admin.filter.advice')],
   });
 }

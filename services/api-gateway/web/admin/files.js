@@ -10,11 +10,6 @@ export function save(name, text, type = 'text/csv;charset=utf-8') {
   setTimeout(() => URL.revokeObjectURL(url), 10_000);
 }
 
-const hex = (bytes) => Array.from(bytes, (byte) => byte.toString(16).padStart(2, '0')).join('');
-
-/** Not `randomUUID`, which is there over HTTPS only. */
-export const newKey = () => hex(crypto.getRandomValues(new Uint8Array(16)));
-
 /**
  * The same key for the same text, always: 128 bits of FNV-1a, since `crypto.subtle` is there over HTTPS only. Two texts with
  * one key would be told by the API, which refuses a key that comes with another body.

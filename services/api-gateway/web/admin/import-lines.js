@@ -1,6 +1,8 @@
 // Lines of a file as products: what each says, what is wrong with it, and making them one by one.
 import { t } from '../shop/texts.js';
-import { open, Unreachable } from '../shop/session.js';
+import { ShopUnreachable } from '../../client/shop.mjs';
+import { advice } from '../shop/advice.js';
+import { shop } from '../shop/session.js';
 import { parse } from './csv.js';
 import { keyOf } from './files.js';
 import { number } from './product-form.js';
@@ -10,7 +12,9 @@ const TEXTS = { name: 200, sku: 100, category: 100, description: 10_000, image_u
 /** More are for several files. */
 const MOST = 10_000;
 const AT_ONCE = 3;
-const PAUSES = [1000, 2000, 4000, 8000];
+const IN_FLIGHT = '/problems/idempotency-key-in-flight';
+/** In half a minute most of what hinders has passed; the page shows how far it is meanwhile. */
+const ATTEMPTS = 8;
 
 /** What is wrong with a line before it is sent; the shop checks it again. */
 function faults(cells) {
@@ -63,23 +67,16 @@ export function read(text) {
   return { lines, ignored: names.filter((name) => name && !COLUMNS.includes(name)) };
 }
 
-const pause = (time) => new Promise((after) => { setTimeout(after, time); });
-
 /** `made`, `before` where an earlier try has made it, or what the shop says against it. */
 async function send({ product, key }, signal) {
-  for (let attempt = 0; ; attempt++) {
-    try {
-      const response = await open('POST', '/products', { body: product, headers: { 'idempotency-key': key }, signal });
-      return { outcome: response.headers.has('idempotency-replayed') ? 'before' : 'made' };
-    } catch (error) {
-      if (signal.aborted || error.name === 'AbortError' || error.status === 403) throw error;
-      const passes = error instanceof Unreachable || [429, 503].includes(error.status) || error.kind === 'idempotency-key-in-flight';
-      if (!passes || attempt >= PAUSES.length) {
-        const details = (error.errors ?? []).map(({ field, detail }) => `${field}: ${detail}`);
-        return { outcome: passes || !(error.status < 500) ? 'unknown' : 'refused', faults: details.length > 0 ? details : [error.advice ?? t('error.failed')] };
-      }
-      await pause((error.wait ?? 0) * 1000 || PAUSES[attempt]);
-    }
+  try {
+    const { response } = await shop.call('createProduct', { body: product, idempotencyKey: key, attempts: ATTEMPTS, signal });
+    return { outcome: response.headers.has('idempotency-replayed') ? 'before' : 'made' };
+  } catch (error) {
+    if (signal.aborted || error.name === 'AbortError' || error.status === 403) throw error;
+    const passes = error instanceof ShopUnreachable || [429, 503].includes(error.status) || error.type === IN_FLIGHT;
+    const details = (error.errors ?? []).map(({ field, detail }) => `${field}: ${detail}`);
+    return { outcome: passes || !(error.status < 500) ? 'unknown' : 'refused', faults: details.length > 0 ? details : [advice(error) ?? t('error.failed')] };
   }
 }
 

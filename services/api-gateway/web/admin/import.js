@@ -1,4 +1,5 @@
 // Products from a file, looked at before they are made, and the catalogue as a file.
+import { advice } from '../shop/advice.js';
 import { failure, h, labelled, say } from '../shop/elements.js';
 import { money } from '../shop/format.js';
 import { count, t } from '../shop/texts.js';
@@ -55,7 +56,7 @@ function takeOut(signal) {
         told.replaceChildren();
         say(t('admin.export.done', count('catalogue.found', number)));
       } catch (error) {
-        if (!signal.aborted) told.replaceChildren(error.advice ?? t('error.failed'));
+        if (!signal.aborted) told.replaceChildren(advice(error) ?? t('error.failed'));
       } finally {
         button.removeAttribute('aria-busy');
       }

@@ -24,7 +24,7 @@ export async function ledger(content, { id, now, signal }) {
     return stock;
   };
   await paged(rows, {
-    path: `/products/${id}/stock/movements`, size: 50, signal, label: t('admin.ledger'), nothing: [t('admin.ledger.none')],
+    list: 'listProductStockMovements', path: { id }, size: 50, signal, label: t('admin.ledger'), nothing: [t('admin.ledger.none')],
     columns: [
       { title: t('admin.when'), kind: 'quiet when', cell: ({ created_at: at }) => time(at) },
       { title: t('admin.what'), cell: ({ kind, order_id: order }) => (order ? h('a', { href: `/admin/orders/${order}` }, kindText(kind)) : kindText(kind)) },

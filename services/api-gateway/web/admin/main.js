@@ -1,4 +1,5 @@
 // What every page of the admin's has: who one is, and the script of the page that is shown.
+import { advice } from '../shop/advice.js';
 import { t } from '../shop/texts.js';
 import { follow, viewer } from '../shop/navigation.js';
 import { hint, whenEnded } from '../shop/session.js';
@@ -25,7 +26,7 @@ const show = viewer(VIEWS, {
   },
   told(error, content) {
     if (error.status === 403) refused(content, error);
-    else if (!error.advice) console.error(error);
+    else if (!advice(error)) console.error(error);
     return error.status === 403;
   },
 });

@@ -4,14 +4,14 @@ import { money, time } from '../shop/format.js';
 import { t } from '../shop/texts.js';
 import { follow, isFinal } from '../shop/events.js';
 import { reasons, shortId, statusText, steps } from '../shop/order-page.js';
-import { call, callWithHeaders } from '../shop/session.js';
+import { shop } from '../shop/session.js';
 import { actionText, all } from './audit.js';
 import { sure } from './confirm.js';
 import { person } from './people.js';
 
 const read = async (id, signal) => {
-  const { body, headers } = await callWithHeaders('GET', `/orders/${encodeURIComponent(id)}`, { signal, cache: 'no-store' });
-  return { order: body, tag: headers.get('etag') };
+  const { data, response } = await shop.call('getOrder', { path: { id }, signal, cache: 'no-store' });
+  return { order: data, tag: response.headers.get('etag') };
 };
 
 export async function show(main, { content, signal }) {
@@ -70,8 +70,8 @@ function items({ items: lines, total, currency }) {
 function doable({ order, tag }, again, tell) {
   const change = (status) => async () => {
     try {
-      const { body, headers } = await callWithHeaders('PATCH', `/orders/${order.id}`, { body: { status }, headers: { 'if-match': tag } });
-      await tell({ order: body, tag: headers.get('etag') });
+      const { data, response } = await shop.call('updateOrder', { path: { id: order.id }, header: { 'If-Match': tag }, body: { status } });
+      await tell({ order: data, tag: response.headers.get('etag') });
       say(statusText(status));
     } catch (error) {
       if (error.status === 412 || error.status === 409) await tell(await again());
@@ -90,7 +90,7 @@ function doable({ order, tag }, again, tell) {
 
 /** What happened, as far as it was recorded: the customer's order, what people did to it, and how it stands. */
 async function happened(content, order, signal) {
-  const records = await all(`/audit?${new URLSearchParams({ subject_kind: 'order', subject: order.id, limit: 100 })}`, signal);
+  const records = await all({ subject_kind: 'order', subject: order.id, limit: 100 }, signal);
   if (signal.aborted) return;
   const by = (actor) => (actor.user_id ? person(actor.user_id) : t(`admin.actor.${actor.kind}`));
   const entries = [

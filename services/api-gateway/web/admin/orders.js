@@ -27,7 +27,7 @@ export async function show(main, { content, signal }) {
   }
   const given = Object.fromEntries(Object.entries(query).filter(([, value]) => value));
   await paged(list, {
-    path: '/orders', query: given, signal, label: t('admin.orders'), columns: columns(),
+    list: 'listOrders', query: given, signal, label: t('admin.orders'), columns: columns(),
     counted: (total) => count('admin.orders.found', total),
     nothing: Object.keys(given).length > 0 ? [t('admin.orders.nothing'), t('admin.filter.advice')] : [t('admin.orders.none')],
   });

@@ -1,7 +1,7 @@
 // How the shop is doing: what waits, what came in last, and what was done last.
 import { h } from '../shop/elements.js';
 import { t } from '../shop/texts.js';
-import { call } from '../shop/session.js';
+import { shop } from '../shop/session.js';
 import { statusText } from '../shop/order-page.js';
 import { columns as auditColumns } from './audit.js';
 import { columns as orderColumns } from './orders.js';
@@ -13,8 +13,8 @@ const COUNTED = 10_000;
 
 export async function show(main, { content, signal }) {
   const totals = await Promise.all([
-    ...STATUSES.map((status) => call('GET', `/orders?${new URLSearchParams({ status, page_size: 1 })}`, { signal })),
-    call('GET', '/products?page_size=1', { signal, cache: 'no-store' }),
+    ...STATUSES.map((status) => shop.listOrders({ query: { status, page_size: 1 }, signal })),
+    shop.listProducts({ query: { page_size: 1 }, signal, cache: 'no-store' }),
   ]);
   if (signal.aborted) return;
   const tile = (href, text, { total }, kind) => h('li', {}, h('a', { class: `tile ${kind}`, href },
@@ -31,7 +31,7 @@ export async function show(main, { content, signal }) {
       h('section', { 'aria-labelledby': 'changes' }, h('h2', { id: 'changes' }, t('admin.overview.changes')), changes)));
   const last = { size: 6, signal };
   await Promise.all([
-    paged(orders, { ...last, path: '/orders', rest: '/admin/orders', label: t('admin.overview.orders'), columns: orderColumns().filter(({ few }) => few), nothing: [t('admin.orders.none')] }),
-    paged(changes, { ...last, path: '/audit', rest: '/admin/audit', label: t('admin.overview.changes'), columns: auditColumns().filter(({ few }) => few), nothing: [t('admin.audit.none')] }),
+    paged(orders, { ...last, list: 'listOrders', rest: '/admin/orders', label: t('admin.overview.orders'), columns: orderColumns().filter(({ few }) => few), nothing: [t('admin.orders.none')] }),
+    paged(changes, { ...last, list: 'listAudit', rest: '/admin/audit', label: t('admin.overview.changes'), columns: auditColumns().filter(({ few }) => few), nothing: [t('admin.audit.none')] }),
   ]);
 }

@@ -1,7 +1,7 @@
 // Accounts by their names: everywhere else the API says who somebody is by an id.
 import { h } from '../shop/elements.js';
 import { t } from '../shop/texts.js';
-import { call } from '../shop/session.js';
+import { shop } from '../shop/session.js';
 import { shortId } from '../shop/order-page.js';
 
 const AT_ONCE = 3;
@@ -17,7 +17,7 @@ function work() {
   while (busy < AT_ONCE && waiting.length > 0) {
     const { id, done } = waiting.shift();
     busy++;
-    call('GET', `/users/${encodeURIComponent(id)}`).then(done, () => {
+    shop.getUser({ path: { id } }).then(done, () => {
       // It stays an id, and may be asked for again.
       asked.delete(id);
       done(undefined);
@@ -49,7 +49,7 @@ export function person(id) {
 /** The id of what somebody has entered, an id or an address; none where there is no such account. */
 export async function idOf(text, signal) {
   if (isId(text)) return text;
-  const { items } = await call('GET', `/users?${new URLSearchParams({ email: text })}`, { signal });
+  const { items } = await shop.listUsers({ query: { email: text }, signal });
   items.forEach(know);
   return items[0]?.id;
 }

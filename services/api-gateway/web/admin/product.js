@@ -1,18 +1,18 @@
 // A product: made, edited, deleted, with its stock and where that came from.
+import { newIdempotencyKey } from '../../client/shop.mjs';
 import { field, h, notice, say, submits } from '../shop/elements.js';
 import { time } from '../shop/format.js';
 import { t } from '../shop/texts.js';
 import { go } from '../shop/navigation.js';
-import { ask, call, callWithHeaders } from '../shop/session.js';
+import { shop } from '../shop/session.js';
 import { keeps, sure } from './confirm.js';
 import { conflict } from './conflict.js';
-import { newKey } from './files.js';
 import { changes, fill, made, number, productForm, textsIn, textsOf } from './product-form.js';
 import { stock } from './stock.js';
 
 export async function show(main, context) {
   const id = location.pathname.split('/').pop();
-  const categories = (await ask('GET', '/categories', { signal: context.signal })).items.map(({ name }) => name);
+  const categories = (await shop.listCategories({ signal: context.signal })).items.map(({ name }) => name);
   if (context.signal.aborted) return;
   return id === 'new' ? make(context.content, categories) : edit(main, id, categories, context);
 }
@@ -29,8 +29,8 @@ function make(content, categories) {
     const body = { ...made(textsIn(form)), stock: number(form.elements.stock.value) };
     // The same again, after an answer that was lost, makes it once.
     const text = JSON.stringify(body);
-    if (sent.text !== text) sent = { text, key: newKey() };
-    const product = await call('POST', '/products', { body, headers: { 'idempotency-key': sent.key } });
+    if (sent.text !== text) sent = { text, key: newIdempotencyKey() };
+    const product = await shop.createProduct({ body, idempotencyKey: sent.key });
     done();
     say(t('admin.product.made', product.name));
     go(`/admin/products/${product.id}`, { history: 'replace' });
@@ -61,8 +61,8 @@ function preview(form, product) {
 }
 
 const read = async (id, signal) => {
-  const { body, headers } = await callWithHeaders('GET', `/products/${encodeURIComponent(id)}`, { signal, cache: 'no-store' });
-  return { product: body, tag: headers.get('etag') };
+  const { data, response } = await shop.call('getProduct', { path: { id }, signal, authenticated: true, cache: 'no-store' });
+  return { product: data, tag: response.headers.get('etag') };
 };
 
 async function edit(main, id, categories, { content, signal }) {
@@ -108,8 +108,8 @@ async function edit(main, id, categories, { content, signal }) {
       return say(t('account.saved'));
     }
     try {
-      const { body: product, headers } = await callWithHeaders('PATCH', `/products/${known.product.id}`, { body, headers: { 'if-match': known.tag } });
-      finish({ product, tag: headers.get('etag') });
+      const { data: product, response } = await shop.call('updateProduct', { path: { id: known.product.id }, header: { 'If-Match': known.tag }, body });
+      finish({ product, tag: response.headers.get('etag') });
       say(t('account.saved'));
     } catch (error) {
       if (error.status !== 412) throw error;
@@ -140,7 +140,7 @@ async function edit(main, id, categories, { content, signal }) {
 
 function remove({ product, tag }, done) {
   sure({ title: t('admin.product.delete.sure', product.name), text: t('admin.product.delete.explained'), action: t('admin.product.delete'), grave: true }, async () => {
-    await call('DELETE', `/products/${product.id}`, { headers: { 'if-match': tag } });
+    await shop.deleteProduct({ path: { id: product.id }, header: { 'If-Match': tag } });
     done();
     say(t('admin.product.deleted', product.name));
     go('/admin/products');

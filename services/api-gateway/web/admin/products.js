@@ -2,7 +2,7 @@
 import { h, icon, picture } from '../shop/elements.js';
 import { money, time } from '../shop/format.js';
 import { count, t } from '../shop/texts.js';
-import { ask } from '../shop/session.js';
+import { shop } from '../shop/session.js';
 import { filters, wanted } from './filters.js';
 import { paged, rowLink } from './table.js';
 
@@ -14,7 +14,7 @@ export async function show(main, { content, signal }) {
   main.querySelector('[data-actions]').replaceChildren(
     h('a', { class: 'plain', href: '/admin/import' }, t('admin.import')),
     h('a', { class: 'button', href: '/admin/products/new' }, icon('M10 4v12M4 10h12'), t('admin.product.new')));
-  const categories = (await ask('GET', '/categories', { signal })).items.map(({ name }) => name);
+  const categories = (await shop.listCategories({ signal })).items.map(({ name }) => name);
   if (signal.aborted) return;
   const category = wanted('category');
   if (category && !categories.includes(category)) categories.push(category);
@@ -28,7 +28,7 @@ export async function show(main, { content, signal }) {
     list);
   const query = Object.fromEntries(['q', 'category', 'sort'].map((name) => [name, wanted(name)]).filter(([, value]) => value));
   await paged(list, {
-    path: '/products', query, signal, label: t('admin.products'), columns: columns(),
+    list: 'listProducts', query, signal, label: t('admin.products'), columns: columns(),
     counted: (total) => count('catalogue.found', total),
     nothing: Object.keys(query).length > 0 ? [t('admin.products.nothing'), t('admin.products.nothing.advice')] : [t('admin.products.none'), t('admin.products.none.advice')],
   });

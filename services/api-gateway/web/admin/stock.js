@@ -1,9 +1,9 @@
 // The stock of a product: how much there is, and moving it by hand.
+import { newIdempotencyKey } from '../../client/shop.mjs';
 import { failure, field, h, say, submits } from '../shop/elements.js';
 import { t } from '../shop/texts.js';
-import { call } from '../shop/session.js';
+import { shop } from '../shop/session.js';
 import { keeps } from './confirm.js';
-import { newKey } from './files.js';
 import { ledger } from './ledger.js';
 import { number } from './product-form.js';
 
@@ -20,8 +20,8 @@ export async function stock(content, { id }, signal) {
     const body = { delta: number(data.get('delta').replace('−', '-')), reason: data.get('reason').trim() };
     // The same again, after an answer that was lost, moves it once.
     const text = JSON.stringify(body);
-    if (sent.text !== text) sent = { text, key: newKey() };
-    const product = await call('POST', `/products/${id}/stock`, { body, headers: { 'idempotency-key': sent.key } });
+    if (sent.text !== text) sent = { text, key: newIdempotencyKey() };
+    const product = await shop.postProductStock({ path: { id }, body, idempotencyKey: sent.key });
     sent = {};
     done();
     form.reset();
@@ -32,7 +32,7 @@ export async function stock(content, { id }, signal) {
   const show = async () => {
     try {
       // An admin sees the number whatever the shop shows to others.
-      const product = await call('GET', `/products/${id}`, { signal, cache: 'no-store' });
+      const product = await shop.getProduct({ path: { id }, signal, authenticated: true, cache: 'no-store' });
       shown.textContent = product.stock ?? '–';
       await ledger(rows, { id, now: product.stock ?? 0, signal });
     } catch (error) {

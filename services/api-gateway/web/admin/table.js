@@ -1,7 +1,7 @@
 // Lists: a table that reads as cards where there is little room, filled page after page.
 import { failure, h, notice, skeleton } from '../shop/elements.js';
 import { t } from '../shop/texts.js';
-import { call } from '../shop/session.js';
+import { shop } from '../shop/session.js';
 
 /**
  * A table with that name. A column is `{ title, kind, cell }`: `cell` makes what stands there of an item, `kind` is a class.
@@ -26,13 +26,13 @@ export function table(label, columns) {
 export const rowLink = (href, ...children) => h('a', { class: 'row-link', href }, ...children);
 
 /**
- * Shows the list at `path` with that `query` in `content`, by cursor. `nothing` is what is said where it is empty, `added` is
+ * Shows what the call `list` answers to that `path` and `query` in `content`, by cursor. `nothing` is what is said where it is empty, `added` is
  * called with what has been shown each time, and with whether that was all; `rest` is the page that has the rest, where this
  * list is only its beginning.
  */
-export async function paged(content, { path, query = {}, size = 20, label, columns, nothing, signal, counted, added, rest }) {
-  const sizeName = path === '/audit' ? 'limit' : 'page_size';
-  const page = (cursor) => call('GET', `${path}?${new URLSearchParams({ ...query, [sizeName]: size, cursor })}`, { signal, cache: 'no-store' });
+export async function paged(content, { list, path = {}, query = {}, size = 20, label, columns, nothing, signal, counted, added, rest }) {
+  const sizeName = list === 'listAudit' ? 'limit' : 'page_size';
+  const page = (cursor) => shop[list]({ path, query: { ...query, [sizeName]: size, cursor }, signal, authenticated: true, cache: 'no-store' });
   const start = async () => {
     content.replaceChildren(skeleton());
     try {

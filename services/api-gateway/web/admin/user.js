@@ -2,7 +2,7 @@
 import { h, notice, say } from '../shop/elements.js';
 import { time } from '../shop/format.js';
 import { t } from '../shop/texts.js';
-import { call, hint } from '../shop/session.js';
+import { hint, shop } from '../shop/session.js';
 import { columns as auditColumns } from './audit.js';
 import { sure } from './confirm.js';
 import { know } from './people.js';
@@ -13,7 +13,7 @@ export async function show(main, { content, signal }) {
   const id = location.pathname.split('/').pop();
   let user;
   try {
-    user = await call('GET', `/users/${encodeURIComponent(id)}`, { signal, cache: 'no-store' });
+    user = await shop.getUser({ path: { id }, signal, cache: 'no-store' });
   } catch (error) {
     if (error.status !== 404 && error.status !== 422) throw error;
     return content.replaceChildren(notice(t('admin.user.missing'), undefined, h('a', { class: 'button', href: '/admin/users' }, t('admin.users'))));
@@ -23,7 +23,7 @@ export async function show(main, { content, signal }) {
   const actions = h('div', { class: 'powers' });
   const done = h('div', {});
   const changes = () => paged(done, {
-    path: '/audit', query: { subject_kind: 'user', subject: user.id }, size: 10, signal, label: t('admin.history'),
+    list: 'listAudit', query: { subject_kind: 'user', subject: user.id }, size: 10, signal, label: t('admin.history'),
     columns: auditColumns().filter(({ title }) => title !== t('admin.subject')), nothing: [t('admin.audit.none')],
   });
   const tell = (answer) => {
@@ -34,7 +34,7 @@ export async function show(main, { content, signal }) {
       ...[[t('login.email'), user.email], [t('admin.user.role'), h('span', { class: 'badges' }, states(user))], [t('admin.user.since'), time(user.created_at)], [t('admin.changed'), time(user.updated_at)], [t('admin.id'), h('code', {}, user.id)]]
         .map(([name, value]) => h('div', {}, h('dt', {}, name), h('dd', {}, value)))));
     actions.replaceChildren(...powers(user, async (body) => {
-      tell(await call('PATCH', `/users/${user.id}`, { body }));
+      tell(await shop.updateUser({ path: { id: user.id }, body }));
       say(t('account.saved'));
       await changes();
     }, changes));
@@ -65,7 +65,7 @@ function powers(user, change, changed) {
     user.disabled ? power('enable', false, () => change({ disabled: false })) : power('disable', true, () => change({ disabled: true })),
     own ? h('p', { class: 'small' }, t('admin.user.factor.own'), ' ', h('a', { href: '/shop/account' }, t('account.title')))
       : power('factor', true, async () => {
-        await call('DELETE', `/users/${user.id}/mfa`);
+        await shop.deleteUserMfa({ path: { id: user.id } });
         say(t('admin.user.factor.removed'));
         await changed();
       }),

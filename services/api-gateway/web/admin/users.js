@@ -16,7 +16,7 @@ export async function show(main, { content, signal }) {
     return;
   }
   await paged(list, {
-    path: '/users', query: email ? { email } : {}, signal, label: t('admin.users'), columns: columns(),
+    list: 'listUsers', query: email ? { email } : {}, signal, label: t('admin.users'), columns: columns(),
     counted: (total) => count('admin.users.found', total),
     nothing: [t('admin.users.nobody', email)],
     added: (users) => users.forEach(know),

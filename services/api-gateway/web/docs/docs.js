@@ -1,5 +1,5 @@
 // What the documentation does beside being read: logging in, sending, copying. The tokens stay in memory.
-import { ShopProblem, createShop } from '/docs/client/shop.mjs';
+import { createShop } from '/docs/client/shop.mjs';
 
 const shop = createShop({ onSession: showAccount });
 const all = (selector, within = document) => [...within.querySelectorAll(selector)];
@@ -84,7 +84,7 @@ for (const form of all('form.try')) {
   form.hidden = false;
   form.addEventListener('submit', (submission) => {
     submission.preventDefault();
-    send(form).catch((error) => outcome(form, error instanceof ShopProblem ? error.message : `Nothing was answered: ${error.message}`));
+    send(form).catch((error) => outcome(form, error.message));
   });
 }
 

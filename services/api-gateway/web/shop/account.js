@@ -1,10 +1,11 @@
 // The account: profile, password, and where one is logged in.
+import { advice } from './advice.js';
 import { failure, field, h, notice, say, skeleton, submits } from './elements.js';
 import { time } from './format.js';
 import { t } from './texts.js';
 import { go } from './navigation.js';
 import { secondFactor } from './second-factor.js';
-import { call, device, forget, logIn, logOut, resume } from './session.js';
+import { device, forget, logIn, logOut, resume, shop } from './session.js';
 
 export async function show(main, { signal }) {
   const content = main.querySelector('[data-content]');
@@ -16,7 +17,7 @@ export async function show(main, { signal }) {
         h('a', { class: 'button', href: `/shop/login?${next}` }, t('login.title')),
         h('a', { class: 'plain', href: `/shop/register?${next}` }, t('register.title'))));
     }
-    const user = await call('GET', '/users/me', { signal });
+    const user = await shop.getUsersMe({ signal });
     if (signal.aborted) return;
     const sessions = h('div', {});
     content.replaceChildren(
@@ -33,7 +34,7 @@ export async function show(main, { signal }) {
             say(t('account.logged_out'));
             go('/');
           } catch (error) {
-            say(error.advice ?? t('error.failed'));
+            say(advice(error) ?? t('error.failed'));
           }
         },
       }, t('account.logout'))));
@@ -55,7 +56,7 @@ function profile(user) {
     field(t('account.name'), { name: 'name', value: user.name, maxlength: 200, autocomplete: 'name' }),
     h('p', { class: 'actions' }, h('button', { type: 'submit', class: 'button' }, t('account.save'))));
   return submits(form, async (data) => {
-    await call('PUT', '/users/me', { body: { name: data.get('name').trim() || null } });
+    await shop.putUsersMe({ body: { name: data.get('name').trim() || null } });
     say(t('account.saved'));
   });
 }
@@ -69,7 +70,7 @@ function password(user, changed) {
     h('p', { class: 'actions' }, h('button', { type: 'submit', class: 'button' }, t('account.password.change'))));
   return submits(form, async (data) => {
     const wanted = data.get('new_password');
-    await call('PUT', '/users/me', {
+    await shop.putUsersMe({
       body: { current_password: data.get('current_password'), new_password: wanted, device_token: device() },
     });
     say(t('account.password.changed'));
@@ -78,7 +79,7 @@ function password(user, changed) {
       await logIn({ email: user.email, password: wanted });
     } catch (error) {
       // With a second factor the next call asks for it.
-      if (error.kind !== 'mfa-required') throw error;
+      if (error.type !== '/problems/mfa-required') throw error;
     }
     await changed();
   });
@@ -96,17 +97,17 @@ function programOf(agent) {
 async function list(content, signal) {
   let items;
   try {
-    ({ items } = await call('GET', '/users/me/sessions', { signal }));
+    ({ items } = await shop.getUsersMeSessions({ signal }));
   } catch (error) {
     if (signal.aborted || error.name === 'AbortError') return;
     return content.replaceChildren(failure(t('account.failed'), error, () => list(content, signal)));
   }
-  const end = async (path, done) => {
+  const end = async (call, done) => {
     try {
-      await call('DELETE', path);
+      await call;
       await done();
     } catch (error) {
-      if (error.name !== 'AbortError') say(error.advice ?? t('error.failed'));
+      if (error.name !== 'AbortError') say(advice(error) ?? t('error.failed'));
     }
   };
   content.replaceChildren(
@@ -116,14 +117,14 @@ async function list(content, signal) {
           h('p', { class: 'small' }, [address, t('account.session.used', time(used))].filter(Boolean).join(' · '))),
         !current && h('button', {
           type: 'button', class: 'plain', 'aria-label': t('account.session.end.named', programOf(agent)),
-          onclick: () => end(`/users/me/sessions/${id}`, async () => {
+          onclick: () => end(shop.deleteUsersMeSession({ path: { id } }), async () => {
             say(t('account.session.ended'));
             await list(content, signal);
           }),
         }, t('account.session.end'))))),
     h('p', { class: 'actions' }, h('button', {
       type: 'button', class: 'plain',
-      onclick: () => end('/users/me/sessions', () => {
+      onclick: () => end(shop.deleteUsersMeSessions(), () => {
         forget();
         say(t('account.logged_out'));
         go('/');

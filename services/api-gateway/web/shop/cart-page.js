@@ -3,7 +3,7 @@ import * as cart from './cart.js';
 import { failure, h, icon, notice, picture, say, skeleton } from './elements.js';
 import { money, sum } from './format.js';
 import { t } from './texts.js';
-import { ask } from './session.js';
+import { shop } from './session.js';
 
 const AT_ONCE = 6;
 
@@ -14,7 +14,7 @@ async function look(lines, signal) {
   const worker = async () => {
     for (let line = waiting.shift(); line; line = waiting.shift()) {
       try {
-        found.set(line.id, await ask('GET', `/products/${encodeURIComponent(line.id)}`, { signal, cache: 'no-cache' }));
+        found.set(line.id, await shop.getProduct({ path: { id: line.id }, signal, cache: 'no-cache' }));
       } catch (error) {
         if (error.status !== 404 && error.status !== 422) throw error;
         found.set(line.id, undefined);

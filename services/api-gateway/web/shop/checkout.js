@@ -1,18 +1,22 @@
 // Checkout. What is bought is written down with its key before it is sent, and the note stays until it is known what became
 // of it: whatever happens in between, the same key is sent again, and the shop places the order once.
+import { ShopUnreachable, newIdempotencyKey } from '../../client/shop.mjs';
+import { advice } from './advice.js';
 import * as cart from './cart.js';
 import { failure, h, notice, picture, skeleton } from './elements.js';
 import { money, sum } from './format.js';
 import { t } from './texts.js';
 import { go } from './navigation.js';
-import { call, hint, resume, Unreachable } from './session.js';
+import { hint, resume, shop } from './session.js';
 
 const NOTE = 'shop.checkout';
 const PLACED = 'shop.placed';
 /** The shop keeps keys for 24 hours at least. */
 const KEY_IS_GOOD = 20 * 60 * 60 * 1000;
-const TOO_MANY = 'too-many-open-orders';
-const PAUSES = [1000, 2000, 4000];
+const TOO_MANY = '/problems/too-many-open-orders';
+const IN_FLIGHT = '/problems/idempotency-key-in-flight';
+/** A few seconds, while the button says that it is buying. */
+const ATTEMPTS = 6;
 
 /** `{key, user, lines, sent}`: `sent` is when it was sent first, none before. */
 function note() {
@@ -25,9 +29,6 @@ function note() {
 
 const write = (noted) => localStorage.setItem(NOTE, JSON.stringify(noted));
 const tearUp = () => localStorage.removeItem(NOTE);
-
-// Not `randomUUID`, which is there over HTTPS only.
-const newKey = () => Array.from(crypto.getRandomValues(new Uint8Array(16)), (byte) => byte.toString(16).padStart(2, '0')).join('');
 
 const items = (lines) => lines.map(({ id, quantity }) => ({ product_id: id, quantity }));
 const same = (one, other) => JSON.stringify(items(one)) === JSON.stringify(items(other));
@@ -62,7 +63,7 @@ export async function show(main, { signal }) {
   const lines = cart.lines();
   if (lines.length === 0) return nothing(content);
   if (!noted || !same(noted.lines, lines)) {
-    noted = { key: newKey(), user: hint().id, lines };
+    noted = { key: newIdempotencyKey(), user: hint().id, lines };
     write(noted);
   }
   review(content, noted, signal);
@@ -132,11 +133,11 @@ async function buy(content, key, signal, said = undefined) {
   } catch (error) {
     done();
     if (error.name === 'AbortError') return outcome.replaceChildren();
-    const unsure = error instanceof Unreachable || error.status >= 500 || error.kind === 'idempotency-key-in-flight';
+    const unsure = error instanceof ShopUnreachable || error.status >= 500 || error.type === IN_FLIGHT;
     button.textContent = unsure ? t('again') : t('checkout.buy');
     outcome.replaceChildren(unsure ? h('p', { class: 'form-wrong' }, t('checkout.unsure'))
-      : h('p', { class: 'form-wrong' }, error.status === 429 ? error.advice
-        : `${t('checkout.refused')} ${error.kind === TOO_MANY ? error.advice : t('checkout.refused.advice')}`));
+      : h('p', { class: 'form-wrong' }, error.status === 429 ? advice(error)
+        : `${t('checkout.refused')} ${error.type === TOO_MANY ? advice(error) : t('checkout.refused.advice')}`));
     button.focus();
   }
 }
@@ -146,25 +147,18 @@ async function place(key) {
   const noted = note();
   if (noted?.key !== key) return undefined;
   write({ ...noted, sent: noted.sent ?? Date.now() });
-  for (let attempt = 0; ; attempt++) {
-    try {
-      const order = await call('POST', '/orders', { body: { items: items(noted.lines) }, headers: { 'idempotency-key': key } });
-      localStorage.setItem(PLACED, order.id);
-      sessionStorage.setItem(PLACED, order.id);
-      tearUp();
-      cart.takeOut(items(noted.lines));
-      return order;
-    } catch (error) {
-      const passes = error instanceof Unreachable || error.status === 503 || error.kind === 'idempotency-key-in-flight';
-      if (passes && attempt < PAUSES.length) {
-        await new Promise((after) => { setTimeout(after, error.wait ? error.wait * 1000 : PAUSES[attempt]); });
-        continue;
-      }
-      // Refused for good: nothing was bought, and the key is still unused. It was only not sent if nobody has logged in.
-      const refused = error.kind === TOO_MANY
-        || (error.status >= 400 && error.status < 500 && ![401, 408, 409, 429].includes(error.status));
-      if (refused || (error.name === 'AbortError' && !noted.sent)) write({ ...noted, sent: undefined });
-      throw error;
-    }
+  try {
+    const order = await shop.createOrder({ body: { items: items(noted.lines) }, idempotencyKey: key, attempts: ATTEMPTS });
+    localStorage.setItem(PLACED, order.id);
+    sessionStorage.setItem(PLACED, order.id);
+    tearUp();
+    cart.takeOut(items(noted.lines));
+    return order;
+  } catch (error) {
+    // Refused for good: nothing was bought, and the key is still unused. It was only not sent if nobody has logged in.
+    const refused = error.type === TOO_MANY
+      || (error.status >= 400 && error.status < 500 && ![401, 408, 409, 429].includes(error.status));
+    if (refused || (error.name === 'AbortError' && !noted.sent)) write({ ...noted, sent: undefined });
+    throw error;
   }
 }

@@ -1,4 +1,5 @@
 // Elements made of values: text is text, whatever it says.
+import { advice } from './advice.js';
 import { t } from './texts.js';
 
 const SVG = 'http://www.w3.org/2000/svg';
@@ -61,8 +62,7 @@ export function dialog(title, ...children) {
 
 /** What is said where something could not be loaded or done; `again` tries it once more. */
 export function failure(line, error, again) {
-  const advice = error.advice ?? t('error.failed');
-  const element = notice(line, advice, again && h('button', { type: 'button', class: 'button', onclick: again }, t('again')));
+  const element = notice(line, advice(error) ?? t('error.failed'), again && h('button', { type: 'button', class: 'button', onclick: again }, t('again')));
   element.setAttribute('role', 'alert');
   return element;
 }
@@ -121,9 +121,9 @@ export function submits(form, act) {
         const key = `error.field.${name.replace(/^.*password$/, 'password')}`;
         return mark(form, name, t(key) === key ? t('error.field') : t(key));
       });
-      wrong.replaceChildren(marked.length > 0 ? t('error.fields') : error.advice ?? t('error.failed'));
+      wrong.replaceChildren(marked.length > 0 ? t('error.fields') : advice(error) ?? t('error.failed'));
       if (marked.length > 0) form.elements.namedItem(marked[0].field).focus();
-      if (!error.advice) console.error(error);
+      if (!advice(error)) console.error(error);
     } finally {
       busy = false;
       form.removeAttribute('aria-busy');

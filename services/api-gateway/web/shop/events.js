@@ -1,31 +1,10 @@
 // An order's status as it changes. Not by `EventSource`, which can send no token.
-import { call, open } from './session.js';
+import { shop } from './session.js';
 
 const FINAL = new Set(['rejected', 'cancelled', 'completed']);
 const PAUSES = [500, 1000, 2000, 5000, 10000];
 
 export const isFinal = ({ status }) => FINAL.has(status);
-
-/** The data of each event of a stream (HTML, 9.2.6). */
-async function* events(body) {
-  const reader = body.pipeThrough(new TextDecoderStream()).getReader();
-  let text = '';
-  try {
-    for (;;) {
-      const { value, done } = await reader.read();
-      if (done) return;
-      text += value;
-      const blocks = text.split(/\r?\n\r?\n/);
-      text = blocks.pop();
-      for (const block of blocks) {
-        const data = block.split(/\r?\n/).filter((line) => line.startsWith('data:')).map((line) => line.slice(5).trimStart());
-        if (data.length > 0) yield data.join('\n');
-      }
-    }
-  } finally {
-    reader.cancel().catch(() => {});
-  }
-}
 
 const pause = (time, signal) => new Promise((after) => {
   setTimeout(after, time);
@@ -51,10 +30,10 @@ export async function follow(id, { signal, told, state }) {
     signal.addEventListener('abort', stop);
     document.addEventListener('visibilitychange', hide);
     try {
-      const response = await open('GET', `/orders/${id}/events`, { signal: connection.signal, headers: { accept: 'text/event-stream' } });
-      state(true);
-      for await (const data of events(response.body)) {
+      // The first comes at once, and is the order as it is.
+      for await (const { data } of shop.getOrderEvents({ path: { id }, signal: connection.signal })) {
         failures = 0;
+        state(true);
         const order = JSON.parse(data);
         told(order);
         if (isFinal(order)) return;
@@ -73,5 +52,3 @@ export async function follow(id, { signal, told, state }) {
     await pause(PAUSES[Math.min(failures++, PAUSES.length - 1)], signal);
   }
 }
-
-export const order = (id, signal) => call('GET', `/orders/${id}`, { signal });

@@ -28,7 +28,7 @@ export function loginForm(done, { email, others = [] } = {}) {
     try {
       await logIn(credentials);
     } catch (error) {
-      if (error.kind !== 'mfa-required' && error.kind !== 'invalid-mfa-code') throw error;
+      if (!['/problems/mfa-required', '/problems/invalid-mfa-code'].includes(error.type)) throw error;
       const first = code.hidden;
       code.hidden = false;
       const input = form.elements.code;

@@ -1,5 +1,6 @@
 // Going from page to page without leaving this one, where the browser has the Navigation API; without it each page is
 // loaded whole, and everything works as well. What is shown is the gateway's own page either way.
+import { ShopUnreachable } from '../../client/shop.mjs';
 import { failure } from './elements.js';
 import { t } from './texts.js';
 
@@ -16,7 +17,7 @@ function load(url, signal) {
     request.responseType = 'document';
     request.timeout = 20_000;
     request.onload = () => (request.responseXML?.getElementById('main') ? done(request) : failed(new Error(`${request.status}`)));
-    request.onerror = request.ontimeout = () => failed(Object.assign(new Error('no answer'), { advice: t('error.offline') }));
+    request.onerror = request.ontimeout = () => failed(new ShopUnreachable(new Error('no page came')));
     request.onabort = () => failed(new DOMException('another page is wanted', 'AbortError'));
     signal.addEventListener('abort', () => request.abort());
     request.send();

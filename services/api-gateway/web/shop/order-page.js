@@ -2,8 +2,8 @@
 import { dialog, failure, h, notice, picture, say, skeleton, submits } from './elements.js';
 import { money, time } from './format.js';
 import { has, t } from './texts.js';
-import { follow, isFinal, order as read } from './events.js';
-import { call } from './session.js';
+import { follow, isFinal } from './events.js';
+import { shop } from './session.js';
 
 /** Those on the way, and what each status has behind it. */
 const STEPS = ['placed', 'confirmed', 'completed'];
@@ -20,7 +20,7 @@ export async function show(main, { signal }) {
   content.replaceChildren(skeleton());
   let order;
   try {
-    order = await read(encodeURIComponent(id), signal);
+    order = await shop.getOrder({ path: { id }, signal });
   } catch (error) {
     if (signal.aborted) return;
     if (error.status === 404 || error.status === 422) {
@@ -98,7 +98,7 @@ function cancelButton(order, tell) {
       const form = submits(h('form', { class: 'form' }, h('p', { class: 'actions' },
         h('button', { type: 'submit', class: 'button button-grave' }, t('order.cancel')),
         h('button', { type: 'button', class: 'plain', onclick: close }, t('order.cancel.keep')))), async () => {
-        tell(await call('PATCH', `/orders/${order.id}`, { body: { status: 'cancelled' } }));
+        tell(await shop.updateOrder({ path: { id: order.id }, body: { status: 'cancelled' } }));
         close();
         say(t('order.status.cancelled'));
       });

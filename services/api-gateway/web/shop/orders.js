@@ -2,7 +2,7 @@
 import { failure, h, notice, skeleton } from './elements.js';
 import { money, time } from './format.js';
 import { count, has, t } from './texts.js';
-import { call, hint, resume } from './session.js';
+import { hint, resume, shop } from './session.js';
 
 const PAGE_SIZE = 10;
 const statusText = (status) => (has(`order.status.${status}`) ? t(`order.status.${status}`) : status);
@@ -34,7 +34,7 @@ export async function show(main, { signal }) {
 
 // One's own: an admin would see everybody's.
 const page = (cursor, signal) =>
-  call('GET', `/orders?${new URLSearchParams({ page_size: PAGE_SIZE, cursor, user_id: hint().id })}`, { signal });
+  shop.listOrders({ query: { page_size: PAGE_SIZE, cursor, user_id: hint().id }, signal });
 
 function append(list, more, { items, next }, signal) {
   const added = items.map(entry);

@@ -1,7 +1,7 @@
 // The second factor of an account: setting it up with an authenticator app, and removing it.
 import { failure, field, h, say, skeleton, submits } from './elements.js';
 import { t } from './texts.js';
-import { call } from './session.js';
+import { shop } from './session.js';
 
 /** `changed` is called when other sessions have ended by it. */
 export function secondFactor(signal, changed) {
@@ -9,7 +9,7 @@ export function secondFactor(signal, changed) {
   const show = async () => {
     content.replaceChildren(skeleton());
     try {
-      const factor = await call('GET', '/users/me/mfa', { signal });
+      const factor = await shop.getUsersMeMfa({ signal });
       content.replaceChildren(...(factor.enabled ? on(factor, show) : off(content, show, changed)));
     } catch (error) {
       if (signal.aborted || error.name === 'AbortError') return;
@@ -24,7 +24,7 @@ function off(content, show, changed) {
   const form = submits(h('form', { class: 'form' },
     h('p', { class: 'actions' }, h('button', { type: 'submit', class: 'button' }, t('factor.begin')))), async () => {
     // Here and nowhere else: no page waits for it.
-    const [made, { qrCode }] = await Promise.all([call('POST', '/users/me/mfa'), import('./qr-code.js')]);
+    const [made, { qrCode }] = await Promise.all([shop.postUsersMeMfa(), import('./qr-code.js')]);
     const picture = qrCode(made.otpauth_uri, t('factor.code_as_picture'));
     content.replaceChildren(...setUp(made, picture, content, show, changed));
     content.querySelector('input[name=code]').focus();
@@ -41,7 +41,7 @@ function setUp({ secret, otpauth_uri: uri }, picture, content, show, changed) {
     h('p', { class: 'actions' },
       h('button', { type: 'submit', class: 'button' }, t('factor.confirm')),
       h('button', { type: 'button', class: 'plain', onclick: show }, t('login.cancel')))), async (data) => {
-    const { recovery_codes: codes } = await call('POST', '/users/me/mfa/confirm', { body: { code: data.get('code').replace(/\s/g, '') } });
+    const { recovery_codes: codes } = await shop.postUsersMeMfaConfirm({ body: { code: data.get('code').replace(/\s/g, '') } });
     content.replaceChildren(...recovery(codes, show));
     content.querySelector('h3').focus();
     await changed();
@@ -88,7 +88,7 @@ function on({ recovery_codes_left: left }, show) {
     field(t('factor.code'), { name: 'code', required: true, autocomplete: 'one-time-code', maxlength: 64 }, t('login.code.explained')),
     h('p', { class: 'actions' }, h('button', { type: 'submit', class: 'plain' }, t('factor.remove')))), async (data) => {
     const given = data.get('code').replace(/\s/g, '');
-    await call('DELETE', '/users/me/mfa', { body: { [/^\d{6}$/.test(given) ? 'code' : 'recovery_code']: given } });
+    await shop.deleteUsersMeMfa({ body: { [/^\d{6}$/.test(given) ? 'code' : 'recovery_code']: given } });
     say(t('factor.removed'));
     await show();
   });

@@ -29,13 +29,15 @@ macro_rules! sources {
     };
 }
 
-/// By folder and name; scripts and the rest.
+/// By folder, as seen from the pages', and name; scripts and the rest.
 const SOURCES: &[(&str, &str)] = sources! {
+    "../client": ["shop.mjs", "operations.mjs"],
     "shop": [
         "shop.css",
         "icon.svg",
         "main.js",
         "texts.js",
+        "advice.js",
         "elements.js",
         "format.js",
         "session.js",
@@ -144,7 +146,7 @@ impl Assets {
         let (stem, extension) = file.rsplit_once('.').unwrap_or((file, ""));
         let media_type = match extension {
             "css" => "text/css; charset=utf-8",
-            "js" => "text/javascript; charset=utf-8",
+            "js" | "mjs" => "text/javascript; charset=utf-8",
             "svg" => "image/svg+xml",
             _ => "text/plain; charset=utf-8",
         };
@@ -171,7 +173,7 @@ impl Assets {
 
 /// What a script writes to import another: its place from the script's own folder.
 fn reference(from: &str, to: &str) -> String {
-    match (from.split_once('/'), to.split_once('/')) {
+    match (from.rsplit_once('/'), to.rsplit_once('/')) {
         (Some((here, _)), Some((there, file))) if here == there => format!("./{file}"),
         _ => format!("../{to}"),
     }

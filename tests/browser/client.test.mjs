@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict';
 import { randomUUID } from 'node:crypto';
 import { before, test } from 'node:test';
-import { ShopProblem, createShop } from '../../services/api-gateway/client/shop.mjs';
+import { ShopProblem, ShopUnreachable, createShop, newIdempotencyKey } from '../../services/api-gateway/client/shop.mjs';
 
 const { SHOP_URL: url, ADMIN_EMAIL, ADMIN_PASSWORD } = process.env;
 const password = 'a horse that is correct';
@@ -110,8 +110,26 @@ test('what is not safe to repeat is sent once', async () => {
     if (method === 'PATCH') throw new TypeError('the connection was reset');
   });
   const shop = createShop({ url, token: keeper.session.token, fetch: line.fetch });
-  await assert.rejects(shop.updateProduct({ path: { id: product.id }, body: { price: 13 } }), TypeError);
+  await assert.rejects(shop.updateProduct({ path: { id: product.id }, body: { price: 13 } }), (error) => {
+    assert(error instanceof ShopUnreachable);
+    assert(error.cause instanceof TypeError);
+    return true;
+  });
   assert.equal(line.sent.length, 1);
+});
+
+test('an answer that breaks off is none', async () => {
+  const broken = () => new Response(new ReadableStream({
+    start(controller) {
+      controller.enqueue(new TextEncoder().encode('{"items": ['));
+      controller.error(new TypeError('terminated'));
+    },
+  }), { headers: { 'content-type': 'application/json' } });
+  const line = watched((_, number) => (number === 1 ? broken() : undefined));
+  const shop = createShop({ url, fetch: line.fetch });
+  assert((await shop.listProducts()).items.length > 0);
+  assert.equal(line.sent.length, 2);
+  await assert.rejects(createShop({ url, fetch: watched(broken).fetch, attempts: 1 }).listProducts(), { name: 'ShopUnreachable' });
 });
 
 test('a busy shop is asked again, no sooner than it says', async () => {
@@ -125,7 +143,13 @@ test('a busy shop is asked again, no sooner than it says', async () => {
   assert(performance.now() - begun >= 950);
   assert.equal(line.sent.length, 2);
   const later = createShop({ url, fetch: watched(() => busy(3600)).fetch });
-  await assert.rejects(later.listProducts(), { status: 503 });
+  await assert.rejects(later.listProducts(), { status: 503, retryAfter: 3600 });
+  // As often as the call says, whatever holds for the others.
+  for (const [attempts, given] of [[1, {}], [2, { attempts: 2 }]]) {
+    const always = watched(() => busy(0));
+    await assert.rejects(createShop({ url, fetch: always.fetch, attempts: 1 }).listProducts(given), { status: 503, retryAfter: undefined });
+    assert.equal(always.sent.length, attempts);
+  }
 });
 
 test('a token that ends is refreshed once, for all that wait', async () => {
@@ -156,4 +180,76 @@ test('what is ended by its caller is not repeated', async () => {
   const shop = createShop({ url, fetch: line.fetch });
   await assert.rejects(shop.listProducts({ signal: AbortSignal.abort() }), { name: 'AbortError' });
   assert.equal(line.sent.length, 1);
+});
+
+test('a session is seen to in the way of whoever has the client', async () => {
+  const asked = [];
+  const line = watched();
+  const credentials = newcomer();
+  const shop = createShop({
+    url,
+    fetch: line.fetch,
+    authorize: async (problem) => {
+      asked.push(problem?.type);
+      if (problem) shop.forget();
+      if (!shop.session) await shop.login({ body: credentials });
+    },
+  });
+  await createShop({ url }).register({ body: credentials });
+  // Nobody was logged in; it is asked before anything is sent.
+  assert.equal((await shop.getUsersMe()).email, credentials.email);
+  assert.deepEqual(asked, [undefined]);
+  assert.deepEqual(line.sent.map(({ path }) => path), ['/auth/login', '/users/me']);
+  assert.equal(shop.session.user.email, credentials.email);
+  // What needs no session asks for none.
+  await shop.listProducts();
+  assert.equal(asked.length, 1);
+  // The shop has ended the session: the call is sent again with the next one.
+  await createShop({ url, token: shop.session.token }).deleteUsersMeSessions();
+  await new Promise((after) => { setTimeout(after, 1100); });
+  assert.equal((await shop.getUsersMe()).email, credentials.email);
+  assert.match(asked[2], /^\/problems\/.*token/);
+  // Who gives up is heard, and one that never has a good session is told so, not asked for ever.
+  const nobody = createShop({ url, authorize: async () => { throw new Error('nobody'); } });
+  await assert.rejects(nobody.getUsersMe(), /nobody/);
+  let times = 0;
+  const never = createShop({ url, authorize: async () => { times += 1; } });
+  await assert.rejects(never.getUsersMe(), { status: 401 });
+  assert.equal(times, 5);
+});
+
+test('a refresh waits for its turn, and a session that is dropped is not told of', async () => {
+  const line = watched();
+  const told = [];
+  let turn;
+  const wait = new Promise((come) => { turn = come; });
+  const shop = createShop({
+    url, fetch: line.fetch, onSession: (session) => told.push(session), exclusively: async (refresh) => { await wait; return refresh(); },
+  });
+  await shop.register({ body: newcomer() });
+  const both = Promise.all([shop.refresh(), shop.refresh()]);
+  await new Promise((after) => { setTimeout(after, 50); });
+  assert.equal(line.to('/auth/refresh').length, 0);
+  turn();
+  const [one, other] = await both;
+  assert.equal(one.token, other.token);
+  assert.equal(line.to('/auth/refresh').length, 1);
+  assert.equal(told.length, 2);
+  shop.forget();
+  assert.equal(shop.session, undefined);
+  assert.equal(told.length, 2);
+});
+
+test('what needs no token is sent without, unless it is wanted with it, and the cache is used as told', async () => {
+  const sent = [];
+  const shop = createShop({ url, token: keeper.session.token, fetch: (address, request) => { sent.push(request); return fetch(address, request); } });
+  await shop.getProduct({ path: { id: product.id } });
+  await shop.getProduct({ path: { id: product.id }, authenticated: true, cache: 'no-store' });
+  assert.deepEqual(sent.map(({ headers, cache }) => [headers.has('authorization'), cache]), [[false, undefined], [true, 'no-store']]);
+});
+
+test('keys are no others’', () => {
+  const keys = Array.from({ length: 100 }, newIdempotencyKey);
+  assert.equal(new Set(keys).size, keys.length);
+  for (const key of keys) assert.match(key, /^[0-9a-f]{32}$/);
 });

@@ -3,7 +3,7 @@ import { operations } from './operations.mjs';
 
 /** A session is refreshed so long before its token ends, in milliseconds. */
 const EARLY = 10_000;
-/** Who is told to come back later than that, in milliseconds, is better told at once. */
+/** A call that would wait longer than that for its turn, in milliseconds and in all, is better told so. */
 const LONGEST_WAIT = 20_000;
 const IN_FLIGHT = '/problems/idempotency-key-in-flight';
 const INVALID_TOKEN = '/problems/invalid-token';
@@ -154,6 +154,7 @@ class Connection {
     const key = request.headers?.['Idempotency-Key'];
     const repeatable = request.method === 'GET' || key !== undefined;
     let sessions = 0;
+    let patience = LONGEST_WAIT;
     for (let attempt = 1; ; attempt += 1) {
       if (!request.anonymous) await this.authorize();
       const sent = this.session?.token;
@@ -163,7 +164,10 @@ class Connection {
         if (response.ok) await answered(read(response), signal);
       } catch (error) {
         if (!repeatable || attempt >= attempts || signal?.aborted) throw error;
-        await pause(wait(attempt), signal);
+        const delay = wait(attempt);
+        if (delay > patience) throw error;
+        patience -= delay;
+        await pause(delay, signal);
         continue;
       }
       if (response.ok || response.status === 304) return response;
@@ -177,7 +181,8 @@ class Connection {
       const later = response.status === 429
         || (repeatable && (response.status === 503 || problem.type === IN_FLIGHT));
       const delay = Math.max(wait(attempt), Number(response.headers.get('retry-after') ?? 0) * 1000);
-      if (!later || attempt >= attempts || delay > LONGEST_WAIT) return response;
+      if (!later || attempt >= attempts || delay > patience) return response;
+      patience -= delay;
       await pause(delay, signal);
     }
   }

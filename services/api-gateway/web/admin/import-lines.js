@@ -13,7 +13,7 @@ const TEXTS = { name: 200, sku: 100, category: 100, description: 10_000, image_u
 const MOST = 10_000;
 const AT_ONCE = 3;
 const IN_FLIGHT = '/problems/idempotency-key-in-flight';
-/** In half a minute most of what hinders has passed; the page shows how far it is meanwhile. */
+/** As long as the client waits in all: most of what hinders has passed by then, and the page shows how far it is. */
 const ATTEMPTS = 8;
 
 /** What is wrong with a line before it is sent; the shop checks it again. */

@@ -15,7 +15,7 @@ const PLACED = 'shop.placed';
 const KEY_IS_GOOD = 20 * 60 * 60 * 1000;
 const TOO_MANY = '/problems/too-many-open-orders';
 const IN_FLIGHT = '/problems/idempotency-key-in-flight';
-/** A few seconds, while the button says that it is buying. */
+/** Some seconds, while the button says that it is buying. */
 const ATTEMPTS = 6;
 
 /** `{key, user, lines, sent}`: `sent` is when it was sent first, none before. */

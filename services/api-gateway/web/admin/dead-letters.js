@@ -2,7 +2,7 @@
 import { failure, h, notice, say } from '../shop/elements.js';
 import { time } from '../shop/format.js';
 import { has, t } from '../shop/texts.js';
-import { call } from '../shop/session.js';
+import { shop } from '../shop/session.js';
 import { shortId } from '../shop/order-page.js';
 import { sure } from './confirm.js';
 import { isId } from './people.js';
@@ -18,7 +18,7 @@ export async function deadLetters(content, { signal, redriven }) {
   const again = () => deadLetters(content, { signal, redriven });
   let list;
   try {
-    list = await call('GET', `/dead-letters?limit=${SHOWN}`, { signal, cache: 'no-store' });
+    list = await shop.listDeadLetters({ query: { limit: SHOWN }, signal, cache: 'no-store' });
   } catch (error) {
     if (!signal.aborted) content.replaceChildren(failure(t('admin.list.failed'), error, again));
     return;
@@ -28,7 +28,7 @@ export async function deadLetters(content, { signal, redriven }) {
   if (total === 0) return content.replaceChildren(notice(t('admin.dead.none')));
 
   const redrive = async (body) => {
-    const { redriven: count, remaining } = await call('POST', '/dead-letters/redrive', { body });
+    const { redriven: count, remaining } = await shop.postDeadLettersRedrive({ body });
     say(remaining > 0 && !body.message_id ? t('admin.dead.some', count, remaining) : t('admin.dead.done', count));
     await Promise.all([redriven(), again()]);
   };

@@ -2,7 +2,7 @@
 // long as somebody sees it.
 import { failure, h, notice } from '../shop/elements.js';
 import { t } from '../shop/texts.js';
-import { call } from '../shop/session.js';
+import { shop } from '../shop/session.js';
 import { statusText } from '../shop/order-page.js';
 import { deadLetters } from './dead-letters.js';
 import { trend } from './graph.js';
@@ -82,7 +82,7 @@ export async function show(main, { content, signal }) {
   }
 
   async function look() {
-    const flow = await call('GET', '/flow', { signal, cache: 'no-store' });
+    const flow = await shop.getFlow({ signal, cache: 'no-store' });
     if (signal.aborted) return;
     tellOrders(flow.orders);
     tellOutboxes(flow.outboxes);

@@ -15,7 +15,9 @@ and, if it speaks to RabbitMQ, a user there that may do what it has to. No other
   --demo-data  fills the shop: 60 products in 8 categories, six customers, whose logins are printed, and a week's orders in
                every state, all by the API, and so of the moment in which they were placed. What is there is left as it is
   --once       with these two: stops afterwards, with status 0 only if every step did what it should
-  --observe    also a Prometheus that reads the metrics of all six, with the rules of deploy/observability
+  --observe    also a Prometheus that reads the metrics of all six, with the rules of deploy/observability, and a Jaeger that
+               keeps their traces: the one of the PATH, or one that is built once with the Go that is here. Where neither
+               is, the shop starts without
   --stop       stops a shop that runs in another terminal, or what a killed run has left
   --help       this text
 
@@ -27,15 +29,17 @@ Environment (all optional):
                     amqp://guest:guest@localhost:5672/, likewise; otherwise an own one
   RATE_LIMIT=off    switches the gateway's rate limits off, for load tests
   MAX_OPEN_ORDERS   how many orders of one customer may be open; as many as a load test places as one (10000, up to 1000000)
-  RUST_LOG, LOG_FORMAT, OTEL_*    reach the services unchanged (--demo receives the spans itself)
+  RUST_LOG, LOG_FORMAT, OTEL_*    reach the services unchanged (--demo receives the spans itself; with
+                    OTEL_EXPORTER_OTLP_ENDPOINT --observe starts no Jaeger)
   ADMIN_EMAIL       the first admin, when .shop/admin.env is made (admin@shop.example)
   SHOP_DIR          where data, logs and credentials are kept (.shop)
   SHOP_PORT_OFFSET  added to every port, and no foreign RabbitMQ is looked for: with it and a SHOP_DIR of its own,
                     a second shop runs beside the first (0; up to 14000)
   SHOP_BIN_DIR      binaries to run instead of building them
 
-Ports: 8080 gateway; 50051 orders, 50052 users, 50053 consumer, 50054 producer, 50055 inventory; 9080 and 9051-9055 health and metrics;
-5432 and 5672 for an own PostgreSQL and RabbitMQ, 9090 for Prometheus, or the next free ones.
+Ports: 8080 gateway; 50051 orders, 50052 users, 50053 consumer, 50054 producer, 50055 inventory; 9080 and 9051-9055 health
+and metrics; 5432 and 5672 for an own PostgreSQL and RabbitMQ, 9090 for Prometheus, 16686 and 4317 for Jaeger, or the next free
+ones.
 END
 }
 
@@ -53,6 +57,7 @@ source "$root/deploy/local/roles.sh"
 source "$root/deploy/local/amqp.sh"
 source "$root/deploy/local/rabbitmq.sh"
 source "$root/deploy/local/prometheus.sh"
+source "$root/deploy/local/jaeger.sh"
 
 # In the order in which they start; each is stopped before those that it calls.
 services=(producer-service user-service inventory-service order-service consumer-service api-gateway)
@@ -75,15 +80,18 @@ main() {
     install_missing
     choose_backends
     build
+    ! $observe || find_jaeger
     prepare_certificates
     start_backends
     prepare_databases
     prepare_broker
     prepare_admin
+    ! $demo || demo_port=$(free_port "$(port_of 4317)")
+    [[ -z ${jaeger:-} ]] || start_jaeger
     start_services
     ! $observe || start_prometheus
     announce
-    ! $demo || run_program demo "OTLP_LISTEN_ADDR=127.0.0.1:$otlp_port"
+    ! $demo || run_program demo "OTLP_LISTEN_ADDR=127.0.0.1:$demo_port"
     ! $demo_data || run_program demo-data
     ! $once || exit "$once_status"
     supervise_while true
@@ -146,7 +154,7 @@ stop_the_other() {
 # A run that was killed with -9 could stop nothing.
 stop_leftovers() {
     local name left=()
-    for name in epmd rabbitmq postgres "${services[@]}" prometheus demo demo-data; do
+    for name in epmd rabbitmq postgres jaeger "${services[@]}" prometheus demo demo-data; do
         ! is_running "$name" || left=("$name" "${left[@]}")
     done
     ((${#left[@]} == 0)) || say "stopping what an earlier run left: ${left[*]}"
@@ -354,9 +362,28 @@ write_secret() {
     mv "$1.new" "$1"
 }
 
+# Somebody who says where the spans go has what keeps them.
+find_jaeger() {
+    if [[ -n ${OTEL_EXPORTER_OTLP_ENDPOINT:-} ]]; then
+        say 'OTEL_EXPORTER_OTLP_ENDPOINT says where traces go: no Jaeger of our own'
+    else
+        provide_jaeger
+    fi
+}
+
+# Before the services, so that none of their spans is lost.
+start_jaeger() {
+    jaeger_otlp_port=$(free_port $((${demo_port:-$(port_of 4316)} + 1)))
+    jaeger_port=$(free_port "$(port_of 16686)")
+    rotate_log jaeger
+    start_supervised jaeger
+    wait_for jaeger 60 http_ok "$jaeger_port" /api/services || cannot_start jaeger
+}
+
 start_services() {
     local name
-    ! $demo || otlp_port=$(free_port "$(port_of 4317)")
+    # Jaeger hands them on to the demonstration.
+    otlp_port=${jaeger_otlp_port:-${demo_port:-}}
     for name in "${services[@]}"; do
         rotate_log "$name"
         start_supervised "$name"
@@ -386,6 +413,7 @@ start() {
         epmd) epmd_start "$epmd_port" ;;
         rabbitmq) rabbitmq_start "$data/rabbitmq" "$rabbitmq_port" "$dist_port" "$epmd_port" ;;
         prometheus) prometheus_start "$shop_dir/prometheus" "$prometheus_port" ;;
+        jaeger) jaeger_start "$root/deploy/observability/jaeger" "$jaeger_otlp_port" "$jaeger_port" "${demo_port:-}" ;;
         *) start_service "$1" ;;
     esac
 }
@@ -422,7 +450,7 @@ start_service() {
         consumer-service) environment+=("AMQP_URL_FILE=$RUN_DIR/amqp-url") ;;
     esac
     [[ -z ${rabbitmq_port:-} ]] || environment+=(AMQP_DECLARE_TOPOLOGY=false)
-    [[ -z ${otlp_port:-} ]] || environment+=("OTEL_EXPORTER_OTLP_ENDPOINT=http://127.0.0.1:$otlp_port" OTEL_BSP_SCHEDULE_DELAY=200)
+    [[ -z $otlp_port ]] || environment+=("OTEL_EXPORTER_OTLP_ENDPOINT=http://127.0.0.1:$otlp_port" OTEL_BSP_SCHEDULE_DELAY=200)
     start_process "$name" "$(id -un)" env "${environment[@]}" "$bin_dir/$name"
 }
 
@@ -437,7 +465,8 @@ The shop is running; Ctrl-C stops it.
   admin     $admin_email
   password  $admin_password
   logs      $LOG_DIR${prometheus_port:+
-  metrics   http://127.0.0.1:$prometheus_port}
+  metrics   http://127.0.0.1:$prometheus_port}${jaeger_port:+
+  traces    http://127.0.0.1:$jaeger_port}
 
 END
 }

@@ -1,5 +1,5 @@
 # What dashboards are made of: functions that a dashboard's file puts together, and `dashboard` makes into what Grafana
-# imports. See any of the .jq files beside this one; `deploy/observability/build` writes the JSON.
+# imports; what its schema asks for is all there (tests/observability/dashboards). See any of the .jq files beside this one; `deploy/observability/build` writes the JSON.
 #
 # In a query
 #   @shop   stands for the labels that say which shops are looked at (the variables at the top of the page)
@@ -27,12 +27,15 @@ def panel($type; $title; $unit; $description; $queries):
 # Curves over time. The description says what one should see, and what it means where one does not.
 def graph($title; $unit; $description; $queries):
     panel("timeseries"; $title; $unit; $description; $queries)
-    + { options: { legend: { displayMode: "table", placement: "bottom", calcs: ["lastNotNull", "max"] }, tooltip: { mode: "multi", sort: "desc" } } };
+    + { options: { legend: { showLegend: true, displayMode: "table", placement: "bottom", calcs: ["lastNotNull", "max"] }, tooltip: { mode: "multi", sort: "desc" } } };
 
 # One number, which is red from `bad` on.
 def number($title; $unit; $bad; $description; $queries):
     panel("stat"; $title; $unit; $description; $queries | map(. + { instant: true }))
-    | .options = { colorMode: "background", reduceOptions: { calcs: ["lastNotNull"] } }
+    | .options = {
+        colorMode: "background", reduceOptions: { calcs: ["lastNotNull"] }, graphMode: "none", textMode: "auto", orientation: "auto",
+        justifyMode: "auto", wideLayout: true, showPercentChange: false, percentChangeColorMode: "standard"
+    }
     | .fieldConfig.defaults.thresholds = {
         mode: "absolute", steps: [{ color: "green", value: null }, { color: "red", value: $bad }]
     };
@@ -40,7 +43,11 @@ def number($title; $unit; $bad; $description; $queries):
 # Bars, one below the other: how many came how far.
 def funnel($title; $unit; $description; $queries):
     panel("bargauge"; $title; $unit; $description; $queries | map(. + { instant: true }))
-    | .options = { orientation: "horizontal", displayMode: "basic", reduceOptions: { calcs: ["lastNotNull"] } };
+    | .options = {
+        orientation: "horizontal", displayMode: "basic", reduceOptions: { calcs: ["lastNotNull"] }, valueMode: "color",
+        namePlacement: "auto", showUnfilled: true, sizing: "auto", minVizWidth: 8, minVizHeight: 16, maxVizHeight: 300,
+        legend: { showLegend: false, displayMode: "list", placement: "bottom", calcs: [] }
+    };
 
 # Words, in Markdown.
 def text($content): { type: "text", title: "", options: { mode: "markdown", content: $content } };
@@ -94,13 +101,13 @@ def dashboard($uid; $title; $description; $rows):
     {
         uid: $uid, title: $title, description: $description, tags: ["shop"], editable: false, schemaVersion: 39, version: 1,
         time: { from: "now-1h", to: "now" }, refresh: "30s", timezone: "browser",
-        links: [{ type: "dashboards", title: "Shop", tags: ["shop"], asDropdown: false, includeVars: true, keepTime: true }],
+        links: [{ type: "dashboards", title: "Shop", tags: ["shop"], icon: "dashboard", tooltip: "", targetBlank: false, asDropdown: false, includeVars: true, keepTime: true }],
         annotations: { list: [{
             name: "Alerts", enable: true, iconColor: "red", datasource: { type: "prometheus", uid: "${datasource}" },
             expr: "ALERTS{alertstate=\"firing\",alertname=~\"Shop.*\"}", titleFormat: "{{alertname}}", textFormat: "{{job}}"
         }] },
         templating: { list: [
-            { name: "datasource", label: "Prometheus", type: "datasource", query: "prometheus", current: {} },
+            { name: "datasource", label: "Prometheus", type: "datasource", query: "prometheus", current: { text: "", value: "" } },
             variable("namespace"; "Namespace"; "label_values(up{shop!=\"\"}, namespace)"),
             variable("shop"; "Shop"; "label_values(up{namespace=~\"$namespace\", shop!=\"\"}, shop)"),
             { name: "traces", label: "Jaeger", type: "textbox", query: "http://localhost:16686", current: { text: "http://localhost:16686", value: "http://localhost:16686" } }

@@ -2,7 +2,8 @@
 # A Jaeger that keeps the traces of the shop of this machine: what `--observe` of start-services.sh adds. Sourced after
 # processes.sh, with `root` set.
 
-# shellcheck disable=SC2034 # binaries.sh reads it
+: "${root:?}"
+
 GO_TOOLS=$root/deploy/local/tools
 source "$root/tests/cluster/binaries.sh"
 

@@ -1,7 +1,7 @@
 # shellcheck shell=bash
 # An OpenTelemetry Collector with deploy/observability/collector.yaml between the services and the shop's Jaeger, and what has
-# become of an order's trace there. Sourced after processes.sh, ports.sh and jaeger.sh, with `here`, `root` and `work` set.
-: "${here:?}" "${root:?}" "${work:?}" "${SHOP_PORT_OFFSET:?}"
+# become of an order's trace there. Sourced after processes.sh, ports.sh and jaeger.sh, with `here` and `work` set.
+: "${here:?}" "${work:?}" "${SHOP_PORT_OFFSET:?}" "${jaeger=}" "${jaeger_api=}"
 
 # start_collector: Jaeger is a Collector, and has all the components of collector.yaml but health_check, in whose stead it
 # has the next version. The services send their spans and metrics there; what else they send goes to Jaeger.

@@ -47,7 +47,6 @@ export async function show(main, { content, signal }) {
     seen.push(perSecond ?? 0);
     if (seen.length > ROOM) seen.shift();
     tiles.rate.tell(perSecond && rate(perSecond), orders && t('admin.flow.window', orders.window_seconds));
-    if (perSecond === 0) tiles.rate.tell('0', t('admin.flow.window', orders.window_seconds));
     const oldest = orders?.oldest_pending_at && (Date.now() - Date.parse(orders.oldest_pending_at)) / 1_000;
     tiles.pending.tell(orders?.pending, oldest ? t('admin.flow.oldest', age(oldest)) : undefined, oldest > 60);
     line.replaceChildren(trend(seen, { room: ROOM, first: t('admin.flow.ago'), label: t('admin.flow.graph', rate(perSecond ?? 0)) }));
